@@ -1,0 +1,106 @@
+"""Small datasets that every test may read, none may change."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is imported
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
+
+SHAPE = (24, 28, 6)
+SPACING_MM = (1.0, 1.0, 3.0)
+
+
+def write_decathlon(
+    folder: Path,
+    scans: Mapping[str, tuple[nib.Nifti1Image, nib.Nifti1Image]],
+    labels: Mapping[int, str],
+    channels: Sequence[str] = ("MRI",),
+) -> Path:
+    """Write images and label maps, by case, in the layout of the Medical Segmentation Decathlon."""
+    for name, (image, label) in scans.items():
+        for kind, volume in (("imagesTr", image), ("labelsTr", label)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            nib.save(volume, folder / kind / f"{name}.nii.gz")
+    description = {
+        "name": folder.name,
+        "modality": {str(index): channel for index, channel in enumerate(channels)},
+        "labels": {"0": "background", **{str(value): name for value, name in labels.items()}},
+        "training": [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in scans],
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+def blobs(seed: int, labels: int) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
+    """A noisy scan of one bright ellipsoid a label, each brighter than the one before."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.indices(SHAPE), axis=-1)
+    label = np.zeros(SHAPE, np.uint8)
+    for value in range(1, labels + 1):
+        centre = np.array([6 + 11 * (value - 1), 14, 2.5]) + rng.uniform(-1.5, 1.5, 3)
+        radii = np.array([4.5, 7, 2.5]) + rng.uniform(-0.5, 0.5, 3)
+        label[(((grid - centre) / radii) ** 2).sum(axis=-1) <= 1] = value
+    image = (100 + 80 * label + rng.normal(0, 15, SHAPE)).astype(np.float32)
+    affine = np.diag([*SPACING_MM, 1.0])
+    return nib.Nifti1Image(image, affine), nib.Nifti1Image(label, affine)
+
+
+def _prepare(folder: Path, out: Path):
+    from tfseg.data.layouts import read_dataset
+    from tfseg.data.prepare import prepare_dataset
+    from tfseg.data.prepared import Prepared
+    from tfseg.data.recipe import Recipe, resolve
+
+    dataset = read_dataset(folder)
+    prepare_dataset(dataset, resolve(Recipe(), dataset), out)
+    return Prepared(out)
+
+
+@pytest.fixture(scope="session")
+def make_decathlon() -> Callable[..., Path]:
+    """Writes a dataset of given images and label maps: `write_decathlon`."""
+    return write_decathlon
+
+
+@pytest.fixture(scope="session")
+def decathlon(tmp_path_factory) -> Path:
+    """Six subjects with two labels, 24×28×6 voxels of 1×1×3 mm."""
+    scans = {f"case_{seed}": blobs(seed, labels=2) for seed in range(6)}
+    return write_decathlon(tmp_path_factory.mktemp("data") / "blobs", scans, {1: "left", 2: "right"})
+
+
+@pytest.fixture(scope="session")
+def decathlon_one_label(tmp_path_factory) -> Path:
+    """As `decathlon`, with one label."""
+    scans = {f"case_{seed}": blobs(seed, labels=1) for seed in range(6)}
+    return write_decathlon(tmp_path_factory.mktemp("data") / "blob", scans, {1: "blob"})
+
+
+@pytest.fixture(scope="session")
+def prepared(decathlon, tmp_path_factory):
+    """`decathlon` prepared by the recipe derived from it: six slices of 32×32 a case."""
+    return _prepare(decathlon, tmp_path_factory.mktemp("prepared") / "blobs")
+
+
+@pytest.fixture(scope="session")
+def prepared_one_label(decathlon_one_label, tmp_path_factory):
+    """`decathlon_one_label` prepared by the recipe derived from it."""
+    return _prepare(decathlon_one_label, tmp_path_factory.mktemp("prepared") / "blob")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real scans beside the checkout; tests that need it are skipped where it is absent."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder shared/ with real scans beside the checkout")
+    return folder

@@ -1,0 +1,213 @@
+"""What to train: a typed, validated configuration read from YAML."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ConfigError(ValueError):
+    """A configuration or call that cannot be carried out as written."""
+
+
+class Section(BaseModel):
+    """A part of a configuration: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelConfig(Section):
+    """The network: 16 filters at depth 4 with dropout 0.15 to 0.3 are Kethavath 2025's (10.1088/2057-1976/ae2b73)."""
+
+    name: Literal["unet_2d"] = "unet_2d"
+    filters: Count = 16
+    depth: Annotated[int, Field(ge=1, le=7)] = 4
+    dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
+    norm: Literal["batch", "instance", "none"] = "batch"
+
+
+class ScheduleConfig(Section):
+    """How the learning rate falls: `step` multiplies by `factor` every `every` epochs; `cosine` ends at zero."""
+
+    name: Literal["constant", "step", "cosine"] = "cosine"
+    every: Count = 4
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrainingConfig(Section):
+    """How a network is trained; `overlap_over` is passed to every loss that measures overlap."""
+
+    epochs: Count = 20
+    batch_size: Count = 8
+    learning_rate: Positive = 3e-3
+    schedule: ScheduleConfig = ScheduleConfig()
+    overlap_over: Literal["sample", "batch"] = "batch"
+    select_by: Literal["val_dice", "val_iou", "val_loss"] = "val_dice"
+    patience: Count | None = None
+    threads: Count | None = None
+
+
+class HoldoutConfig(Section):
+    """One split of the subjects, in parts that go as `ratio` (train, val, test)."""
+
+    scheme: Literal["holdout"]
+    ratio: tuple[Positive, Positive, Positive] = (7, 2, 1)
+
+
+class ScoringConfig(Section):
+    """How predictions are scored: the surface tolerance of NSD in millimetres."""
+
+    tolerance_mm: Positive = 1.0
+
+
+class Config(Section):
+    """Everything that decides what a run trains, apart from the data."""
+
+    loss: dict[str, Any] = {"name": "dice_ce"}
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
+    scoring: ScoringConfig = ScoringConfig()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_by_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _loss_is_named(self) -> Self:
+        if not isinstance(self.loss.get("name"), str):
+            raise ValueError(f"loss needs a name, as in {{name: dice}}; received {self.loss}")
+        return self
+
+    def to_yaml(self) -> str:
+        """Return the resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number; YAML 1.1 knows it as 1.0e-3 alone and reads a text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration, with its `base:` chain and `a.b=c` overrides on top of the defaults.
+
+    Raises:
+        ConfigError: on an unreadable file, an unknown key (naming the nearest valid one) or a value out of range.
+    """
+    values = read_yaml_chain(path) if path else {}
+    for override in overrides:
+        values = merge(values, parse_override(override))
+    return validate(Config, values, str(path) if path else "the configuration")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping, safely.
+
+    Raises:
+        ConfigError: where the file is absent, is not YAML or holds something other than a mapping.
+    """
+    try:
+        values = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a mapping of names to values, received a {type(values).__name__}")
+    return values
+
+
+def read_yaml_chain(path: Path, leaves: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a YAML mapping whose `base:` names another file, beside it, that it changes.
+
+    Raises:
+        ConfigError: as `read_yaml`, or where the chain of bases closes on itself.
+    """
+    if path.resolve() in leaves:
+        raise ConfigError(f"{path} is its own base, by way of {leaves[-1]}")
+    values = read_yaml(path)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    return merge(read_yaml_chain(path.parent / str(base), (*leaves, path.resolve())), values)
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one nested mapping over another; a loss is replaced whole, since its parameters are its own."""
+    merged = dict(below)
+    for key, value in above.items():
+        if key != "loss" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """Turn `training.epochs=20` into the mapping it stands for.
+
+    Raises:
+        ConfigError: where there is no `=`, no name before it, or a value that is not YAML.
+    """
+    dotted, equals, value = text.partition("=")
+    if not equals or not all(dotted.strip().split(".")):
+        raise ConfigError(f"--set expects name=value, as in training.epochs=20; received {text!r}")
+    try:
+        nested: Any = _Loader(value).get_single_data()
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {dotted}: the value {value!r} is not valid YAML") from error
+    for key in reversed(dotted.strip().split(".")):
+        nested = {key: nested}
+    return dict(nested)
+
+
+def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> SectionT:
+    """Check `values` against a section and return it.
+
+    Raises:
+        ConfigError: one line that names the key, what was expected and what was received.
+    """
+    _refuse_unknown(section, values, where, "")
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        # Of a union's branches the one that fits best fails deepest; each adds its type's name to the path.
+        deepest = max(error.errors(), key=lambda each: len(each["loc"]))
+        path = [str(part) for part in deepest["loc"] if re.fullmatch(r"[a-z_0-9]+", str(part))]
+        message = deepest["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"{where}: {'.'.join(path) or 'the whole'}: {message}; received {deepest['input']!r}"
+        ) from error
+
+
+def _refuse_unknown(section: type[BaseModel], values: Mapping[str, Any], where: str, prefix: str) -> None:
+    for key, value in values.items():
+        if key not in section.model_fields:
+            nearest = difflib.get_close_matches(str(key), section.model_fields, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(section.model_fields)}"
+            raise ConfigError(f"{where}: unknown key {prefix}{key}; {hint}")
+        annotation = section.model_fields[key].annotation
+        for inner in (annotation, *get_args(annotation)):
+            if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, BaseModel):
+                _refuse_unknown(inner, value, where, f"{prefix}{key}.")
