@@ -1,0 +1,170 @@
+"""What the base class decides: shapes, labels, arguments, configuration."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from tfseg.losses import LOSSES, get
+from tfseg.losses.base import SegmentationLoss
+
+PREDICTION = np.full((2, 12, 12, 3), 1 / 3)
+LABELS = np.zeros((2, 12, 12), int)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("kind", ["binary2d", "binary3d", "softmax2d"])
+def test_labels_and_channels_give_the_same_value(example, kind, name):
+    truth, prediction, _ = example(kind)
+    labels = (truth.argmax(-1) if truth.shape[-1] > 1 else truth[..., 0]).astype("uint8")
+    loss = get(name, reduction=None)
+    value = loss(truth, prediction)
+    assert value.shape == (3,)
+    for form in (labels, labels[..., None], labels.astype("int64")):
+        np.testing.assert_array_equal(loss(form, prediction), value)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("ignore_label", [255, 1, 0])
+def test_ignoring_labels_is_ignoring_channels(example, name, ignore_label):
+    truth, prediction, _ = example("softmax2d")
+    labels = truth.argmax(-1)
+    labels[:, 2:5] = ignore_label
+    channels = (labels[..., None] == np.arange(3)).astype("float32")  # no class at all where the label is 255
+    loss = get(name, ignore_label=ignore_label, reduction=None)
+    np.testing.assert_array_equal(loss(labels, prediction), loss(channels, prediction))
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in ("ssim", "hybrid")])
+def test_ignored_voxels_might_as_well_not_be_there(example, kind, name):
+    truth, prediction, params = example(kind)
+    ignored = truth.copy()
+    ignored[:, 4:] = 255
+    value = get(name, ignore_label=255, dtype="float64", **params)(ignored, prediction)
+    cropped = get(name, dtype="float64", **params)(truth[:, :4], prediction[:, :4])
+    np.testing.assert_allclose(value, cropped, rtol=1e-12)
+
+
+def test_regions_are_the_mean_of_their_binary_losses(example):
+    truth, prediction, _ = example("regions2d")
+    for name in LOSSES:
+        together = get(name, regions=True)(truth, prediction)
+        alone = [get(name)(truth[..., c : c + 1], prediction[..., c : c + 1]) for c in range(2)]
+        np.testing.assert_allclose(together, np.mean(alone), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "params", "message"),
+    [
+        (np.zeros((2, 12)), np.zeros((2, 12)), {}, r"y_pred must have the shape.*received \(2, 12\)"),
+        (np.zeros((2, 12, 12, 2)), PREDICTION, {}, r"\(2, 12, 12, 3\).*received \(2, 12, 12, 2\)"),
+        (np.zeros((2, 12, 11)), PREDICTION, {}, r"received \(2, 12, 11\)"),
+        (np.zeros((2, 12, 12, 12, 3)), PREDICTION, {}, r"received \(2, 12, 12, 12, 3\)"),
+        (LABELS, PREDICTION, {"regions": True}, r"must have the shape \(2, 12, 12, 3\) to match"),
+        (LABELS, PREDICTION, {"class_weights": [1, 2]}, "class_weights must hold 3 numbers.*received 2"),
+        (LABELS + 3, PREDICTION, {}, r"whole numbers from 0 to 2; received \[3.0\]"),
+        (LABELS - 1, PREDICTION, {}, r"whole numbers from 0 to 2; received \[-1.0\]"),
+        (LABELS + 0.5, PREDICTION, {}, r"whole numbers.*received \[0.5\]"),
+        (LABELS + 3, PREDICTION, {"ignore_label": 255}, r"or ignore_label; received \[3.0\]"),
+        (np.ones((2, 12, 12, 3)), PREDICTION, {}, "sum to 1 over the classes"),
+        (LABELS + 255, PREDICTION[..., :1], {}, r"values from 0 to 1; received \[255.0\]"),
+        (LABELS * np.nan, PREDICTION[..., :1], {}, r"received \[nan\]"),
+    ],
+)
+def test_bad_input_is_refused(truth, prediction, params, message):
+    with pytest.raises(ValueError, match=message):
+        get("ce", **params)(truth, prediction)
+
+
+def test_weights_on_the_background_alone_are_refused_where_it_does_not_count():
+    with pytest.raises(ValueError, match="class that is not background"):
+        get("dice", class_weights=[1, 0, 0])(LABELS, PREDICTION)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("dice", {"smoothing": 0}, r"smoothing must be a number in \(0, inf\); received 0"),
+        ("dice", {"smoothing": NAN}, r"smoothing must be .*received nan"),
+        ("dice", {"smoothing": INF}, r"smoothing must be .*received inf"),
+        ("dice", {"smoothing": True}, "smoothing must be .*received True"),
+        ("dice", {"smoothing": "1e-5"}, "smoothing must be .*received '1e-5'"),
+        (
+            "dice",
+            {"overlap_over": "image"},
+            "overlap_over must be one of 'sample', 'batch'; received 'image'",
+        ),
+        ("dice", {"include_background": 1}, "include_background must be one of True, False; received 1"),
+        ("ssim", {"include_background": None}, "include_background must be"),
+        ("bce", {"regions": "yes"}, "regions must be one of True, False; received 'yes'"),
+        ("bce", {"ignore_label": 1.5}, "ignore_label must be an integer or None; received 1.5"),
+        ("bce", {"ignore_label": True}, "ignore_label must be an integer or None; received True"),
+        ("bce", {"class_weights": 3}, "class_weights must be a sequence.*received 3"),
+        ("bce", {"class_weights": [1, -1]}, r"class_weights must be a number in \[0, inf\); received -1"),
+        ("bce", {"class_weights": [0, 0]}, "class_weights must hold a number above 0"),
+        ("bce", {"class_weights": [1, NAN]}, "class_weights must be .*received nan"),
+        ("bce", {"reduction": "average"}, "reduction"),
+        ("focal", {"gamma": -1}, r"gamma must be a number in \[0, inf\); received -1"),
+        ("focal", {"alpha": 1.1}, r"alpha must be a number in \[0, 1\]; received 1.1"),
+        ("tversky", {"alpha": NAN}, "alpha must be .*received nan"),
+        ("tversky", {"alpha": 1.5}, "beta must be a number in .*received -0.5"),
+        ("tversky", {"alpha": 0, "beta": 0}, "alpha and beta must not both be 0"),
+        ("focal_tversky", {"gamma": 0}, r"gamma must be a number in \(0, inf\); received 0"),
+        ("dice_ce", {"ce_weight": -1}, "ce_weight must be"),
+        ("hybrid", {"ssim_weight": INF}, "ssim_weight must be"),
+    ],
+)
+def test_bad_arguments_are_refused(name, params, message):
+    with pytest.raises(ValueError, match=message):
+        get(name, **params)
+
+
+UNUSUAL = {
+    "regions": True,
+    "class_weights": [1.0, 2.0],
+    "ignore_label": 7,
+    "name": "mine",
+    "reduction": None,
+    "dtype": "float64",
+    "smoothing": 0.5,
+    "overlap_over": "batch",
+    "include_background": True,
+    "alpha": 0.25,
+    "beta": 0.5,
+    "gamma": 1.5,
+    "dice_weight": 0.5,
+    "ce_weight": 2.0,
+    "jaccard_weight": 0.5,
+    "bce_weight": 2.0,
+    "ssim_weight": 0.25,
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_configuration_round_trip(example, name):
+    params = {argument: UNUSUAL[argument] for argument in LOSSES[name].parameters}
+    loss = get(name, **params)
+    assert loss.get_config() == params
+    stored = keras.saving.serialize_keras_object(loss)
+    assert stored["registered_name"] == f"tfseg>{LOSSES[name].__name__}"
+    restored = keras.saving.deserialize_keras_object(stored)
+    assert type(restored) is LOSSES[name] and restored.get_config() == params
+    truth, prediction, _ = example("regions2d")
+    np.testing.assert_array_equal(restored(truth, prediction), loss(truth, prediction))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_follows_the_convention(name):
+    loss = get(name)
+    assert isinstance(loss, SegmentationLoss)
+    assert loss.get_config().items() >= {"regions": False, "ignore_label": None, "dtype": "float32"}.items()
+    assert "Source: " in str(type(loss).__doc__)
+
+
+def test_small_types_become_float32():
+    assert [get("bce", dtype=dtype).dtype for dtype in (None, "float16", "mixed_bfloat16")] == ["float32"] * 3
+    assert get("bce", dtype="float64").dtype == "float64"

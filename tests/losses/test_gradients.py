@@ -1,0 +1,97 @@
+"""Gradients: finite everywhere, right where finite differences can tell, none where ignored."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfseg.losses import LOSSES, get
+
+SHAPE = (2, 12, 12, 1)
+BLOB = np.zeros(SHAPE)
+BLOB[:, 3:8, 4:9] = 1
+SOFT = 0.1 + 0.8 * BLOB
+INPUTS = {
+    "perfect": (BLOB, BLOB),
+    "worst": (BLOB, 1 - BLOB),
+    "empty truth": (np.zeros(SHAPE), SOFT),
+    "both empty": (np.zeros(SHAPE), np.zeros(SHAPE)),
+    "both full": (np.ones(SHAPE), np.ones(SHAPE)),
+    "nothing found": (BLOB, np.zeros(SHAPE)),
+    "all found": (BLOB, np.ones(SHAPE)),
+    "nearly saturated": (BLOB, np.clip(1 - BLOB, 1e-7, 1 - 1e-7)),
+    "one pixel": (np.ones((2, 1, 1, 1)), np.full((2, 1, 1, 1), 0.3)),
+    "one voxel": (np.ones((2, 1, 1, 1, 1)), np.zeros((2, 1, 1, 1, 1))),
+}
+UNUSUAL: list[tuple[str, dict]] = [(name, {}) for name in LOSSES] + [
+    ("focal", {"gamma": 0.5}),
+    ("focal", {"gamma": 0, "alpha": None}),
+    ("focal_tversky", {"gamma": 0.5}),
+    ("focal_tversky", {"gamma": 1}),
+]
+
+
+def value_and_gradient(loss, truth, prediction):
+    prediction = tf.constant(prediction)
+    with tf.GradientTape() as tape:
+        tape.watch(prediction)
+        value = loss(truth, prediction)
+    return value.numpy(), tape.gradient(value, prediction).numpy()
+
+
+@pytest.mark.parametrize(("name", "params"), UNUSUAL)
+def test_value_and_gradient_are_finite(name, params):
+    for case, (truth, prediction) in INPUTS.items():
+        value, gradient = value_and_gradient(get(name, **params), truth, prediction.astype("float32"))
+        assert np.isfinite(value) and np.isfinite(gradient).all(), case
+
+
+@pytest.mark.parametrize(("name", "params"), UNUSUAL)
+def test_finite_on_saturated_softmax(name, params):
+    truth = np.eye(3)[np.arange(2 * 12 * 12).reshape(2, 12, 12) % 2]  # class 2 is absent
+    for prediction in (truth, np.roll(truth, 1, axis=-1)):
+        value, gradient = value_and_gradient(get(name, **params), truth, prediction.astype("float32"))
+        assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_finite_in_half_precision_on_a_large_image(name):
+    truth = np.zeros((2, 512, 512, 1), "float16")
+    truth[:, 100:400, 50:450] = 1
+    for prediction in (truth, 1 - truth, np.full_like(truth, 0.5)):
+        value, gradient = value_and_gradient(get(name), truth, prediction)
+        assert value.dtype == "float32" and gradient.dtype == "float16"
+        assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_finite_without_a_voxel_that_counts(name):
+    truth = np.full(SHAPE, 255.0)
+    value, gradient = value_and_gradient(get(name, ignore_label=255), truth, SOFT.astype("float32"))
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("overlap_over", ["sample", "batch"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient_is_the_finite_difference(example, kind, name, overlap_over):
+    truth, prediction, params = example(kind)
+    if "overlap_over" in LOSSES[name]().get_config():
+        params = {**params, "overlap_over": overlap_over}
+    elif overlap_over == "batch":
+        return
+    loss = get(name, dtype="float64", **params)
+    direction = np.random.default_rng(1).standard_normal(prediction.shape)
+    step = 1e-6 * direction
+    difference = (loss(truth, prediction + step) - loss(truth, prediction - step)) / 2e-6
+    _, gradient = value_and_gradient(loss, truth, prediction)
+    assert (gradient * direction).sum() == pytest.approx(float(difference), rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_gradient_on_ignored_voxels(example, kind, name):
+    truth, prediction, params = example(kind)
+    ignored = np.random.default_rng(1).random((*truth.shape[:-1], 1)) < 0.3
+    loss = get(name, ignore_label=-1, **params)
+    _, gradient = value_and_gradient(loss, np.where(ignored, -1, truth), prediction)
+    assert (gradient[np.broadcast_to(ignored, truth.shape)] == 0).all()
+    assert np.abs(gradient).max() > 0

@@ -1,0 +1,228 @@
+"""The one convention for losses: shapes, ignored voxels, classes and reduction, decided once for all."""
+
+import inspect
+import math
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any  # of whichever backend Keras runs on
+
+registered = keras.saving.register_keras_serializable(package="tfseg")
+
+
+def check_number(argument: str, value: Any, *, low: float, high: float = math.inf, above: bool = False) -> float:
+    """`value` as a float if it is finite and in [low, high], or (low, high] with `above`; else ValueError."""
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if number and low <= value <= high and not (above and value == low):
+        return float(value)
+    interval = f"{'(' if above else '['}{low:g}, {high:g}{']' if math.isfinite(high) else ')'}"
+    raise ValueError(f"{argument} must be a number in {interval}; received {value!r}")
+
+
+def check_choice(argument: str, value: Any, choices: tuple[Any, ...]) -> Any:
+    """`value` if it is one of `choices`, else ValueError."""
+    if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        return value
+    raise ValueError(f"{argument} must be one of {', '.join(map(repr, choices))}; received {value!r}")
+
+
+def check_class_weights(weights: Any) -> list[float] | None:
+    """Class weights as a list of non-negative floats that are not all zero, else ValueError."""
+    if weights is None:
+        return None
+    if isinstance(weights, str) or not np.iterable(weights):
+        raise ValueError(f"class_weights must be a sequence of numbers, one per class; received {weights!r}")
+    checked = [check_number("each of class_weights", weight, low=0) for weight in weights]
+    if sum(checked) == 0:
+        raise ValueError(f"class_weights must hold a number above 0; received {weights!r}")
+    return checked
+
+
+def voxel_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean over space, `[batch, classes]`, of `values` [batch, *spatial, classes]; 0 without weight."""
+    axes = tuple(range(1, len(values.shape) - 1))
+    if weights is None:
+        return ops.mean(values, axis=axes)
+    return ops.divide_no_nan(ops.sum(values * weights, axis=axes), ops.sum(weights, axis=axes))
+
+
+def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ...], regions: bool) -> bool:
+    """Whether a truth of this shape holds integer labels, not a channel per class.
+
+    Raises:
+        ValueError: the prediction is not `[batch, *spatial, classes]` in 2D or 3D, or the truth does not fit
+            it.
+    """
+    if len(prediction) not in (4, 5) or prediction[-1] is None:
+        raise ValueError(
+            "y_pred must have the shape [batch, *spatial, classes] with 2 or 3 spatial axes "
+            f"and a known number of classes; received {prediction}"
+        )
+    forms = [prediction]
+    if prediction[-1] == 1 or not regions:
+        forms += [prediction[:-1], (*prediction[:-1], 1)]
+    for form in forms:
+        if len(form) == len(truth) and all(a == b or None in (a, b) for a, b in zip(form, truth, strict=True)):
+            return form is not prediction
+    expected = " or ".join(str(form) for form in forms)
+    raise ValueError(f"y_true must have the shape {expected} to match y_pred {prediction}; received {truth}")
+
+
+def eager_values(tensor: Tensor) -> np.ndarray | None:
+    """The values of a tensor in an eager call; None while a graph is traced."""
+    try:
+        return np.asarray(ops.convert_to_numpy(tensor))
+    except (NotImplementedError, TypeError):  # a symbolic tensor under TensorFlow, a tracer under JAX
+        return None
+
+
+def check_truth(y_true: Tensor, mask: Tensor | None, *, label_count: int | None, one_hot: bool) -> None:
+    """ValueError for values of a truth that mean nothing, in eager calls: a graph cannot look."""
+    values = eager_values(y_true)
+    counts = True if mask is None else eager_values(mask)
+    if values is None or counts is None:
+        return
+    if label_count is not None:
+        expected = f"whole numbers from 0 to {label_count - 1}"
+        good = (values >= 0) & (values < label_count) & (values == np.floor(values))
+    else:
+        expected = "values from 0 to 1"
+        good = (values >= 0) & (values <= 1)
+    if one_hot:
+        expected += " that sum to 1 over the classes"
+        good &= np.isclose(values.sum(axis=-1, keepdims=True), 1, atol=1e-3)
+    if mask is not None:
+        expected += ", or ignore_label"
+        good |= np.logical_not(counts)
+    if not good.all():
+        raise ValueError(f"y_true must hold {expected}; received {np.unique(values[~good])[:5].tolist()}")
+
+
+class SegmentationLoss(keras.losses.Loss):
+    """A loss between a segmentation and its truth; what every loss of tfseg has in common.
+
+    A subclass writes `per_sample`, keeps each constructor argument in an attribute of the same name
+    (`get_config` reads them back), takes keyword arguments only, and passes the others to its parent.
+
+    `y_pred` holds probabilities `[batch, *spatial, classes]`, in 2D or 3D: one channel (sigmoid), several
+    that sum to 1 (softmax, class 0 is the background), or independent regions (sigmoid each). `y_true` has
+    the same shape, or is integer labels `[batch, *spatial]` or `[batch, *spatial, 1]`; independent regions
+    take the same shape only.
+
+    Args:
+        regions: several channels are independent, overlapping regions, not classes that exclude each other.
+        class_weights: one number ≥ 0 for each channel of `y_pred`, normalised to mean 1 over the classes a
+            term counts; None weighs them alike.
+        ignore_label: voxels with this value in `y_true` bring no loss and no gradient. With a channel per
+            class: voxels of that class or, where it is no class, voxels whose channels do not sum to 1.
+        name: the name of the loss in logs.
+        reduction: what Keras makes of the values `[batch]`: "sum_over_batch_size", "sum", "mean",
+            "mean_with_sample_weight" or None.
+        dtype: the type computed in, float32 or float64; smaller types become float32.
+
+    Raises:
+        ValueError: an argument is out of its range; or, when called, rank, size or class count do not fit,
+            or, in eager calls, `y_true` holds a value that is no label.
+    """
+
+    parameters: ClassVar[dict[str, inspect.Parameter]]  # of the constructor, its parents' among them
+
+    def __init__(
+        self,
+        *,
+        regions: bool = False,
+        class_weights: list[float] | None = None,
+        ignore_label: int | None = None,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        computed = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
+        super().__init__(name, reduction, "float64" if computed == "float64" else "float32")
+        if ignore_label is not None and (isinstance(ignore_label, bool) or not isinstance(ignore_label, Integral)):
+            raise ValueError(f"ignore_label must be an integer or None; received {ignore_label!r}")
+        self.regions = check_choice("regions", regions, (True, False))
+        self.class_weights = check_class_weights(class_weights)
+        self.ignore_label = None if ignore_label is None else int(ignore_label)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        found: dict[str, inspect.Parameter] = {}
+        for parent in cls.__mro__:
+            if issubclass(parent, SegmentationLoss) and "__init__" in vars(parent):
+                for parameter in inspect.signature(parent.__init__).parameters.values():
+                    if parameter.kind is parameter.KEYWORD_ONLY:
+                        found.setdefault(parameter.name, parameter)
+        cls.parameters = found
+
+    def get_config(self) -> dict[str, Any]:
+        """Every constructor argument, as `from_config` takes it."""
+        return {argument: getattr(self, argument) for argument in self.parameters}
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The arguments that the terms of a compound loss have in common with it."""
+        return {name: getattr(self, name) for name in ("regions", "class_weights", "ignore_label", "dtype")}
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """One value per sample, `[batch]`."""
+        labels = holds_labels(tuple(y_true.shape), tuple(y_pred.shape), self.regions)
+        classes = y_pred.shape[-1]
+        if self.class_weights is not None and len(self.class_weights) != classes:
+            raise ValueError(
+                f"class_weights must hold {classes} numbers, one per channel of y_pred; "
+                f"received {len(self.class_weights)}"
+            )
+        if labels and len(y_true.shape) < len(y_pred.shape):
+            y_true = ops.expand_dims(y_true, -1)
+        labels = labels and classes > 1
+        one_hot = self.is_softmax(y_pred) and not labels
+        mask = self.counted(y_true, classes if one_hot else None)
+        check_truth(y_true, mask, label_count=classes if labels else None, one_hot=one_hot)
+        truth = ops.one_hot(ops.squeeze(y_true, -1), classes, dtype=self.dtype) if labels else y_true
+        if mask is None:
+            return self.per_sample(truth, y_pred, None)
+        # Alike and empty where ignored: sums over voxels skip those, and only means need the mask.
+        truth = ops.where(mask, truth, 0.0)
+        prediction = ops.where(mask, y_pred, 0.0)
+        return self.per_sample(truth, prediction, ops.cast(mask, self.dtype))
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        """The loss of each sample, `[batch]`.
+
+        Args:
+            truth: a channel per class, `[batch, *spatial, classes]` in [0, 1], 0 where ignored.
+            prediction: the same shape, 0 where ignored.
+            mask: 1 where a voxel counts and 0 where it is ignored, `[batch, *spatial, 1]` or a channel per
+                region; None if all count.
+        """
+        raise NotImplementedError
+
+    def is_softmax(self, values: Tensor) -> bool:
+        """Whether the last axis holds classes that exclude each other, the background first."""
+        return values.shape[-1] > 1 and not self.regions
+
+    def class_mean(self, values: Tensor, *, include_background: bool = True) -> Tensor:
+        """Mean over the classes of `values` [batch, classes] under `class_weights`, as [batch]."""
+        first = 1 if self.is_softmax(values) and not include_background else 0
+        values = values[:, first:]
+        if self.class_weights is None:
+            return ops.mean(values, axis=-1)
+        weights = self.class_weights[first:]
+        if sum(weights) == 0:
+            raise ValueError(f"class_weights must weigh a class that is not background; received {self.class_weights}")
+        return ops.sum(values * ops.convert_to_tensor(weights, dtype=self.dtype), axis=-1) / sum(weights)
+
+    def counted(self, y_true: Tensor, one_hot_classes: int | None) -> Tensor | None:
+        """True where a voxel counts, `[batch, *spatial, 1]` or a channel per region; None if all do."""
+        if self.ignore_label is None:
+            return None
+        if one_hot_classes is None:
+            return ops.not_equal(y_true, self.ignore_label)
+        if 0 <= self.ignore_label < one_hot_classes:
+            return y_true[..., self.ignore_label : self.ignore_label + 1] < 0.5
+        return ops.abs(ops.sum(y_true, axis=-1, keepdims=True) - 1) < 0.5
