@@ -1,0 +1,200 @@
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfseg.config import ConfigError
+from tfseg.data.layouts import read_dataset
+from tfseg.data.recipe import Recipe, load_recipe, resolve
+from tfseg.data.volume import DataError
+
+
+@pytest.fixture
+def make_dataset(make_decathlon, tmp_path):
+    """Writes a dataset of (shape, affine), each scan of noise and labelled in its first voxel, and reads it."""
+
+    def make(*grids, channels=("MRI",)):
+        scans = {}
+        for number, (shape, affine) in enumerate(grids):
+            image = np.random.default_rng(number).normal(0, 100, shape).astype(np.float32)
+            label = np.zeros(shape[:3], np.uint8)
+            label[0, 0, 0] = 1
+            scans[f"case_{number}"] = nib.Nifti1Image(image, affine), nib.Nifti1Image(label, affine)
+        return read_dataset(make_decathlon(tmp_path / "data", scans, {1: "organ"}, channels))
+
+    return make
+
+
+def affine(x, y, z, stored="xyz"):
+    """Spacing along x, y and z of a scan whose stored axes run along `stored`."""
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1
+    for axis, direction in enumerate(stored):
+        row = "xyz".index(direction)
+        matrix[row, axis] = (x, y, z)[row]
+    return matrix
+
+
+# --- what is derived
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "axis"),
+    [
+        ((1, 1, 5), "axial"),
+        ((1, 5, 1), "coronal"),
+        ((5, 1, 1), "sagittal"),
+        ((1, 1, 1), "axial"),
+        ((1.4, 1, 1), "axial"),
+        ((1.5, 1, 1), "sagittal"),
+        ((3, 2.5, 1), "axial"),
+    ],
+)
+@pytest.mark.parametrize("stored", ["xyz", "zxy", "yzx"])
+def test_slices_are_cut_across_the_longest_voxel_side(make_dataset, spacing_mm, axis, stored):
+    dataset = make_dataset(((4, 4, 4), affine(*spacing_mm, stored)))
+    assert resolve(Recipe(), dataset).axis == axis
+
+
+def test_the_axis_is_that_of_the_median_spacing(make_dataset):
+    coronal, axial = ((4, 4, 4), affine(1, 4, 1)), ((4, 4, 4), affine(1, 1, 9))
+    assert resolve(Recipe(), make_dataset(coronal, axial, coronal)).axis == "coronal"
+
+
+@pytest.mark.parametrize(
+    ("axis", "size"),
+    [("axial", (32, 48)), ("coronal", (32, 64)), ("sagittal", (48, 64))],
+)
+def test_the_size_holds_the_largest_slice_in_multiples_of_sixteen(make_dataset, axis, size):
+    grids = ((17, 20, 64), affine(1, 1, 1)), ((16, 48, 3), affine(1, 1, 1)), ((5, 6, 7), affine(1, 1, 1))
+    assert resolve(Recipe(axis=axis), make_dataset(*grids)).size == size
+
+
+def test_the_size_follows_the_scans_orientation(make_dataset):
+    dataset = make_dataset(((5, 20, 40), affine(1, 1, 5, stored="zxy")))
+    resolved = resolve(Recipe(), dataset)
+    assert (resolved.axis, resolved.size) == ("axial", (32, 48))
+
+
+def test_mr_is_zscored_without_a_window(make_dataset):
+    resolved = resolve(Recipe(), make_dataset(((4, 4, 4), np.eye(4))))
+    assert (resolved.window_hu, resolved.scaling) == (None, "zscore")
+
+
+@pytest.fixture
+def ct(make_decathlon, tmp_path):
+    """Two CTs whose organs hold about 20000 voxels in all, and whose other label is not declared."""
+    scans = {}
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        image = rng.normal(40 + 30 * seed, 60, (32, 32, 32)).astype(np.float32)
+        label = rng.choice([0, 1, 3, 9], (32, 32, 32)).astype(np.uint8)
+        image[label == 0] = -1000
+        image[label == 9] = 2000
+        scans[f"case_{seed}"] = nib.Nifti1Image(image, np.eye(4)), nib.Nifti1Image(label, np.eye(4))
+    return read_dataset(make_decathlon(tmp_path / "ct", scans, {1: "liver", 3: "spleen"}, ("ct",)))
+
+
+def test_ct_is_clipped_to_the_percentiles_of_its_foreground(ct):
+    foreground = []
+    for case in ct.cases:
+        label = np.asanyarray(nib.load(case.label).dataobj)
+        foreground.append(nib.load(case.image).get_fdata()[(label == 1) | (label == 3)])
+    read = []
+    resolved = resolve(Recipe(), ct, lambda: read.append(1))
+    expected = np.percentile(np.concatenate(foreground), [0.5, 99.5])
+    np.testing.assert_allclose(resolved.window_hu, expected, atol=1)
+    assert resolved.scaling == "minmax"
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize(
+    ("recipe", "window_hu", "scaling"),
+    [
+        (Recipe(window_hu=(-160, 240)), (-160, 240), "minmax"),
+        (Recipe(window_hu=(-160, 240), scaling="zscore"), (-160, 240), "zscore"),
+        (Recipe(scaling="zscore"), None, "zscore"),
+    ],
+)
+def test_a_given_window_or_scaling_is_kept_for_ct(ct, recipe, window_hu, scaling):
+    resolved = resolve(recipe, ct)
+    assert (resolved.window_hu, resolved.scaling) == (window_hu, scaling)
+
+
+def test_what_a_recipe_gives_is_kept(make_dataset):
+    recipe = Recipe(
+        axis="sagittal", median_kernel=3, scaling="none", scaling_over="nonzero", size=(40, 50), skull_strip="region"
+    )
+    assert resolve(recipe, make_dataset(((4, 4, 4), affine(1, 1, 5)))) == recipe
+
+
+def test_a_resolved_recipe_stays_as_it_is(ct):
+    resolved = resolve(Recipe(), ct)
+    assert resolve(resolved, ct) == resolved
+
+
+def test_ct_without_a_foreground_is_refused(ct):
+    empty = type(ct)(ct.name, ct.channels, {7: "pancreas"}, ct.cases)
+    with pytest.raises(DataError, match=r"no voxel of any case carries a label of \[7\]"):
+        resolve(Recipe(), empty)
+
+
+def test_a_brain_channel_that_is_not_there_is_refused(make_dataset):
+    dataset = make_dataset(((4, 4, 4, 2), np.eye(4)), channels=("T1w", "FLAIR"))
+    assert resolve(Recipe(skull_strip_channel=1), dataset).skull_strip_channel == 1
+    with pytest.raises(ConfigError, match="skull_strip_channel: expected 0 to 1, received 2"):
+        resolve(Recipe(skull_strip_channel=2), dataset)
+
+
+def test_a_header_that_cannot_be_read_is_named(make_dataset):
+    dataset = make_dataset(((4, 4, 4), np.eye(4)))
+    dataset.cases[0].image.write_bytes(b"")
+    with pytest.raises(DataError, match=r"case_0\.nii\.gz: not a readable NIfTI file"):
+        resolve(Recipe(), dataset)
+
+
+def test_an_image_of_two_dimensions_is_named(make_dataset):
+    dataset = make_dataset(((4, 4, 4), np.eye(4)))
+    nib.save(nib.Nifti1Image(np.zeros((4, 4), np.float32), np.eye(4)), dataset.cases[0].image)
+    with pytest.raises(DataError, match=r"case_0\.nii\.gz: expected a 3D image"):
+        resolve(Recipe(), dataset)
+
+
+# --- what is written
+
+
+def test_yaml_round_trip(ct, tmp_path):
+    resolved = resolve(Recipe(median_kernel=5), ct)
+    (tmp_path / "recipe.yaml").write_text(resolved.to_yaml())
+    assert load_recipe(tmp_path / "recipe.yaml") == resolved
+
+
+def test_a_recipe_changes_its_base(tmp_path):
+    (tmp_path / "ct.yaml").write_text("window_hu: [-160, 240]\nmedian_kernel: 3\n")
+    (tmp_path / "liver.yaml").write_text("base: ct.yaml\nmedian_kernel: 5\n")
+    assert load_recipe(tmp_path / "liver.yaml") == Recipe(window_hu=(-160, 240), median_kernel=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("window_hu: [240, -160]", "window_hu: window_hu expects low < high; received [240, -160]"),
+        ("window_hu: [5, 5]", "window_hu expects low < high"),
+        ("window_hu: [-.inf, 100]", "window_hu.0: Input should be a finite number"),
+        ("window_hu: 400", "window_hu: "),
+        ("median_kernel: 4", "median_kernel expects an odd number of pixels, or 0; received 4"),
+        ("median_kernel: -1", "median_kernel: Input should be greater than or equal to 0"),
+        ("size: [0, 32]", "size.0: "),
+        ("size: [32]", "size.1: "),
+        ("axis: transverse", "axis: "),
+        ("windows_hu: [0, 1]", "unknown key windows_hu; did you mean window_hu?"),
+        ("kernel: 3", "unknown key kernel; did you mean median_kernel?"),
+        ("skullstrip: region", "unknown key skullstrip; did you mean skull_strip?"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_in_one_line(tmp_path, text, said):
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_recipe(tmp_path / "recipe.yaml")
+    assert str(refused.value).startswith(f"{tmp_path / 'recipe.yaml'}: ")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

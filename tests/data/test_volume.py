@@ -1,0 +1,164 @@
+import struct
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfseg.data.volume import DataError, open_nifti, read_image, read_label, spacing_of, write_volume
+
+AFFINE = np.array([[0, -2, 0, 10], [1.5, 0, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1.0]])
+INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
+
+
+def ramp(shape=(3, 4, 5)):
+    return np.arange(np.prod(shape)).reshape(shape)
+
+
+def save(path, array, affine=AFFINE):
+    nib.save(nib.Nifti1Image(array, affine, dtype=array.dtype), path)
+    return path
+
+
+def set_scale_factors(path, slope, intercept):
+    """Write scl_slope and scl_inter where NIfTI-1 has them, leaving the stored values as they are."""
+    content = bytearray(path.read_bytes())
+    content[112:120] = struct.pack("<ff", slope, intercept)
+    path.write_bytes(content)
+    return path
+
+
+# --- images
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, "f4", "f8"])
+def test_an_image_of_any_type_is_read_as_float32(tmp_path, dtype):
+    image = read_image(save(tmp_path / "a.nii.gz", ramp().astype(dtype)))
+    assert image.array.dtype == np.float32
+    np.testing.assert_array_equal(image.array, ramp())
+    np.testing.assert_array_equal(image.affine, AFFINE)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_scale_factors_are_applied(tmp_path, dtype):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype(dtype)), 2.5, -1000)
+    np.testing.assert_array_equal(read_image(path).array, 2.5 * ramp() - 1000)
+
+
+def test_a_slope_of_zero_means_no_scaling(tmp_path):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("i2")), 0, 7)
+    np.testing.assert_array_equal(read_image(path).array, ramp())
+
+
+def test_channels_stay_in_the_fourth_axis(tmp_path):
+    channels = ramp((3, 4, 5, 2)).astype(np.int16)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.nii.gz", channels)).array, channels)
+
+
+def test_spacing_is_that_of_the_stored_axes(tmp_path):
+    assert read_image(save(tmp_path / "a.nii", ramp().astype("i2"))).spacing_mm == (1.5, 2, 4)
+
+
+def test_spacing_of_an_oblique_affine():
+    turn = np.array([[np.cos(0.4), -np.sin(0.4), 0], [np.sin(0.4), np.cos(0.4), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([0.7, 1.2, 5])
+    assert spacing_of(affine) == pytest.approx((0.7, 1.2, 5))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path, bad):
+    array = ramp().astype(np.float32)
+    array[0, 1, 2:4] = bad
+    with pytest.raises(DataError, match=r"a\.nii: 2 voxels are NaN or infinite"):
+        read_image(save(tmp_path / "a.nii", array))
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 3, 3, 2, 2)])
+def test_an_image_of_another_rank_is_refused(tmp_path, shape):
+    with pytest.raises(DataError, match=r"a\.nii: expected a 3D image"):
+        read_image(save(tmp_path / "a.nii", np.zeros(shape, np.float32)))
+
+
+# --- labels
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, "f4", "f8"])
+def test_labels_of_any_type_are_read_as_integers(tmp_path, dtype):
+    label = read_label(save(tmp_path / "a.nii.gz", ramp().astype(dtype)))
+    assert label.array.dtype.kind in "iu"
+    np.testing.assert_array_equal(label.array, ramp())
+
+
+def test_labels_with_scale_factors_are_read_whole(tmp_path):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("u1")), 2, 1)
+    np.testing.assert_array_equal(read_label(path).array, 2 * ramp() + 1)
+
+
+def test_a_fourth_axis_of_one_is_dropped_from_labels(tmp_path):
+    path = save(tmp_path / "a.nii", ramp((3, 4, 5, 1)).astype("u1"))
+    np.testing.assert_array_equal(read_label(path).array, ramp())
+
+
+@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf])
+def test_labels_that_are_not_whole_are_refused(tmp_path, bad):
+    array = ramp().astype(np.float32)
+    array[1, 2, 3] = bad
+    with pytest.raises(DataError, match=rf"a\.nii: labels must be whole numbers, found {bad}"):
+        read_label(save(tmp_path / "a.nii", array))
+
+
+def test_colours_are_no_labels(tmp_path):
+    colours = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    with pytest.raises(DataError, match=r"a\.nii: labels must be whole numbers"):
+        read_label(save(tmp_path / "a.nii", colours))
+
+
+def test_labels_with_channels_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"a\.nii: expected a 3D label map"):
+        read_label(save(tmp_path / "a.nii", np.zeros((3, 3, 3, 2), np.uint8)))
+
+
+# --- files
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_a_truncated_file_is_named(tmp_path, read):
+    noise = np.random.default_rng(0).integers(0, 200, (16, 16, 16)).astype(np.uint8)
+    path = save(tmp_path / "scan.nii.gz", noise)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: the .* data cannot be read"):
+        read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b"])
+def test_a_file_that_is_not_nifti_is_named(tmp_path, content):
+    (tmp_path / "scan.nii.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: not a readable NIfTI file"):
+        open_nifti(tmp_path / "scan.nii.gz")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"scan\.nii: no such file"):
+        open_nifti(tmp_path / "scan.nii")
+
+
+@pytest.mark.parametrize("first", [(0.0, 0.0, 0.0), (np.nan, 0.0, 0.0), (0.0, 1.0, 0.0)])
+def test_an_affine_that_does_not_span_space_is_refused(tmp_path, first):
+    path = save(tmp_path / "scan.nii", ramp().astype("i2"), np.eye(4))
+    content = bytearray(path.read_bytes())
+    for row, value in enumerate(first):  # the first column of srow_x, srow_y and srow_z
+        content[280 + 16 * row : 284 + 16 * row] = struct.pack("<f", value)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii: its affine"):
+        open_nifti(path)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_a_written_volume_is_read_by_nibabel(tmp_path, dtype):
+    write_volume(tmp_path / "out" / "a.nii.gz", ramp().astype(dtype), AFFINE)
+    image = nib.load(tmp_path / "out" / "a.nii.gz")
+    assert image.get_data_dtype() == dtype
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), ramp())
+    np.testing.assert_array_equal(image.affine, AFFINE)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.nii.gz"]
