@@ -1,1 +1,7 @@
+"""Networks for segmentation, built of standard Keras layers."""
 
+from tfseg.models.unet import unet, unet_2d
+
+MODELS = {"unet_2d": unet_2d}
+
+__all__ = ["MODELS", "unet", "unet_2d"]

@@ -1,0 +1,107 @@
+"""Training one network: what it starts from, what it keeps, and that it is the same again."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfseg.config import load_config
+from tfseg.data.splits import Split
+from tfseg.training.fit import Progress, make_loss, train
+
+HERE = tf.distribute.get_strategy()
+
+
+def test_the_loss_falls(trained):
+    losses = pd.read_csv(trained.path.with_name("history.csv"))["loss"]
+    assert losses.iloc[-1] < losses.iloc[0]
+
+
+def test_same_seed_same_bits(trained, small_config, prepared, split, tmp_path):
+    again = train(small_config, prepared, split, 0, tmp_path / "again", HERE)
+    other = train(small_config, prepared, split, 1, tmp_path / "other", HERE)
+    first, second, third = (keras.saving.load_model(t.path).get_weights() for t in (trained, again, other))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not all(np.array_equal(a, c) for a, c in zip(first, third, strict=True))
+
+
+def test_best_epoch_is_the_one_with_the_highest_validation_dice(trained):
+    history = pd.read_csv(trained.path.with_name("history.csv"))
+    assert trained.best_epoch == history["epoch"][history["val_dice"].idxmax()]
+
+
+def test_patience_stops_a_training_that_no_longer_gains(prepared, split, small_config, tmp_path):
+    """A network that does not change, since its rate is next to nothing and it has no norm, never gains again."""
+    training = small_config.training.model_copy(update={"epochs": 9, "patience": 2, "learning_rate": 1e-12})
+    model = small_config.model.model_copy(update={"norm": "none"})
+    config = small_config.model_copy(update={"training": training, "model": model})
+    stopped = train(config, prepared, split, 0, tmp_path, HERE)
+    assert (stopped.best_epoch, stopped.epochs) == (1, 3)
+
+
+def test_test_subjects_are_not_looked_at(prepared, split, small_config, tmp_path):
+    """A split that names an unknown test subject trains all the same."""
+    blind = Split(split.train[:1], split.val[:1], ("nobody",))
+    training = small_config.training.model_copy(update={"epochs": 1})
+    config = small_config.model_copy(update={"training": training})
+    assert train(config, prepared, blind, 0, tmp_path, HERE).path.is_file()
+
+
+def test_listeners_hear_every_step_and_epoch(prepared, split, small_config, tmp_path):
+    steps, epochs = [], []
+    listener = Progress(lambda: steps.append(1), lambda epoch, logs: epochs.append((epoch, logs["val_dice"])))
+    train(small_config, prepared, split, 0, tmp_path, HERE, listener)
+    assert [epoch for epoch, _ in epochs] == [0, 1, 2]
+    assert len(steps) == 3 * -(-prepared.slices_of(split.train) // small_config.training.batch_size)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("dice", "batch"), ("{name: dice, overlap_over: sample}", "sample")])
+def test_overlap_over_comes_from_the_training_unless_the_loss_says_otherwise(text, expected):
+    config = load_config(None, ["training.overlap_over=batch", f"loss={text}"])
+    assert make_loss(config).get_config()["overlap_over"] == expected
+
+
+def test_losses_without_overlap_do_not_get_the_setting():
+    assert "overlap_over" not in make_loss(load_config(None, ["loss=bce"])).get_config()
+
+
+TWO_DEVICES = """
+import json, sys
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from pathlib import Path
+from tfseg.config import load_config
+from tfseg.data.prepared import Prepared
+from tfseg.data.splits import Split
+from tfseg.training.fit import train
+from tfseg.training.strategy import choose_devices, make_strategy
+prepared, out, overrides, split = json.loads(sys.argv[1])
+strategy = make_strategy(choose_devices("CPU:0,CPU:1"))
+assert strategy.num_replicas_in_sync == 2
+train(load_config(None, overrides), Prepared(Path(prepared)), Split(*map(tuple, split)), 0, Path(out), strategy)
+"""
+
+
+def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
+    """On the same global batches, without dropout and with overlap per sample, up to rounding."""
+    overrides = [
+        *("model.filters=4", "model.depth=2", "model.dropout=[0, 0]", "training.epochs=1", "training.batch_size=4"),
+        *("training.overlap_over=sample", "loss=dice_ce", "training.learning_rate=1e-4"),
+    ]
+    parts = [split.train, split.val, split.test]
+    arguments = json.dumps([str(prepared.folder), str(tmp_path / "two"), overrides, parts])
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES, arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    train(load_config(None, overrides), prepared, split, 0, tmp_path / "one", HERE)
+    one, two = (pd.read_csv(tmp_path / name / "history.csv").iloc[0] for name in ("one", "two"))
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+    weights = [keras.saving.load_model(tmp_path / name / "best.keras").get_weights() for name in ("one", "two")]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4)

@@ -1,0 +1,29 @@
+"""Devices and strategies; two logical devices are tried in a process of their own."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfseg.config import ConfigError
+from tfseg.models import unet_2d
+from tfseg.training.strategy import choose_devices, compiled_forward, make_strategy
+
+
+def test_one_cpu_is_chosen_where_there_is_no_gpu():
+    if tf.config.list_logical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    assert choose_devices(None) == ["CPU:0"]
+    assert make_strategy(["CPU:0"]).num_replicas_in_sync == 1
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="no device 'GPU:7' here; there are CPU:0"):
+        choose_devices("GPU:7")
+
+
+def test_forward_is_the_network_without_dropout():
+    model = unet_2d((16, 16, 1), 2, filters=2, depth=1, dropout=(0.5, 0.5))
+    forward = compiled_forward(model)
+    image = np.random.default_rng(0).normal(size=(5, 16, 16, 1)).astype("float32")
+    np.testing.assert_allclose(forward(image), np.asarray(model(image, training=False)), atol=1e-6)
+    np.testing.assert_allclose(forward(image[:2]), forward(image)[:2], atol=1e-6)

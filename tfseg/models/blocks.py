@@ -1,0 +1,52 @@
+"""Blocks of a U-Net, for images of any rank (two today's default, three alike)."""
+
+from collections.abc import Sequence
+
+import keras
+
+CONVOLUTIONS = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
+TRANSPOSED_CONVOLUTIONS = {2: keras.layers.Conv2DTranspose, 3: keras.layers.Conv3DTranspose}
+POOLINGS = {2: keras.layers.MaxPooling2D, 3: keras.layers.MaxPooling3D}
+
+
+def rank_of(x: keras.KerasTensor) -> int:
+    """Spatial dimensions of a tensor `[batch, *spatial, channels]`."""
+    return len(x.shape) - 2
+
+
+def normalize(x: keras.KerasTensor, norm: str, synchronized: bool) -> keras.KerasTensor:
+    """Normalise channels: `batch`, `instance` or `none`; `synchronized` shares batch statistics between replicas."""
+    if norm == "batch":
+        return keras.layers.BatchNormalization(synchronized=synchronized)(x)
+    if norm == "instance":
+        return keras.layers.GroupNormalization(groups=-1)(x)
+    return x
+
+
+def double_convolution(x: keras.KerasTensor, filters: int, norm: str, synchronized: bool) -> keras.KerasTensor:
+    """Twice: convolution of width 3 with He initialisation, normalisation, ReLU."""
+    for _ in range(2):
+        convolution = CONVOLUTIONS[rank_of(x)]
+        x = convolution(filters, 3, padding="same", kernel_initializer="he_normal", use_bias=norm == "none")(x)
+        x = normalize(x, norm, synchronized)
+        x = keras.layers.Activation("relu")(x)
+    return x
+
+
+def down(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
+    """Halve the image by max pooling, then drop out."""
+    return keras.layers.Dropout(dropout)(POOLINGS[rank_of(x)](2)(x))
+
+
+def up(x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, dropout: float) -> keras.KerasTensor:
+    """Double the image by a transposed convolution of width 3, join the encoder's features, then drop out."""
+    transposed = TRANSPOSED_CONVOLUTIONS[rank_of(x)]
+    x = transposed(filters, 3, strides=2, padding="same", kernel_initializer="he_normal")(x)
+    x = keras.layers.Concatenate()([x, skip])
+    return keras.layers.Dropout(dropout)(x)
+
+
+def dropout_rates(first_and_last: Sequence[float], depth: int) -> list[float]:
+    """Rates of `depth` stages, growing evenly from the finest to the coarsest."""
+    first, last = first_and_last
+    return [first + (last - first) * stage / max(depth - 1, 1) for stage in range(depth)]

@@ -1,0 +1,72 @@
+"""The U-Net and its named presets."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfseg.models import blocks
+
+
+def unet(
+    image_shape: tuple[int, ...],
+    classes: int,
+    *,
+    filters: int = 16,
+    depth: int = 4,
+    dropout: Sequence[float] = (0.15, 0.3),
+    norm: str = "batch",
+    synchronized: bool = False,
+    name: str = "unet",
+) -> keras.Model:
+    """Build a U-Net of standard Keras layers.
+
+    Stage k of the encoder has `filters`·2^k filters; its two convolutions are followed by max pooling and
+    dropout; the decoder mirrors it with transposed convolutions and skip connections; a 1×1 convolution and
+    a float32 sigmoid (one class) or softmax (several) end it.
+
+    Args:
+        image_shape: `(*spatial, channels)`, spatial lengths divisible by 2^depth.
+        classes: output channels, 1 for a sigmoid.
+        filters: filters of the first stage.
+        depth: number of halvings.
+        dropout: rates of the finest and the coarsest stage, in [0, 1).
+        norm: "batch", "instance" or "none".
+        synchronized: share batch statistics between replicas.
+        name: name of the Keras model.
+
+    Raises:
+        ValueError: where a spatial length is not divisible by 2^depth.
+
+    Source: Ronneberger 2015 (arXiv:1505.04597); filters, dropout and norm by default as Kethavath 2025
+    (10.1088/2057-1976/ae2b73).
+    """
+    if any(length is not None and length % 2**depth for length in image_shape[:-1]):
+        raise ValueError(
+            f"image_shape: expected lengths divisible by 2^depth = {2**depth}, received {tuple(image_shape[:-1])}"
+        )
+    rates = blocks.dropout_rates(dropout, depth)
+    image = x = keras.Input(image_shape, name="image")
+    skips = []
+    for stage in range(depth):
+        x = blocks.double_convolution(x, filters * 2**stage, norm, synchronized)
+        skips.append(x)
+        x = blocks.down(x, rates[stage])
+    x = blocks.double_convolution(x, filters * 2**depth, norm, synchronized)
+    for stage in reversed(range(depth)):
+        x = blocks.up(x, skips[stage], filters * 2**stage, rates[stage])
+        x = blocks.double_convolution(x, filters * 2**stage, norm, synchronized)
+    x = blocks.CONVOLUTIONS[blocks.rank_of(x)](classes, 1)(x)
+    # Probabilities stay float32 under mixed precision: float16 rounds those near 1.
+    activation = "sigmoid" if classes == 1 else "softmax"
+    return keras.Model(image, keras.layers.Activation(activation, dtype="float32", name="probability")(x), name=name)
+
+
+def unet_2d(image_shape: tuple[int, int, int], classes: int, **settings: object) -> keras.Model:
+    """Build the U-Net for slices `(h, w, channels)`; settings as `unet`.
+
+    Raises:
+        ValueError: where `image_shape` is not of three lengths, or as `unet`.
+    """
+    if len(image_shape) != 3:
+        raise ValueError(f"image_shape: expected (h, w, channels), received {tuple(image_shape)}")
+    return unet(image_shape, classes, name="unet_2d", **settings)  # type: ignore[arg-type]

@@ -1,0 +1,49 @@
+"""From a network and a prepared case to probabilities, labels and a volume on the scan's grid."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from tfseg.data.prepare import restore_label
+from tfseg.data.prepared import PreparedCase
+from tfseg.data.volume import Array
+
+# Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
+Forward = Callable[[Array], Array]
+
+THRESHOLD = 0.5
+
+
+def predict_slices(forward: Forward, image: Array, batch_size: int) -> Array:
+    """Return the probabilities float32 `[slice, h, w, classes]` of slices `[slice, h, w, channels]`."""
+    starts = range(0, len(image), batch_size)
+    return np.concatenate([forward(np.ascontiguousarray(image[s : s + batch_size])) for s in starts])
+
+
+def predict_cases(
+    forward: Forward, cases: Iterable[PreparedCase], batch_size: int
+) -> Iterator[tuple[PreparedCase, Array]]:
+    """Yield each case with its probabilities `[slice, h, w, classes]`, one case in memory at a time."""
+    for case in cases:
+        yield case, predict_slices(forward, case.image, batch_size)
+
+
+def mean_of(forwards: Sequence[Forward]) -> Forward:
+    """Return the mean probability of several networks as one."""
+
+    def forward(image: Array) -> Array:
+        return np.mean([each(image) for each in forwards], axis=0)
+
+    return forwards[0] if len(forwards) == 1 else forward
+
+
+def classes_of(probabilities: Array) -> Array:
+    """Decide class indices uint8 `[...]` from probabilities `[..., classes]`: 0.5 or more of one, else the largest."""
+    if probabilities.shape[-1] == 1:
+        return (probabilities[..., 0] >= THRESHOLD).astype(np.uint8)
+    return probabilities.argmax(axis=-1).astype(np.uint8)
+
+
+def label_volume(probabilities: Array, case: PreparedCase, labels: dict[int, str]) -> Array:
+    """Turn a case's probabilities into label values on its scan's own grid."""
+    return restore_label(classes_of(probabilities), case.grid, labels)
