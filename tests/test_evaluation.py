@@ -1,0 +1,43 @@
+"""Scores on the scan's own grid."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfseg.data.layouts import read_dataset
+from tfseg.evaluation import diagonals_mm, evaluate
+
+
+def truthful(cases, classes):
+    """A network that knows the truth of these cases."""
+    answers = {case.image[...].tobytes(): np.eye(classes, dtype="float32")[case.label] for case in cases}
+    return lambda image: answers[image.tobytes()]
+
+
+def test_a_perfect_network_scores_one_everywhere(prepared, decathlon, tmp_path):
+    cases = prepared.cases_of(prepared.subjects[:2])
+    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, batch_size=100, predictions=tmp_path)
+    assert scores.groupby("case").ngroups == 2
+    assert (scores.loc[scores["metric"].isin(["dice", "iou", "nsd"]), "value"] == 1).all()
+    assert (scores.loc[scores["metric"].isin(["hd", "hd95", "assd"]), "value"] == 0).all()
+    for source in read_dataset(decathlon).cases[:2]:
+        written, truth = nib.load(tmp_path / f"{source.name}.nii.gz"), nib.load(source.label)
+        np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(truth.dataobj))
+        np.testing.assert_allclose(written.affine, truth.affine)
+
+
+def test_volumes_are_those_of_the_file(prepared, decathlon, tmp_path):
+    source = read_dataset(decathlon).cases[0]
+    case = prepared.case(source.name)
+    scores = evaluate(truthful([case], 3), prepared, [case], 1.0, batch_size=100, predictions=tmp_path)
+    truth = nib.load(source.label)
+    voxel_ml = abs(np.linalg.det(truth.affine[:3, :3])) / 1000
+    for value, name in prepared.labels.items():
+        row = scores[(scores["label"] == name) & (scores["metric"] == "volume_truth_ml")]
+        assert row["value"].item() == pytest.approx((np.asarray(truth.dataobj) == value).sum() * voxel_ml)
+
+
+def test_diagonals(prepared):
+    case = prepared.cases_of(prepared.subjects[:1])[0]
+    sides = np.multiply(case.grid.shape, case.grid.spacing_mm)
+    assert diagonals_mm([case])[case.name] == pytest.approx(np.sqrt((sides**2).sum()))

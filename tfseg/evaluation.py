@@ -1,0 +1,45 @@
+"""Scoring a network on whole cases, on their scans' own grids."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfseg import geometry, metrics
+from tfseg.data.prepare import restore_label
+from tfseg.data.prepared import Prepared, PreparedCase
+from tfseg.data.volume import write_volume
+from tfseg.prediction import Forward, label_volume, predict_cases
+
+
+def evaluate(
+    forward: Forward,
+    prepared: Prepared,
+    cases: Iterable[PreparedCase],
+    tolerance_mm: float,
+    batch_size: int,
+    predictions: Path,
+) -> pd.DataFrame:
+    """Predict and score cases; each prediction is written to `predictions` as label values on the scan's grid.
+
+    Returns:
+        Columns `subject, case, label, metric, value`, the metrics of `tfseg.metrics.score`.
+    """
+    tables = []
+    for case, probabilities in predict_cases(forward, cases, batch_size):
+        truth = restore_label(case.label, case.grid, prepared.labels)
+        found = label_volume(probabilities, case, prepared.labels)
+        write_volume(predictions / f"{case.name}.nii.gz", found, np.asarray(case.grid.affine))
+        scores = metrics.score(
+            truth, found, spacing_mm=case.grid.spacing_mm, labels=prepared.labels, tolerance_mm=tolerance_mm
+        )
+        scores.insert(0, "subject", case.subject)
+        scores.insert(1, "case", case.name)
+        tables.append(scores)
+    return pd.concat(tables, ignore_index=True)
+
+
+def diagonals_mm(cases: Iterable[PreparedCase]) -> Mapping[str, float]:
+    """Return the diagonal of each case's volume in millimetres: what a missed structure costs in distance."""
+    return {case.name: geometry.diagonal_mm(case.grid.shape, case.grid.spacing_mm) for case in cases}
