@@ -1,0 +1,88 @@
+"""The SavedModel: the run's own predictions, in a process that cannot import tfseg."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tfseg.config import ConfigError
+from tfseg.export import describe, export
+from tfseg.models import unet_2d
+from tfseg.prediction import mean_of, predict_slices
+from tfseg.training.strategy import compiled_forward
+
+WITHOUT_TFSEG = """
+import sys
+sys.modules["tfseg"] = None
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load("exported")
+answer = model.signatures["serving_default"](tf.constant(np.load("image.npy")))
+np.save("answer.npy", answer["probability"])
+"""
+
+
+@pytest.fixture
+def networks(prepared, tmp_path):
+    paths = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        paths.append(tmp_path / f"{seed}.keras")
+        unet_2d(prepared.image_shape, prepared.classes, filters=2, depth=2).save(paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path, count):
+    export(networks[:count], prepared, tmp_path / "exported", "run")
+    image = prepared.cases_of(prepared.subjects[:1])[0].image[...]
+    np.save(tmp_path / "image.npy", image)
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TFSEG], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    own = mean_of([compiled_forward(keras.saving.load_model(path)) for path in networks[:count]])
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), predict_slices(own, image, 4), atol=1e-5)
+
+
+def test_metadata_says_what_goes_in_and_what_comes_out(networks, prepared, tmp_path):
+    metadata = json.loads((export(networks, prepared, tmp_path / "out", "run") / "metadata.json").read_text())
+    assert metadata["input"]["shape"] == ["batch", 32, 32, 1]
+    assert metadata["output"]["classes"] == ["background", "left", "right"]
+    assert metadata["output"]["label_values"] == [0, 1, 2]
+    assert metadata["networks"] == 2
+    assert metadata["recipe"]["scaling"] == "zscore"
+
+
+def test_metadata_of_one_label(prepared_one_label):
+    output = describe(prepared_one_label, 1, "run")["output"]
+    assert (output["activation"], output["classes"], output["label_values"]) == ("sigmoid", ["blob"], [1])
+    assert output["decision"] == "foreground where the probability is at least 0.5"
+
+
+def test_preparation_by_the_metadata_alone_gives_the_prepared_image(prepared, decathlon):
+    """What `preparation` says in words, done here with NumPy and nibabel, is what the network was trained on."""
+    import nibabel as nib
+
+    steps = describe(prepared, 1, "run")["preparation"]
+    assert [step.split()[0] for step in steps] == ["read", "per", "reorder", "take", "pad"]
+    assert steps[3] == "take axial slices: rows along x, columns along y"
+    image = nib.load(decathlon / "imagesTr" / "case_0.nii.gz").get_fdata(dtype=np.float32)
+    image = (image - image.mean(dtype=np.float64)) / image.std(dtype=np.float64)
+    slices = np.moveaxis(image, 2, 0)
+    rows, columns = (32 - slices.shape[1]) // 2, (32 - slices.shape[2]) // 2
+    padded = np.full((len(slices), 32, 32), image.min())
+    padded[:, rows : rows + slices.shape[1], columns : columns + slices.shape[2]] = slices
+    np.testing.assert_allclose(prepared.case("case_0").image[..., 0], padded, atol=1e-5)
+
+
+def test_an_existing_folder_is_refused(networks, prepared, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ConfigError, match="exists"):
+        export(networks, prepared, tmp_path / "out", "run")
+
+
+def test_a_missing_network_is_named_and_nothing_is_left(prepared, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.keras"):
+        export([tmp_path / "gone.keras"], prepared, tmp_path / "out", "run")
+    assert list(tmp_path.iterdir()) == []
