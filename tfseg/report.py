@@ -1,0 +1,273 @@
+"""The report of a run: one page that holds all it shows, its conclusion first."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from tfseg import figures, files, geometry, metrics
+from tfseg.config import Config, load_config
+from tfseg.data.prepare import prepare_label
+from tfseg.data.prepared import Prepared
+from tfseg.data.volume import read_label
+from tfseg.metrics.summary import MEAN_LABEL
+
+ROLES = ("Best", "Median", "Worst")
+_TEXT = {column: str for column in ("loss", "subject", "case", "label", "metric")}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder and its prepared folder say; `histories` and `folds` have one entry per fold."""
+
+    folder: Path
+    config: Config
+    environment: dict[str, Any]
+    splits: list[dict[str, list[str]]]
+    histories: list[pd.DataFrame]
+    folds: list[dict[str, Any]]
+    scores: pd.DataFrame
+    summary: pd.DataFrame
+    prepared: Prepared
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels' names, in order."""
+        return list(self.prepared.labels.values())
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into a run folder, from what it and its prepared folder hold; return its path.
+
+    Raises:
+        ValueError: naming what the run or its prepared folder lacks, or where the two do not belong together.
+    """
+    page = render(read_run(run))
+    files.write_text(run / "report.html", page)
+    return run / "report.html"
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, and open the prepared folder that it was trained on.
+
+    Raises:
+        ValueError: as `write_report`.
+    """
+    names = ("config.yaml", "environment.json", "splits.json", "scores.csv", "summary.csv")
+    _require(*(folder / name for name in names))
+    environment = _read_json(folder / "environment.json")
+    splits = _read_json(folder / "splits.json")
+    parts = [folder / f"fold_{fold}" for fold in range(len(splits))]
+    _require(*(part / name for part in parts for name in ("history.csv", "fold.json", "predictions")))
+    prepared = Prepared(Path(environment["prepared"]))
+    if environment.get("prepared_sha256", prepared.digest) != prepared.digest:
+        raise ValueError(f"{prepared.folder}: not as it was when {folder} was trained on it (its hash differs)")
+    scores = _read_table(folder / "scores.csv")
+    for fold, split in enumerate(splits):
+        if unscored := set(split["test"]) - set(scores.loc[scores["fold"] == fold, "subject"]):
+            raise ValueError(f"{folder / 'scores.csv'}: no scores in fold {fold} of {', '.join(sorted(unscored)[:5])}")
+    return Run(
+        folder=folder,
+        config=load_config(folder / "config.yaml"),
+        environment=environment,
+        splits=splits,
+        histories=[pd.read_csv(part / "history.csv") for part in parts],
+        folds=[_read_json(part / "fold.json") for part in parts],
+        scores=scores,
+        summary=_read_table(folder / "summary.csv"),
+        prepared=prepared,
+    )
+
+
+def _require(*paths: Path) -> None:
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise ValueError(f"the run is not complete; missing {', '.join(missing[:5])}")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON: {error}") from error
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read scores or a summary; only an empty number is NaN, since a label may well be called NA."""
+    columns = pd.read_csv(path, nrows=0).columns
+    empty = {column: [""] for column in columns if column not in _TEXT}
+    dtypes = {column: kind for column, kind in _TEXT.items() if column in columns}
+    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
+
+
+def rank_cases(scores: pd.DataFrame) -> pd.DataFrame:
+    """Cases worst first, by the mean Dice over labels, NaN aside; cases without any value come last.
+
+    Returns:
+        Columns `case, subject, fold, dice`.
+    """
+    dice = scores[scores["metric"] == "dice"].rename(columns={"value": "dice"})
+    means = dice.groupby(["case", "subject", "fold"])["dice"].mean().reset_index()
+    return means.sort_values("dice", kind="stable", na_position="last", ignore_index=True)
+
+
+def pick_cases(ranked: pd.DataFrame) -> dict[str, str]:
+    """Pick the best, (lower) median and worst of ranked cases: role → case, no case twice."""
+    cases = ranked.dropna(subset="dice")["case"].tolist()
+    if not cases:
+        return {}
+    picked = dict(zip(ROLES, (cases[-1], cases[(len(cases) - 1) // 2], cases[0]), strict=True))
+    if len(cases) < len(ROLES):
+        del picked["Median"]
+    return picked if len(cases) > 1 else {"Only": cases[0]}
+
+
+def outcomes(scores: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Tell of empty masks: (case, label) → "missed", "false alarm" or "both empty"."""
+    volumes = scores.pivot(index=["case", "label"], columns="metric", values="value")
+    present = zip(volumes.index, volumes["volume_truth_ml"] > 0, volumes["volume_prediction_ml"] > 0, strict=True)
+    names = {(True, False): "missed", (False, True): "false alarm", (False, False): "both empty"}
+    return {key: names[truth, found] for key, truth, found in present if not (truth and found)}
+
+
+def failures(summary: pd.DataFrame, labels: list[str], cases: int) -> list[str]:
+    """Say of how many cases each label was missed, invented or absent; nothing where it never was."""
+    words = {
+        "missed": "missed",
+        "false_alarm": "predicted where there is none",
+        "both_empty": "absent from truth and prediction",
+    }
+    counts = summary[summary["metric"] == "dice"].set_index("label")[list(words)].to_dict("index")
+    sentences = []
+    for label in labels:
+        parts = [f"{words[str(name)]} in {count}" for name, count in counts[label].items() if count]
+        if parts:
+            sentences.append(f"{label} was {', '.join(parts)} of {cases} cases.")
+    return sentences
+
+
+def fixed(value: float, digits: int) -> str:
+    """Write a number with fixed decimals, NaN as a dash and inf as its sign."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people do: 41 s, 3 min 12 s, 2 h 05 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def render(run: Run) -> str:
+    """Return the page as HTML."""
+    ranked = rank_cases(run.scores)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tfseg"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(fixed=fixed, duration=duration)
+    by_case = run.scores.pivot(index="case", columns=["metric", "label"], values="value")
+    return environment.get_template("report.html").render(
+        dataset=run.environment.get("dataset", run.prepared.name),
+        loss=run.scores["loss"].iloc[0],
+        phantoms=bool(run.environment.get("phantoms")),
+        subjects=run.scores["subject"].nunique(),
+        labels=run.labels,
+        mean=MEAN_LABEL,
+        label_colors=[figures.label_color(index) for index in range(1, len(run.labels) + 1)],
+        axis=run.prepared.recipe["axis"],
+        channels=run.prepared.channels,
+        tolerance=f"{run.config.scoring.tolerance_mm:g}",
+        config=run.config,
+        summary=_by_label(run.summary),
+        extremes=_extremes(run.summary, run.labels),
+        failures=failures(run.summary, run.labels, len(ranked)),
+        plots=_plots(run),
+        panels=_panels(run, ranked),
+        folds=_fold_rows(run),
+        ranked=ranked.to_dict("records"),
+        by_case={str(case): row for case, row in by_case.to_dict("index").items()},
+        outcomes=outcomes(run.scores),
+        facts=facts(run.environment),
+        command=run.environment.get("command"),
+        config_text=(run.folder / "config.yaml").read_text(encoding="utf-8"),
+        recipe_text=(run.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
+    )
+
+
+def _by_label(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    rows = summary.set_index(["label", "metric"])
+    return {label: rows.loc[label].to_dict("index") for label in rows.index.unique("label")}
+
+
+def _extremes(summary: pd.DataFrame, labels: list[str]) -> list[str]:
+    """The labels with the lowest and the highest mean Dice."""
+    means = summary[summary["metric"] == "dice"].set_index("label")["mean_finite"].loc[labels].dropna()
+    return [str(means.idxmin()), str(means.idxmax())] if len(means) else []
+
+
+def _plots(run: Run) -> dict[str, str]:
+    subjects = run.scores.groupby(["metric", "label", "subject"])["value"].mean()
+    values = {
+        metric: {label: subjects[metric][label].to_numpy() for label in run.labels} for metric in ("dice", "hd95")
+    }
+    best = [fold["best_epoch"] for fold in run.folds]
+    return {
+        "dice": figures.distribution(values["dice"], "Dice", best=1.0),
+        "hd95": figures.distribution(values["hd95"], "HD95 (mm)"),
+        "loss": figures.curves(run.histories, best, ("val_loss", "loss"), "loss (training dashed)"),
+        "val_dice": figures.curves(run.histories, best, ("val_dice",), "Dice on validation subjects"),
+    }
+
+
+def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[figures.Panel]]]:
+    """Draw the best, median and worst case: role → name, fold, slices."""
+    folds = ranked.set_index("case")["fold"]
+    drawn = {}
+    for role, name in pick_cases(ranked).items():
+        fold = int(folds[name])
+        path = run.folder / f"fold_{fold}" / "predictions" / f"{name}.nii.gz"
+        _require(path)
+        case, found = run.prepared.case(name), read_label(path).array
+        if found.shape != case.grid.shape:
+            raise ValueError(f"{path}: expected the scan's shape {case.grid.shape}, received {found.shape}")
+        drawn[role] = (
+            name,
+            fold,
+            figures.draw_case(case, prepare_label(found, case.grid, run.prepared.labels)),
+        )
+    return drawn
+
+
+def _fold_rows(run: Run) -> list[dict[str, Any]]:
+    """Summarise each fold alone, as the whole run is summarised."""
+    grids = {case.name: case.grid for case in run.prepared.cases_of(run.scores["subject"].unique())}
+    diagonals = {name: geometry.diagonal_mm(grid.shape, grid.spacing_mm) for name, grid in grids.items()}
+    rows = []
+    for number, (split, fold) in enumerate(zip(run.splits, run.folds, strict=True)):
+        summary = metrics.summarise(run.scores[run.scores["fold"] == number], diagonals)
+        sizes = {part: len(split[part]) for part in ("train", "val", "test")}
+        rows.append({**fold, **sizes, "fold": number, "summary": _by_label(summary)})
+    return rows
+
+
+def facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List names and values of `environment.json`, without paths and what the page shows elsewhere."""
+    listed = []
+    for name, value in environment.items():
+        if isinstance(value, Mapping):
+            listed += facts(value)
+        elif name not in ("command", "dataset", "phantoms", "prepared"):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            listed.append((name.replace("_sha256", " folder, SHA-256").replace("_", " "), text))
+    return listed
