@@ -1,0 +1,132 @@
+"""The `tfseg` command. What is heavy is imported inside each command, so that `--help` is instant."""
+
+import importlib
+import os
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train 2D U-Nets on medical images, and compare loss functions fairly. "
+    "With --debug, an error shows where it arose.",
+)
+
+Data = Annotated[Path, typer.Option(help="Scans: a Medical Segmentation Decathlon folder.")]
+Recipe = Annotated[Path | None, typer.Option(help="Recipe (YAML); what it leaves out is derived from the data.")]
+
+
+class Kind(StrEnum):
+    """Kinds of phantoms."""
+
+    head = "head"
+    abdomen = "abdomen"
+
+
+@app.command()
+def fit(
+    loss: Annotated[str | None, typer.Option(help="A name, or name:param=value,param=value.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Scans: a Medical Segmentation Decathlon folder; phantoms if absent.")
+    ] = None,
+    prep: Recipe = None,
+    prepared: Annotated[Path | None, typer.Option(help="A prepared folder; skips preparation.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration (YAML).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as training.epochs=20.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/LOSS if absent.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation, by subject.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Splits (JSON): tfseg's own or nnU-Net's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each fold.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Slices in a batch, over all devices.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of splits, weights, order and dropout.")] = None,
+    devices: Annotated[str | None, typer.Option(help="As GPU:0,GPU:1; all GPUs if absent.")] = None,
+) -> None:
+    """Cross-validate a network: prepare, train, score every subject out of fold, report."""
+    from tfseg.config import load_config
+
+    shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
+    overrides = [f"{name}={value}" for name, value in shortcuts.items() if value is not None]
+    resolved = load_config(config, [*(set_ or ()), *overrides])
+    workflow = load_workflow()
+    source = workflow.Source(data=data, recipe=prep, prepared=prepared)
+    workflow.fit(workflow.with_loss(resolved, loss), source, out, splits, devices, command())
+
+
+@app.command()
+def prep(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    recipe: Recipe = None,
+) -> None:
+    """Prepare scans: slices, labels and an index, ready for training."""
+    load_workflow().prepare(data, recipe, out)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to write, in the Decathlon layout.")],
+    kind: Annotated[Kind, typer.Option(help="MR heads or CT abdomens.")] = Kind.abdomen,
+    subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    size: Annotated[int, typer.Option(min=32, max=256, help="Voxels along x and y.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other subjects.")] = 0,
+) -> None:
+    """Make synthetic subjects with labels."""
+    load_workflow().make_phantoms(out, kind.value, subjects, size, seed)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder made by fit.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    fold: Annotated[int | None, typer.Option(min=0, help="One fold's network; the mean of all if absent.")] = None,
+) -> None:
+    """Hand a run over as a SavedModel that runs without tfseg."""
+    load_workflow().export(run, out, fold)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder made by fit.")]) -> None:
+    """Write the report of a run again."""
+    from tfseg.report import write_report
+
+    typer.echo(write_report(run))
+
+
+def load_workflow() -> ModuleType:
+    """Import what does the work, TensorFlow with it, which takes seconds."""
+    from tfseg.quiet import quiet_stderr
+
+    with quiet_stderr():
+        return importlib.import_module("tfseg.workflow")
+
+
+def command() -> str:
+    """Return the command line as it was typed."""
+    return shlex.join(["tfseg", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command line: exit 0 when done, 1 where the work failed, 2 where the call or the config is wrong."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except KeyboardInterrupt:
+        typer.echo("tfseg: interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        from tfseg.config import ConfigError
+
+        known = isinstance(error, ValueError | OSError | FloatingPointError)
+        message = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
+        typer.echo(f"tfseg: {' '.join(message.split())}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)

@@ -1,0 +1,125 @@
+"""What a person sees while work goes on: bars with time left, and plain lines where there is no terminal."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tfseg.training.fit import Progress as TrainingProgress
+
+SUMMARY_COLUMNS = {"dice": "Dice", "iou": "IoU", "hd95": "HD95 mm", "nsd": "NSD"}
+
+
+class Terminal:
+    """Standard output: progress, plain sentences and the table at the end."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print a line as it is."""
+        self._console.print(text, markup=False)
+
+    @contextmanager
+    def bar(self, description: str, total: int) -> Iterator[Callable[[], None]]:
+        """Show the progress of `total` equal pieces of work; gives the function to call after each."""
+        if not self._console.is_terminal:
+            started = time.perf_counter()
+            self.say(f"{description} ...")
+            yield lambda: None
+            self.say(f"{description}: done in {time.perf_counter() - started:.1f} s")
+            return
+        with _progress(self._console) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda: progress.advance(task)
+            # A stage that needed less work than it might have is complete all the same.
+            progress.update(task, completed=total)
+
+    @contextmanager
+    def training(self, loss: str, folds: int) -> Iterator["TrainingLines"]:
+        """Show the training of `folds` networks; gives the listener that a run tells."""
+        if not self._console.is_terminal:
+            yield TrainingLines(self, loss, folds, None)
+            return
+        with _progress(self._console) as progress:
+            yield TrainingLines(self, loss, folds, progress)
+
+    def show_summary(self, summary: pd.DataFrame) -> None:
+        """Print a run's summary: one row a label, failures beside the means."""
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("label")
+        for column in ("n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for label in summary["label"].unique():
+            rows = summary[summary["label"] == label].set_index("metric")
+            values = [_mean_and_spread(rows.loc[metric]) for metric in SUMMARY_COLUMNS]
+            counts = rows.loc["dice", ["n", "missed", "false_alarm", "both_empty"]].astype(int).astype(str)
+            table.add_row(str(label), counts["n"], *values, *counts.iloc[1:])
+        self._console.print(table, soft_wrap=False)
+        self.say(
+            "Out of fold, mean ± SD over the n subjects, of finite values. Cases: structure missed; false alarm; "
+            "empty in truth and prediction."
+        )
+
+
+class TrainingLines:
+    """Tells of every fold and epoch: on a terminal by bars, elsewhere by a line an epoch."""
+
+    def __init__(self, terminal: Terminal, loss: str, folds: int, progress: Progress | None) -> None:
+        self._terminal = terminal
+        self._progress = progress
+        self._loss = loss
+        self._remaining = folds
+        self._run = progress.add_task(f"{loss}: folds", total=folds) if progress else None
+
+    def skipped(self, fold: int, folds: int) -> None:
+        """Tell that a fold was finished before."""
+        self._terminal.say(f"fold {fold + 1}/{folds}: finished before")
+        self._remaining -= 1
+        if self._progress and self._run is not None:
+            self._progress.advance(self._run)
+
+    def fold(self, fold: int, folds: int, steps: int, epochs: int) -> TrainingProgress:
+        """Tell that a fold begins."""
+        name = f"fold {fold + 1}/{folds}"
+        started = time.perf_counter()
+        self._remaining -= 1
+        remaining = self._remaining
+        progress, run = self._progress, self._run
+        task = progress.add_task(name, total=steps * epochs) if progress else None
+
+        def on_step() -> None:
+            if progress and task is not None and run is not None:
+                progress.advance(task)
+                progress.advance(run, 1 / (steps * epochs))
+
+        def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
+            line = f"{name}  epoch {epoch + 1}/{epochs}  loss {logs['loss']:.4f}  val_dice {logs['val_dice']:.4f}"
+            if progress and task is not None:
+                progress.update(task, description=line)
+                return
+            each = (time.perf_counter() - started) / (epoch + 1)
+            left = each * (epochs - epoch - 1 + remaining * epochs)
+            self._terminal.say(f"{line}  {each:.1f} s/epoch, {_duration(left)} left")
+
+        return TrainingProgress(on_step, on_epoch)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _mean_and_spread(row: pd.Series) -> str:
+    digits = 1 if row.name == "hd95" else 3
+    return f"{row['mean_finite']:.{digits}f}±{row['sd_finite']:.{digits}f}"
