@@ -1,0 +1,110 @@
+"""Training throughput of tfseg beside a bare Keras loop and PyTorch: the same U-Net, loss and batches.
+
+    python benchmarks/training_throughput.py [--peer-python .venv-peers/bin/python]
+
+Rounds alternate between the loops, so that what else the machine does falls on all of them alike. PyTorch runs
+in an environment of its own, which the option names; it is left out where the option is.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pandas as pd
+import tensorflow as tf
+
+from tfseg.config import Config, load_config
+from tfseg.data.layouts import read_dataset
+from tfseg.data.phantom import write_dataset
+from tfseg.data.pipeline import SliceBatches
+from tfseg.data.prepare import prepare_dataset
+from tfseg.data.prepared import Prepared
+from tfseg.data.recipe import Recipe, resolve
+from tfseg.data.splits import Split
+from tfseg.models import unet_2d
+from tfseg.training.fit import make_loss, train
+
+WARM_UP_STEPS = 3
+
+
+def prepare_phantoms(folder: Path, size: int) -> Prepared:
+    """Prepare three abdomen phantoms: two to train on and one to validate with."""
+    write_dataset(folder / "phantoms", "abdomen", subjects=3, size=size)
+    dataset = read_dataset(folder / "phantoms")
+    prepare_dataset(dataset, resolve(Recipe(), dataset), folder / "prepared")
+    return Prepared(folder / "prepared")
+
+
+def fit_images_per_second(config: Config, prepared: Prepared, folder: Path) -> float:
+    """Train as `tfseg fit` does; the first epoch, in which graphs are made, is not counted."""
+    train_subject, val_subject, test_subject = prepared.subjects
+    split = Split((train_subject,), (val_subject,), (test_subject,))
+    train(config, prepared, split, 0, folder, tf.distribute.get_strategy())
+    history = pd.read_csv(folder / "history.csv").iloc[1:]
+    batches = SliceBatches(prepared.cases_of(split.train), config.training.batch_size, 0)
+    images = batches.steps_per_epoch * config.training.batch_size
+    return images * len(history) / float(history["train_seconds"].sum())
+
+
+def bare_images_per_second(config: Config, prepared: Prepared, steps: int) -> float:
+    """Call `train_on_batch` on an array in memory, and nothing else."""
+    keras.backend.clear_session()
+    model = unet_2d(prepared.image_shape, prepared.classes)
+    model.compile(keras.optimizers.Adam(config.training.learning_rate), make_loss(config), jit_compile=False)
+    batches = SliceBatches(prepared.cases_of(prepared.subjects[:1]), config.training.batch_size, 0)
+    images, labels = next(batches.epoch(0))
+    for _ in range(WARM_UP_STEPS):
+        model.train_on_batch(images, labels)
+    started = time.perf_counter()
+    for _ in range(steps):
+        model.train_on_batch(images, labels)
+    return steps * config.training.batch_size / (time.perf_counter() - started)
+
+
+def torch_images_per_second(python: str, prepared: Prepared, batch_size: int, steps: int) -> float:
+    """Run the peer in its own environment."""
+    height, width, channels = prepared.image_shape
+    numbers = map(str, (batch_size, height, width, channels, prepared.classes, steps))
+    script = Path(__file__).with_name("peer_torch_unet.py")
+    done = subprocess.run([python, str(script), *numbers], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Measure, and print a table of medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer-python")
+    arguments = parser.parse_args()
+    overrides = [f"training.batch_size={arguments.batch_size}", "training.epochs=3"]
+    config = load_config(None, overrides)
+    speeds: dict[str, list[float]] = {"tfseg fit": [], "bare train_on_batch": [], "PyTorch, channels last": []}
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare_phantoms(Path(folder), arguments.size)
+        for number in range(arguments.rounds):
+            speeds["tfseg fit"].append(fit_images_per_second(config, prepared, Path(folder) / f"run_{number}"))
+            speeds["bare train_on_batch"].append(bare_images_per_second(config, prepared, arguments.steps))
+            if arguments.peer_python:
+                peer = torch_images_per_second(
+                    arguments.peer_python, prepared, arguments.batch_size, arguments.steps
+                )
+                speeds["PyTorch, channels last"].append(peer)
+    medians = {name: statistics.median(values) for name, values in speeds.items() if values}
+    print(f"{arguments.batch_size}×{arguments.size}×{arguments.size}, {os.cpu_count()} cores")
+    for name, median in medians.items():
+        rounds = ", ".join(f"{value:.2f}" for value in speeds[name])
+        print(f"{name:24} {median:6.2f} images/s   fit is {medians['tfseg fit'] / median:.2f} of it   ({rounds})")
+
+
+if __name__ == "__main__":
+    main()
