@@ -1,6 +1,6 @@
 """The default U-Net in PyTorch, trained for some steps; prints images per second.
 
-    python benchmarks/peer_torch_unet.py BATCH HEIGHT WIDTH CHANNELS CLASSES STEPS
+python benchmarks/peer_torch_unet.py BATCH HEIGHT WIDTH CHANNELS CLASSES STEPS
 """
 
 import sys

@@ -95,9 +95,7 @@ def main() -> None:
             speeds["tfseg fit"].append(fit_images_per_second(config, prepared, Path(folder) / f"run_{number}"))
             speeds["bare train_on_batch"].append(bare_images_per_second(config, prepared, arguments.steps))
             if arguments.peer_python:
-                peer = torch_images_per_second(
-                    arguments.peer_python, prepared, arguments.batch_size, arguments.steps
-                )
+                peer = torch_images_per_second(arguments.peer_python, prepared, arguments.batch_size, arguments.steps)
                 speeds["PyTorch, channels last"].append(peer)
     medians = {name: statistics.median(values) for name, values in speeds.items() if values}
     print(f"{arguments.batch_size}×{arguments.size}×{arguments.size}, {os.cpu_count()} cores")

@@ -27,9 +27,7 @@ def ball(radius_mm, spacing_mm):
 # --- spacing and boxes
 
 
-@pytest.mark.parametrize(
-    "spacing", [(1, 1), (1, 1, 1, 1), (1, 0, 1), (1, -1, 1), (1, np.nan, 1), (1, np.inf, 1)]
-)
+@pytest.mark.parametrize("spacing", [(1, 1), (1, 1, 1, 1), (1, 0, 1), (1, -1, 1), (1, np.nan, 1), (1, np.inf, 1)])
 def test_a_bad_spacing_is_refused(spacing):
     with pytest.raises(ValueError, match="spacing_mm: expected 3 positive finite numbers, received"):
         geometry.validated_spacing(spacing, 3)
@@ -62,9 +60,7 @@ def test_bounding_box_against_scipy_in_both_memory_orders(mask):
 
 
 def test_crop_to_joint_box_cuts_both_alike():
-    first, second = geometry.crop_to_joint_box(
-        block((9, 9), (3, 5), (1, 2)), block((9, 9), (4, 7), (3, 4)), margin=1
-    )
+    first, second = geometry.crop_to_joint_box(block((9, 9), (3, 5), (1, 2)), block((9, 9), (4, 7), (3, 4)), margin=1)
     assert first.shape == second.shape == (6, 5)
     assert first.sum() == 2
     assert second.sum() == 3
@@ -161,9 +157,7 @@ def test_opening_cuts_a_thin_bridge_and_closing_fills_a_thin_gap():
 
 
 def test_largest_component_and_small_component_removal():
-    mask = (
-        block((10, 10), (0, 3), (0, 3)) | block((10, 10), (5, 7), (5, 7)) | block((10, 10), (9, 10), (0, 1))
-    )
+    mask = block((10, 10), (0, 3), (0, 3)) | block((10, 10), (5, 7), (5, 7)) | block((10, 10), (9, 10), (0, 1))
     assert geometry.largest_component(mask).sum() == 9
     assert geometry.remove_small_components(mask, 4).sum() == 13
     assert geometry.remove_small_components(mask, 5).sum() == 9

@@ -12,6 +12,8 @@ from tfseg.data.prepared import Prepared, PreparedCase
 from tfseg.data.volume import write_volume
 from tfseg.prediction import Forward, label_volume, predict_cases
 
+TEXT_COLUMNS = ("loss", "subject", "case", "label", "metric")
+
 
 def evaluate(
     forward: Forward,
@@ -38,6 +40,14 @@ def evaluate(
         scores.insert(1, "case", case.name)
         tables.append(scores)
     return pd.concat(tables, ignore_index=True)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read a table of scores or a summary; only an empty number is NaN, since a label may well be called NA."""
+    columns = pd.read_csv(path, nrows=0).columns
+    empty = {column: [""] for column in columns if column not in TEXT_COLUMNS}
+    dtypes = {column: str for column in TEXT_COLUMNS if column in columns}
+    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
 
 
 def diagonals_mm(cases: Iterable[PreparedCase]) -> Mapping[str, float]:

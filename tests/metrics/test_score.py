@@ -114,9 +114,7 @@ def test_memory_order_padding_and_lists_make_no_difference():
     assert values(np.asfortranarray(truth), prediction[::-1][::-1], spacing_mm=(1, 2, 3)) == expected
     assert values(truth.tolist(), prediction.tolist(), spacing_mm=(1, 2, 3)) == expected
     padded = values(np.pad(truth, 4), np.pad(prediction, 4), spacing_mm=(1, 2, 3))
-    assert [padded[name] for name in [*OVERLAP, *DISTANCES]] == [
-        expected[name] for name in [*OVERLAP, *DISTANCES]
-    ]
+    assert [padded[name] for name in [*OVERLAP, *DISTANCES]] == [expected[name] for name in [*OVERLAP, *DISTANCES]]
 
 
 def test_inputs_are_left_alone():
@@ -191,9 +189,7 @@ def test_scoring_loads_neither_keras_nor_tensorflow():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.skipif(
-    not GOLDEN.exists(), reason="the reference values lie outside the project, in ../shared/golden"
-)
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the reference values lie outside the project, in ../shared/golden")
 @pytest.mark.parametrize("name", ["mask2d", "mask3d"])
 class TestGolden:
     @pytest.fixture
@@ -221,6 +217,4 @@ class TestGolden:
         truth, prediction, golden = case
         distances = surface.surface_distances(truth, prediction, golden["spacing_mm"])
         assert np.concatenate(distances).mean() == pytest.approx(golden["assd_medpy"], rel=1e-6)
-        assert np.percentile(np.concatenate(distances), 95) == pytest.approx(
-            golden["hd95_medpy_pooled"], rel=1e-6
-        )
+        assert np.percentile(np.concatenate(distances), 95) == pytest.approx(golden["hd95_medpy_pooled"], rel=1e-6)

@@ -183,7 +183,5 @@ def test_wrong_scores_are_refused():
 def test_a_failed_case_needs_a_diagonal():
     scores = rows("hd", {("a", "a"): INF, ("b", "b"): 1.0})
     for diagonals in ({}, {"b": 5.0}, {"a": 0.0}):
-        with pytest.raises(
-            ValueError, match="diagonal_mm: expected the diagonal of every failed case, missing"
-        ):
+        with pytest.raises(ValueError, match="diagonal_mm: expected the diagonal of every failed case, missing"):
             summarise(scores, diagonals)

@@ -33,9 +33,7 @@ def reduced(distances, tolerance_mm):
 def test_two_voxels_in_2d_and_3d():
     flat = surface.surface_distances(voxels((9, 9), (1, 1)), voxels((9, 9), (4, 5)), (2.0, 0.5))
     assert reduced(flat, 1.0) == pytest.approx((40**0.5, 40**0.5, 40**0.5, 0))
-    solid = surface.surface_distances(
-        voxels((9, 9, 9), (1, 1, 1)), voxels((9, 9, 9), (2, 3, 4)), (2.0, 1.5, 2.0)
-    )
+    solid = surface.surface_distances(voxels((9, 9, 9), (1, 1, 1)), voxels((9, 9, 9), (2, 3, 4)), (2.0, 1.5, 2.0))
     assert reduced(solid, 7.0) == pytest.approx((7, 7, 7, 1))
 
 

@@ -146,10 +146,11 @@ class _Body:
         radii = self.build * np.asarray((62, 14, 17)) * np.exp(self.rng.normal(0, 0.08, 3))
         pancreas = ellipsoid(bent, centre, radii) + 2.5 * self.field(18)
 
+        grains = ((9, 5), (13, 14), (7, 9))  # mm and HU: a spleen is mottled, a pancreas finely lobed
         organs = (("liver", liver, 3), ("spleen", spleen, 3), ("pancreas", pancreas, 4))
-        for number, (name, organ, rim_mm) in enumerate(organs, start=1):
+        for number, (grain, (name, organ, rim_mm)) in enumerate(zip(grains, organs, strict=True), start=1):
             canvas.paint(organ - rim_mm, [_FAT_HU])
-            canvas.paint(organ, self.textured(name), number)
+            canvas.paint(organ, self.textured(name, *grain), number)
 
     def draw_chest(self, canvas: Canvas) -> None:
         """Lungs and heart above the diaphragm, whose domes cap liver and spleen."""
@@ -164,6 +165,7 @@ class _Body:
         lungs = intersection(chest, 24 + 5 * self.field(40) - np.abs(x), -4 - heart)
         canvas.paint(chest, self.textured("fat", 30, 8))
         canvas.paint(lungs, self.textured("lung", 12, 25))
+        canvas.label[canvas.image[..., 0] < -120] = 0  # a voxel that looks like lung is no organ's
         canvas.paint(intersection(heart, chest + 4), self.textured("vessel", 15))
 
     def draw_spine_and_vessels(self, canvas: Canvas) -> None:

@@ -53,9 +53,7 @@ def score(
     truth, prediction = _label_map("truth", truth), _label_map("prediction", prediction)
     if truth.shape != prediction.shape:
         raise ValueError(f"prediction: expected the truth's shape {truth.shape}, received {prediction.shape}")
-    spacing = geometry.validated_spacing(
-        (1.0,) * truth.ndim if spacing_mm is None else spacing_mm, truth.ndim
-    )
+    spacing = geometry.validated_spacing((1.0,) * truth.ndim if spacing_mm is None else spacing_mm, truth.ndim)
     if not 0 <= tolerance_mm < np.inf:
         raise ValueError(f"tolerance_mm: expected a finite number of at least 0, received {tolerance_mm}")
     _check_labels(labels, ignore_label)
@@ -77,9 +75,7 @@ def score(
     rows: list[tuple[str, str, float]] = []
     counts = overlap.confusion_counts(truth_positions, prediction_positions, len(labels), voxels)
     for position, (name, count) in enumerate(zip(labels.values(), counts, strict=True), start=1):
-        distances = surface.surface_distances(
-            truth_positions == position, prediction_positions == position, spacing
-        )
+        distances = surface.surface_distances(truth_positions == position, prediction_positions == position, spacing)
         values = {
             "dice": overlap.dice(count),
             "iou": overlap.iou(count),

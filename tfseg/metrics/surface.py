@@ -16,9 +16,7 @@ class SurfaceDistances(NamedTuple):
     prediction_to_truth: NDArray[np.float64]
 
 
-def surface_distances(
-    truth: geometry.Mask, prediction: geometry.Mask, spacing_mm: Sequence[float]
-) -> SurfaceDistances:
+def surface_distances(truth: geometry.Mask, prediction: geometry.Mask, spacing_mm: Sequence[float]) -> SurfaceDistances:
     """Both directed surface distances.
 
     The surface is the mask's voxels that an erosion by face neighbours removes; distances run between voxel

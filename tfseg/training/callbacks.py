@@ -113,7 +113,7 @@ class BestWeights(keras.callbacks.Callback):
         if value > self.best:
             self.best, self.best_epoch = value, epoch
             # A new model around the same layers: what was compiled is not saved.
-            uncompiled = keras.Model(self.model.inputs, self.model.outputs, name=self.model.name)
+            uncompiled = keras.Model(self.model.input, self.model.output, name=self.model.name)
             with files.replacing(self._path) as temporary:
                 uncompiled.save(temporary)
 

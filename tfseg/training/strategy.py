@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.config import ConfigError
+from tfseg.quiet import quiet_stderr
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -25,7 +26,9 @@ def choose_devices(devices: str | None) -> list[str]:
     Raises:
         ConfigError: on a device that is not there.
     """
-    there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
+    with quiet_stderr():
+        found = tf.config.list_logical_devices()
+    there = [device.name.removeprefix("/device:") for device in found]
     if devices is None:
         return [name for name in there if name.startswith("GPU")] or ["CPU:0"]
     chosen = [name.strip().upper() for name in devices.split(",")]
