@@ -89,6 +89,11 @@ def test_a_loss_is_replaced_whole(write):
     assert load_config(leaf, ["loss={name: dice}"]).loss == {"name": "dice"}
 
 
+def test_a_loss_without_a_name_changes_the_one_below(write):
+    leaf = write("loss: {name: tversky, alpha: 0.3}\n")
+    assert load_config(leaf, ["loss.alpha=0.4"]).loss == {"name": "tversky", "alpha": 0.4}
+
+
 def test_bases_in_a_circle_are_refused(write):
     write("base: config.yaml\n", "other.yaml")
     assert "its own base" in message(write("base: other.yaml\n"))

@@ -154,10 +154,11 @@ def read_yaml_chain(path: Path, leaves: tuple[Path, ...] = ()) -> dict[str, Any]
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one nested mapping over another; a loss is replaced whole, since its parameters are its own."""
+    """Lay one nested mapping over another; a loss with a name is replaced whole, since its parameters are its own."""
     merged = dict(below)
     for key, value in above.items():
-        if key != "loss" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+        replaced = key == "loss" and isinstance(value, Mapping) and "name" in value
+        if not replaced and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = merge(merged[key], value)
         else:
             merged[key] = value

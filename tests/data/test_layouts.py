@@ -106,9 +106,16 @@ def test_a_damaged_description_is_named(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("replaced", "said"),
-    [({"training": []}, "0 training cases and 2 labels"), ({"labels": {"0": "background"}}, "2 training cases and 0")],
+    [
+        ({"training": []}, "lists no training cases"),
+        ({"labels": {"0": "background"}}, "1 to 255 labels"),
+        ({"labels": {str(value): f"region {value}" for value in range(1, 257)}}, "1 to 255 labels"),
+        ({"labels": {"-1": "hole", "1": "liver"}}, "positive values, found [-1, 1]"),
+        ({"labels": {"1": "liver", "2": "liver"}}, "names of their own"),
+        ({"labels": {"1": "mean"}}, "other than mean"),
+    ],
 )
-def test_a_dataset_without_cases_or_labels_is_refused(dataset, replaced, said):
+def test_a_dataset_without_cases_or_with_labels_that_cannot_be_told_apart_is_refused(dataset, replaced, said):
     assert said in refusal(dataset(**replaced))
 
 

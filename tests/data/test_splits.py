@@ -147,6 +147,12 @@ def test_what_nnunet_holds_out_is_tested_and_validation_drawn_from_its_training(
     assert len({read_splits(path, SUBJECTS, seed)[0].val for seed in range(10)}) > 1
 
 
+def test_a_subject_that_is_tested_twice_is_refused(write):
+    fold = {"train": ["s00"], "val": ["s01"], "test": ["s02"]}
+    with pytest.raises(ConfigError, match="s02 is tested in 2 folds"):
+        read_splits(write([fold, fold]), SUBJECTS, 0)
+
+
 @pytest.mark.parametrize(
     ("fold", "said"),
     [

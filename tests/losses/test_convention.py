@@ -1,7 +1,5 @@
 """What the base class decides: shapes, labels, arguments, configuration."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest

@@ -21,12 +21,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Cases with the names of their channels and of their label values, background left out."""
+    """Cases with the names of their channels and of their label values, background left out.
+
+    Raises:
+        DataError: where labels are not 1 to 255 positive values with names of their own.
+    """
 
     name: str
     channels: tuple[str, ...]
     labels: dict[int, str]
     cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        names = list(self.labels.values())
+        # Tables have a row "mean" over labels; prepared slices hold classes as bytes.
+        if len(set(names)) < len(names) or "mean" in names:
+            raise DataError(f"{self.name}: labels need names of their own, other than mean; found {names}")
+        if not 1 <= len(names) <= 255 or min(self.labels) < 1:
+            raise DataError(f"{self.name}: expected 1 to 255 labels with positive values, found {list(self.labels)}")
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -60,8 +72,8 @@ def read_decathlon(folder: Path) -> Dataset:
         raise DataError(
             f"{path}: not a Decathlon description (modality, labels and training expected): {error!r}"
         ) from error
-    if not pairs or not labels:
-        raise DataError(f"{path}: lists {len(pairs)} training cases and {len(labels)} labels; one of each is needed")
+    if not pairs:
+        raise DataError(f"{path}: lists no training cases")
     for file in (file for pair in pairs for file in pair if not file.is_file()):
         raise DataError(f"{file}: listed in dataset.json, but not there")
     names = [image.name.removesuffix(".gz").removesuffix(".nii") for image, _ in pairs]

@@ -57,7 +57,7 @@ def skull_strip(
             raise ValueError(f"{name}: expected a positive number, received {radius}")
 
     smooth = ndimage.gaussian_filter(pixels - pixels.min(), _BLUR_MM / spacing)
-    tissue_from = threshold_otsu(smooth)
+    tissue_from = threshold_otsu(smooth.ravel())
     tissue = smooth[smooth > tissue_from]
     # Where fat is suppressed the second threshold falls between grey and white matter; the median guards against it.
     fat_from = max(threshold_otsu(tissue), _BRIGHTEST * np.median(tissue))

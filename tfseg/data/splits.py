@@ -1,6 +1,7 @@
 """Which subjects train, validate and test in each fold."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
     nnU-Net names what it holds out of a fold `val`; that is tested here, and validation is drawn from the rest.
 
     Raises:
-        ConfigError: on a damaged file, an unknown subject, an empty part or a subject on two sides.
+        ConfigError: on a damaged file, an unknown subject, an empty part, a subject on two sides or tested twice.
     """
     try:
         folds = json.loads(path.read_text(encoding="utf-8"))
@@ -83,6 +84,9 @@ def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
         raise ConfigError(f"{path}: lists no folds")
     for fold, split in enumerate(splits):
         _check(split, set(subjects), f"{path}, fold {fold}")
+    tested, times = Counter(subject for split in splits for subject in split.test).most_common(1)[0]
+    if times > 1:
+        raise ConfigError(f"{path}: {tested} is tested in {times} folds; every subject is scored once")
     return splits
 
 
