@@ -9,10 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from tfseg.training.fit import Progress as TrainingProgress
 
-SUMMARY_COLUMNS = {"dice": "Dice", "iou": "IoU", "hd95": "HD95 mm", "nsd": "NSD"}
+SUMMARY_COLUMNS = {"dice": "Dice", "hd95": "HD95 mm", "nsd": "NSD"}
 
 
 class Terminal:
@@ -52,14 +53,14 @@ class Terminal:
     def show_summary(self, summary: pd.DataFrame) -> None:
         """Print a run's summary: one row a label, failures beside the means."""
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("label")
+        table.add_column("label", min_width=8)
         for column in ("n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty"):
             table.add_column(column, justify="right", no_wrap=True)
         for label in summary["label"].unique():
             rows = summary[summary["label"] == label].set_index("metric")
             values = [_mean_and_spread(rows.loc[metric]) for metric in SUMMARY_COLUMNS]
             counts = rows.loc["dice", ["n", "missed", "false_alarm", "both_empty"]].astype(int).astype(str)
-            table.add_row(str(label), counts["n"], *values, *counts.iloc[1:])
+            table.add_row(Text(str(label)), counts["n"], *values, *counts.iloc[1:])
         self._console.print(table, soft_wrap=False)
         self.say(
             "Out of fold, mean ± SD over the n subjects, of finite values. Cases: structure missed; false alarm; "
