@@ -27,16 +27,16 @@ def summary(label, n, sd):
 def test_table_has_a_row_per_label_with_failures_beside_the_means(printed):
     terminal, text = printed
     terminal.show_summary(pd.concat([summary("spleen", 9, 0.05), summary("mean", 9, np.nan)]))
-    row = next(line.split() for line in text().splitlines() if line.startswith("spleen"))
+    row = next(line.split() for line in text().splitlines() if line.strip().startswith("spleen"))
     assert row == ["spleen", "9", "0.812±0.050", "12.3±0.1", "0.500±0.050", "2", "1", "3"]
-    assert any(line.startswith("mean") for line in text().splitlines())
+    assert any(line.strip().startswith("mean") for line in text().splitlines())
 
 
 def test_names_from_the_data_are_printed_as_they_are(printed):
     terminal, text = printed
-    terminal.show_summary(summary("[red]x[/red]", 9, 0.05))
+    terminal.show_summary(summary("[b]x[/b]", 9, 0.05))
     terminal.say("[bold]a path[/bold]")
-    assert "[red]x[/red]" in text()
+    assert "[b]x[/b]" in text()
     assert "[bold]a path[/bold]" in text()
 
 

@@ -53,7 +53,7 @@ class Terminal:
     def show_summary(self, summary: pd.DataFrame) -> None:
         """Print a run's summary: one row a label, failures beside the means."""
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("label", min_width=8)
+        table.add_column("label", min_width=8, overflow="fold")
         for column in ("n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty"):
             table.add_column(column, justify="right", no_wrap=True)
         for label in summary["label"].unique():
