@@ -319,12 +319,6 @@ def test_numbers_are_written() -> None:
     assert [report.duration(seconds) for seconds in (41.2, 192, 7500)] == ["41 s", "3 min 12 s", "2 h 05 min"]
 
 
-def test_labels_may_be_called_na(run: Path) -> None:
-    path = run / "summary.csv"
-    path.write_text(path.read_text().replace("first", "NA"))
-    assert "NA" in set(report._read_table(path)["label"])
-
-
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium to draw the page")
 def test_a_browser_draws_the_page(made: Path, page: Page, tmp_path: Path) -> None:
     picture = tmp_path / "page.png"
