@@ -74,6 +74,14 @@ def test_curves_name_every_fold(epochs: int, folds: int) -> None:
     assert [text for text in texts(drawn) if text.startswith("fold")] == [f"fold {fold}" for fold in range(folds)]
 
 
+def test_a_first_epoch_far_above_the_others_puts_the_loss_on_a_logarithmic_axis() -> None:
+    usual, steep = history(12), history(12)
+    steep.loc[0, "val_loss"] = 500 * steep["val_loss"].median()
+    linear, logarithmic = (texts(figures.curves([each], [1], ("val_loss", "loss"), "loss")) for each in (usual, steep))
+    assert {"1", "10", "100"} <= set(logarithmic)
+    assert "100" not in linear
+
+
 def test_curves_bear_missing_values() -> None:
     lost = history(4)
     lost.loc[2, "val_dice"] = np.nan

@@ -134,6 +134,9 @@ def _draw_row(axes: Axes, row: int, values: Array, beyond: float) -> None:
     axes.plot([median, median], [row - 0.36, row + 0.36], color="#000000", linewidth=1.6)
 
 
+WIDE_RANGE = 20
+
+
 def curves(histories: Sequence[pd.DataFrame], best_epochs: Sequence[int], columns: Sequence[str], title: str) -> str:
     """Draw columns of the folds' histories over their epochs.
 
@@ -155,6 +158,11 @@ def curves(histories: Sequence[pd.DataFrame], best_epochs: Sequence[int], column
             marked: dict[str, Any] = {"marker": marker, "markersize": 6.5, "color": color, "mec": "white"}
             axes.plot(best["epoch"], best[columns[0]], linestyle="", zorder=3, **marked)
             axes.plot([], [], label=f"fold {fold}", **marked)
+        drawn = pd.concat([history[list(columns)] for history in histories])
+        # A first epoch far above the others would press them to the floor.
+        if drawn.min(axis=None) > 0 and drawn.max(axis=None) > WIDE_RANGE * drawn.median(axis=None):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_xlabel("epoch")
         axes.set_ylabel(title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
