@@ -108,11 +108,12 @@ def preparation_steps(prepared: Prepared) -> list[str]:
     steps = [
         "read the volume with its scale factors applied, as float32",
         f"clip to {recipe['window_hu']} Hounsfield units" if recipe["window_hu"] else "",
-        "set what is not brain to 0 (tfseg.data.skull_strip)" if recipe["skull_strip"] == "region" else "",
+        "find the brain (tfseg.data.skull_strip)" if recipe["skull_strip"] == "region" else "",
         f"median filter of {recipe['median_kernel']}×{recipe['median_kernel']} pixels per slice, borders repeated"
         if recipe["median_kernel"]
         else "",
         scaling,
+        f"outside {over}, set the least value inside" if over != "the whole volume" else "",
         "reorder the voxels to RAS+ (x to the right, y to the front, z to the top of the patient)",
         f"take {recipe['axis']} slices: rows along {first}, columns along {second}",
         f"pad to {height}×{width} pixels, centred (the odd pixel at the end), with each channel's least value",
