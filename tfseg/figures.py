@@ -158,9 +158,10 @@ def curves(histories: Sequence[pd.DataFrame], best_epochs: Sequence[int], column
             marked: dict[str, Any] = {"marker": marker, "markersize": 6.5, "color": color, "mec": "white"}
             axes.plot(best["epoch"], best[columns[0]], linestyle="", zorder=3, **marked)
             axes.plot([], [], label=f"fold {fold}", **marked)
-        drawn = pd.concat([history[list(columns)] for history in histories])
+        drawn = np.concatenate([history[list(columns)].to_numpy(float).ravel() for history in histories])
+        drawn = drawn[np.isfinite(drawn)]
         # A first epoch far above the others would press them to the floor.
-        if drawn.min(axis=None) > 0 and drawn.max(axis=None) > WIDE_RANGE * drawn.median(axis=None):
+        if drawn.size and drawn.min() > 0 and drawn.max() > WIDE_RANGE * np.median(drawn):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_xlabel("epoch")
