@@ -4,7 +4,7 @@ import numpy as np
 
 from tfseg.data.layouts import read_dataset
 from tfseg.data.volume import read_label
-from tfseg.prediction import classes_of, label_volume, mean_of, predict_cases, predict_slices
+from tfseg.prediction import classes_of, label_volume, predict_cases, predict_slices
 
 
 def test_one_class_is_decided_at_one_half():
@@ -26,11 +26,6 @@ def test_slices_go_through_in_batches_and_come_back_in_order():
     image = np.arange(7, dtype="float32").reshape(7, 1, 1, 1)
     np.testing.assert_array_equal(predict_slices(forward, image, 3), image * 2)
     assert sizes == [3, 3, 1]
-
-
-def test_mean_of_networks():
-    forward = mean_of([lambda image: image, lambda image: image + 1])
-    np.testing.assert_allclose(forward(np.zeros((1, 2))), 0.5)
 
 
 def test_a_perfect_network_gives_back_the_label_file(prepared, decathlon):

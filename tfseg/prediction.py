@@ -1,6 +1,6 @@
 """From a network and a prepared case to probabilities, labels and a volume on the scan's grid."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -26,15 +26,6 @@ def predict_cases(
     """Yield each case with its probabilities `[slice, h, w, classes]`, one case in memory at a time."""
     for case in cases:
         yield case, predict_slices(forward, case.image, batch_size)
-
-
-def mean_of(forwards: Sequence[Forward]) -> Forward:
-    """Return the mean probability of several networks as one."""
-
-    def forward(image: Array) -> Array:
-        return np.mean([each(image) for each in forwards], axis=0)
-
-    return forwards[0] if len(forwards) == 1 else forward
 
 
 def classes_of(probabilities: Array) -> Array:
