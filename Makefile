@@ -1,4 +1,4 @@
-.PHONY: test lint peers throughput
+.PHONY: test lint docs peers throughput scores
 
 test: ## set up and pass the tests
 	bash .ci/run
@@ -6,8 +6,17 @@ test: ## set up and pass the tests
 lint: ## what tests/test_style.py checks, mended where a tool can
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format . && .venv/bin/mypy
 
+docs: ## the pages that are written from the code
+	.venv/bin/python -m tfseg.losses.page docs
+
 .venv-peers: benchmarks/requirements-peers.txt
 	python3.11 -m venv .venv-peers && .venv-peers/bin/pip install -q -r benchmarks/requirements-peers.txt
 
 throughput: .venv-peers ## training throughput beside a bare loop and PyTorch
 	.venv/bin/python benchmarks/training_throughput.py --peer-python .venv-peers/bin/python
+
+scores: .venv-peers ## surface scores of a tumour beside MONAI, medpy and surface-distance
+	.venv/bin/python benchmarks/scores.py --peer-python .venv-peers/bin/python
+
+loss-speed: .venv-peers ## time and memory of every loss beside MONAI's
+	.venv/bin/python benchmarks/losses.py --peer-python .venv-peers/bin/python

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
@@ -168,6 +168,20 @@ def test_voxels_that_touch_by_a_corner_are_one_component():
     assert geometry.largest_component(np.eye(4, dtype=np.bool_)).sum() == 4
     corners = block((4, 4, 4), (0, 2), (0, 2), (0, 2)) | block((4, 4, 4), (2, 4), (2, 4), (2, 4))
     assert geometry.remove_small_components(corners, 16).sum() == 16
+
+
+@given(MASKS)
+@example(np.eye(1, 7, 5, dtype=np.bool_))
+@example(np.array([[0, 0], [0, 0], [0, 0], [0, 0], [1, 0]], np.bool_))
+@example(np.ones((1, 7, 1), np.bool_))
+@settings(max_examples=150, deadline=None)
+def test_components_against_scipy(mask):
+    numbers, sizes = geometry.components(mask)
+    expected, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
+    np.testing.assert_array_equal(numbers > 0, mask)
+    assert len(sizes) == count + 1
+    assert sorted(sizes[1:]) == sorted(np.bincount(expected.ravel(), minlength=1)[1:])
+    assert len(set(zip(numbers[mask], expected[mask], strict=True))) == count
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (3, 4, 5)])

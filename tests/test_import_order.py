@@ -14,11 +14,12 @@ import tfseg
 ORDER = (
     {"files", "config", "geometry", "quiet"},
     {"losses", "metrics", "models", "data"},
-    {"prediction"},
+    {"prediction", "statistics"},
     {"training"},
-    {"evaluation", "uncertainty", "export"},
+    {"evaluation", "uncertainty", "export", "scoring"},
     {"experiment"},
     {"figures"},
+    {"figures_comparison"},
     {"comparison", "report", "tuning"},
     {"terminal"},
     {"workflow"},
@@ -26,7 +27,14 @@ ORDER = (
 )
 ROW = {part: row for row, parts in enumerate(ORDER) for part in parts}
 
-USES_TENSORFLOW = ("data/pipeline.py", "data/augmentation.py", "training/", "export.py", "experiment.py")
+USES_TENSORFLOW = (
+    "losses/distance.py",
+    "data/pipeline.py",
+    "data/augmentation.py",
+    "training/",
+    "export.py",
+    "experiment.py",
+)
 
 ROOT = Path(tfseg.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
@@ -113,6 +121,7 @@ def test_what_counts_as_against_the_order(part, source, wrong):
         "import tfseg; tfseg.losses.parse('tversky:alpha=0.3')",
         "import tfseg; tfseg.metrics.score([[0, 1]], [[0, 1]], labels={1: 'organ'})",
         "import tfseg.data.prepare",
+        "import tfseg.statistics, tfseg.figures_comparison",
         "import tfseg.cli",
     ],
 )

@@ -92,6 +92,47 @@ def export(
 
 
 @app.command()
+def score(
+    truth: Annotated[Path, typer.Argument(help="A label map (NIfTI), a folder of them, or a Decathlon folder.")],
+    prediction: Annotated[Path, typer.Argument(help="A label map, or a folder with files of the same names.")],
+    labels: Annotated[
+        str | None, typer.Option(help="1=spleen,2=liver or a dataset.json; the values in the truths if absent.")
+    ] = None,
+    tolerance_mm: Annotated[float, typer.Option(help="The surface distance that NSD forgives.")] = 1.0,
+    ignore_label: Annotated[int | None, typer.Option(help="Voxels of this value in the truth do not count.")] = None,
+    lesions: Annotated[bool, typer.Option("--lesions", help="Count lesions: detected, missed and false.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Table of scores (CSV) to write.")] = None,
+) -> None:
+    """Score anyone's label maps against the truth, case by case, in millimetres."""
+    from tfseg import files, scoring
+    from tfseg.terminal import Terminal
+
+    terminal, name = Terminal(), scoring.name_of(prediction)
+    pairs = scoring.pair_up(truth, prediction)
+    if out:
+        scoring.check_out(out, name)
+    workers = min(len(pairs), os.cpu_count() or 1)
+    values = scoring.labels_of(labels, truth, pairs, ignore_label, workers)
+    settings = scoring.Scoring(values, tolerance_mm, ignore_label, lesions)
+    with terminal.bar(f"scoring {name}", len(pairs)) as advance:
+        scores, summary = scoring.score_pairs(pairs, settings, name, workers, advance)
+    terminal.show_summary(summary, means="Mean")
+    if lesions:
+        terminal.show_lesions(scores, summary)
+    if out:
+        files.write_text(out, scores.to_csv(index=False))
+        terminal.say(f"scores   {out}")
+
+
+@app.command()
+def losses(
+    name: Annotated[str | None, typer.Argument(help="One of them, for its card; all in a line each if absent.")] = None,
+) -> None:
+    """List the losses, or show the card of one: formula, parameters, what it does, what others call it."""
+    load_workflow().show_losses(name)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run folder made by fit.")]) -> None:
     """Write the report of a run again."""
     from tfseg.report import write_report

@@ -86,8 +86,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _loss_is_named(self) -> Self:
-        if not isinstance(self.loss.get("name"), str):
-            raise ValueError(f"loss needs a name, as in {{name: dice}}; received {self.loss}")
+        parts = self.loss.get("sum")
+        if not isinstance(self.loss.get("name"), str) and not (isinstance(parts, list) and parts):
+            raise ValueError(
+                "loss needs a name, as in {name: dice}, or a sum, as in {sum: [{name: dice, weight: 1}]}; "
+                f"received {self.loss}"
+            )
         return self
 
     def to_yaml(self) -> str:
@@ -154,10 +158,10 @@ def read_yaml_chain(path: Path, leaves: tuple[Path, ...] = ()) -> dict[str, Any]
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one nested mapping over another; a loss with a name is replaced whole, since its parameters are its own."""
+    """Lay one nested mapping over another; a named loss or a sum is replaced whole: its parameters are its own."""
     merged = dict(below)
     for key, value in above.items():
-        replaced = key == "loss" and isinstance(value, Mapping) and "name" in value
+        replaced = key == "loss" and isinstance(value, Mapping) and ("name" in value or "sum" in value)
         if not replaced and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = merge(merged[key], value)
         else:

@@ -70,10 +70,24 @@ def run_cell(
 
 
 def loss_title(config: Config) -> str:
-    """Return the configured loss as it is written on a command line, `tversky:alpha=0.3`."""
-    settings = {key: value for key, value in config.loss.items() if key != "name"}
-    described = ",".join(f"{key}={value}" for key, value in settings.items())
-    return f"{config.loss['name']}:{described}" if described else str(config.loss["name"])
+    """Return the configured loss as it is written on a command line, `tversky:alpha=0.3`; a sum with its weights."""
+    if "sum" in config.loss:
+        return " + ".join(_weighted_title(part) for part in config.loss["sum"])
+    return _title(config.loss)
+
+
+def _title(loss: Mapping[str, object]) -> str:
+    described = ",".join(f"{key}={value}" for key, value in loss.items() if key != "name")
+    return f"{loss['name']}:{described}" if described else str(loss["name"])
+
+
+def _weighted_title(part: str | Mapping[str, object]) -> str:
+    if isinstance(part, str):
+        return part
+    weight = part.get("weight", 1)
+    if isinstance(weight, Mapping):
+        weight = f"({weight['from']}→{weight['to']})"
+    return f"{weight}·{_title({key: value for key, value in part.items() if key != 'weight'})}"
 
 
 def run_folds(

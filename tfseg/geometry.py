@@ -91,7 +91,8 @@ def distance_map(mask: Mask, spacing_mm: Sequence[float]) -> NDArray[np.float32]
     spacing = validated_spacing(spacing_mm, mask.ndim)
     if mask.size == 0:
         return np.zeros(mask.shape, np.float32)
-    return edt.edt(~np.ascontiguousarray(mask), anisotropy=spacing, black_border=False, parallel=1)
+    outside = ~np.ascontiguousarray(mask)  # as bytes, which edt walks faster than booleans
+    return edt.edt(outside.view(np.uint8), anisotropy=spacing, black_border=False, parallel=1)
 
 
 def within(distance_mm: NDArray[np.floating], limit_mm: float) -> Mask:
@@ -122,16 +123,29 @@ def closing(mask: Mask, radius_mm: float, spacing_mm: Sequence[float]) -> Mask:
     return erode(dilate(mask, radius_mm, spacing_mm), radius_mm, spacing_mm)
 
 
+def components(mask: Mask) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
+    """Numbers the components, whose voxels touch by a face, an edge or a corner (26 neighbours, 8 in 2D).
+
+    Returns:
+        Each voxel's component from 1, 0 outside; and the voxels of each component, 0 for what is outside.
+    """
+    # As bytes: of booleans that touch by corners, cc3d 4.1.1 miscounts some (2D) and refuses some (lines in 3D).
+    numbers = cc3d.connected_components(mask.view(np.uint8), connectivity=_CORNERS[mask.ndim])
+    sizes = np.bincount(numbers.ravel(), minlength=1)
+    sizes[0] = 0
+    return numbers, sizes
+
+
 def largest_component(mask: Mask) -> Mask:
     """The component with the most voxels; touching by a corner is enough to belong. Empty stays empty."""
-    components, sizes = _components(mask)
-    return components == sizes.argmax() if sizes.any() else mask.copy()
+    numbers, sizes = components(mask)
+    return numbers == sizes.argmax() if sizes.any() else mask.copy()
 
 
 def remove_small_components(mask: Mask, min_voxels: int) -> Mask:
     """The mask without components of fewer than `min_voxels`; touching by a corner is enough to belong."""
-    components, sizes = _components(mask)
-    return (sizes >= max(min_voxels, 1))[components]
+    numbers, sizes = components(mask)
+    return (sizes >= max(min_voxels, 1))[numbers]
 
 
 def fill_holes(mask: Mask) -> Mask:
@@ -142,11 +156,3 @@ def fill_holes(mask: Mask) -> Mask:
         reaches_border[outside.take([0, -1], axis=axis)] = True
     reaches_border[0] = False  # 0 is the mask itself
     return ~reaches_border[outside]
-
-
-def _components(mask: Mask) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
-    """Component numbers (0 outside) and the voxels of each, 0 for what is outside."""
-    components = cc3d.connected_components(mask, connectivity=_CORNERS[mask.ndim])
-    sizes = np.bincount(components.ravel())
-    sizes[0] = 0
-    return components, sizes

@@ -3,15 +3,18 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from tfseg.training.fit import Progress as TrainingProgress
+if TYPE_CHECKING:
+    from tfseg.training.fit import Progress as TrainingProgress
 
 SUMMARY_COLUMNS = {"dice": "Dice", "hd95": "HD95 mm", "nsd": "NSD"}
 
@@ -25,6 +28,13 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print a line as it is."""
         self._console.print(text, markup=False)
+
+    def show(self, markdown: str) -> None:
+        """Print Markdown: set in type on a terminal, as it is elsewhere."""
+        if self._console.is_terminal:
+            self._console.print(Markdown(markdown), soft_wrap=False)
+        else:
+            self.say(markdown)
 
     @contextmanager
     def bar(self, description: str, total: int) -> Iterator[Callable[[], None]]:
@@ -50,22 +60,30 @@ class Terminal:
         with _progress(self._console) as progress:
             yield TrainingLines(self, loss, folds, progress)
 
-    def show_summary(self, summary: pd.DataFrame) -> None:
-        """Print a run's summary: one row a label, failures beside the means."""
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("label", min_width=8, overflow="fold")
-        for column in ("n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty"):
-            table.add_column(column, justify="right", no_wrap=True)
+    def show_summary(self, summary: pd.DataFrame, means: str = "Out of fold, mean") -> None:
+        """Print a summary: one row a label, failures beside the means, which the line under the table calls `means`."""
+        table = _table("n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty")
         for label in summary["label"].unique():
-            rows = summary[summary["label"] == label].set_index("metric")
+            rows = summary[summary["label"] == label].set_index("metric", drop=False)
             values = [_mean_and_spread(rows.loc[metric]) for metric in SUMMARY_COLUMNS]
             counts = rows.loc["dice", ["n", "missed", "false_alarm", "both_empty"]].astype(int).astype(str)
             table.add_row(Text(str(label)), counts["n"], *values, *counts.iloc[1:])
         self._console.print(table, soft_wrap=False)
         self.say(
-            "Out of fold, mean ± SD over the n subjects, of finite values. Cases: structure missed; false alarm; "
+            f"{means} ± SD over the n subjects, of finite values. Cases: structure missed; false alarm; "
             "empty in truth and prediction."
         )
+
+    def show_lesions(self, scores: pd.DataFrame, summary: pd.DataFrame) -> None:
+        """Print the lesions of all cases together, and the mean F1 of a case: one row a label."""
+        columns = ("truth", "detected", "missed", "false")
+        table = _table("lesions", *columns[1:], "F1")
+        totals = scores.groupby(["label", "metric"])["value"].sum()
+        f1 = summary[summary["metric"] == "lesion_f1"].set_index("label")
+        for label in scores["label"].unique():
+            counts = (str(int(totals[label, f"lesions_{column}"])) for column in columns)
+            table.add_row(Text(str(label)), *counts, _mean_and_spread(f1.loc[label]))
+        self._console.print(table, soft_wrap=False)
 
 
 class TrainingLines:
@@ -85,8 +103,10 @@ class TrainingLines:
         if self._progress and self._run is not None:
             self._progress.advance(self._run)
 
-    def fold(self, fold: int, folds: int, steps: int, epochs: int) -> TrainingProgress:
+    def fold(self, fold: int, folds: int, steps: int, epochs: int) -> "TrainingProgress":
         """Tell that a fold begins."""
+        from tfseg.training.fit import Progress as TrainingProgress
+
         name = f"fold {fold + 1}/{folds}"
         started = time.perf_counter()
         self._remaining -= 1
@@ -111,6 +131,14 @@ class TrainingLines:
         return TrainingProgress(on_step, on_epoch)
 
 
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("label", min_width=8, overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
 def _progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console)
@@ -122,5 +150,6 @@ def _duration(seconds: float) -> str:
 
 
 def _mean_and_spread(row: pd.Series) -> str:
-    digits = 1 if row.name == "hd95" else 3
-    return f"{row['mean_finite']:.{digits}f}±{row['sd_finite']:.{digits}f}"
+    digits = 1 if row["metric"] == "hd95" else 3
+    spread = "" if pd.isna(row["sd_finite"]) else f"±{row['sd_finite']:.{digits}f}"
+    return f"{row['mean_finite']:.{digits}f}{spread}"

@@ -16,7 +16,11 @@ from tfseg.data.recipe import Recipe, load_recipe, resolve
 from tfseg.data.splits import make_splits, read_splits, to_json
 from tfseg.evaluation import read_scores
 from tfseg.experiment import claim, describe_environment, loss_title, run_folds
+from tfseg.losses import get
+from tfseg.losses.cards import card, list_losses
+from tfseg.losses.page import to_markdown
 from tfseg.losses.spec import parse
+from tfseg.quiet import quiet_stderr
 from tfseg.report import write_report
 from tfseg.terminal import Terminal
 from tfseg.training.fit import make_loss
@@ -138,6 +142,24 @@ def export(run: Path, out: Path, fold: int | None) -> None:
     prepared = Prepared(Path(environment["prepared"]))
     savedmodel.export([path / "best.keras" for path in chosen], prepared, out, run.name)
     Terminal().say(f"SavedModel of {len(chosen)} networks in {out}; {savedmodel.METADATA} says how to prepare an image")
+
+
+def show_losses(name: str | None) -> None:
+    """Print the card of a loss; every loss in a line where no name is given.
+
+    Raises:
+        ConfigError: where no loss has that name.
+    """
+    if name is None:
+        Terminal().say(list_losses())
+        return
+    try:
+        get(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    with quiet_stderr():  # the devices are looked for when the loss is computed
+        markdown = to_markdown(card(name))
+    Terminal().show(markdown)
 
 
 def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepared:

@@ -23,6 +23,9 @@ BINARY = [
 ]
 CASES = [(f"{data}/{key}", name, params) for data in ("binary2d", "binary3d") for key, name, params in BINARY] + [
     ("binary2d/log_cosh mean per sample", "log_cosh", {}),
+    ("binary2d/hausdorff_dt alpha=2 mean over batch", "hausdorff_dt", {}),
+    ("binary3d/hausdorff_dt alpha=2 mean over batch", "hausdorff_dt", {}),
+    ("multi2d/hausdorff_dt alpha=2 mean background out", "hausdorff_dt", {}),
     ("multi2d/dice mean, background out", "dice", {}),
     ("multi2d/ce mean", "ce", {}),
     ("multi2d/dice_ce mean (dice background in)", "dice_ce", {"include_background": True}),
@@ -66,3 +69,16 @@ def test_ssim(arrays, values):
     computed = 1 - get("ssim", reduction=None, dtype="float64")(arrays["binary2d_true"], arrays["binary2d_prob"])
     expected = values["binary2d/ssim gaussian 11x11 sigma 1.5 L=1 per sample"]
     np.testing.assert_allclose(computed, expected, atol=1e-7)
+
+
+def test_generalized_dice(arrays, values):
+    """The reference's weights are 1/n², ours (smallest n / n)²: so its smoothing is ours over the smallest n²."""
+    labels, probabilities = arrays["multi2d_label"], arrays["multi2d_prob"]
+    computed = []
+    for label, found in zip(labels, probabilities, strict=True):
+        volumes = [int((label == value).sum()) for value in (1, 2, 3)]
+        smoothing = 1e-5 * min(volume for volume in volumes if volume) ** 2
+        loss = get("generalized_dice", smoothing=smoothing, dtype="float64")
+        computed.append(float(loss(label[None], found[None])))
+    expected = values["multi2d/generalized_dice mean background out"]
+    np.testing.assert_allclose(np.mean(computed), expected, rtol=2e-6)

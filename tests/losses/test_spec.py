@@ -59,7 +59,7 @@ def test_parse_list():
 def test_unknown_names_bring_the_nearest():
     with pytest.raises(ValueError, match="'tverski'; did you mean tversky"):
         get("tverski")
-    with pytest.raises(ValueError, match="'x'; there are bce, ce"):
+    with pytest.raises(ValueError, match="'x'; there are bce, weighted_bce"):
         get("x")
     with pytest.raises(ValueError, match="the loss tversky has no parameter 'alfa'; did you mean alpha"):
         get("tversky", alfa=1)

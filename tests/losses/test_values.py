@@ -15,6 +15,9 @@ FOCAL = -(0.6 * 0.2**2 * LOG(0.8) + 0.6 * 0.6**2 * LOG(0.4) + 0.4 * 0.2**2 * LOG
 DICE = 1 - 1.2 / 1.7
 JACCARD = 1 - 1.2 / 2.2
 TVERSKY = 1 - 1.2 / (1.2 + 0.3 * 0.2 + 0.7 * 0.8)
+WORST_HALF = -(LOG(0.4) + LOG(0.8)) / 2
+HAUSDORFF = 2 * (0.04 + 0.36 + 0.04) / 4  # all at distance 1 of both boundaries
+UNIFIED_TVERSKY = 1 - 1.2 / (1.2 + 0.4 * 0.2 + 0.6 * 0.8)
 
 
 def ssim_by_hand() -> float:
@@ -39,6 +42,49 @@ HAND = [
     ("ssim", {}, 1 - ssim_by_hand()),
     ("dice_ce", {"dice_weight": 2.0, "ce_weight": 0.5}, 2 * DICE + 0.5 * BCE),
     ("hybrid", {}, JACCARD + BCE + 1 - ssim_by_hand()),
+    ("weighted_bce", {}, -(2 * LOG(0.8) + 2 * LOG(0.4) + LOG(0.8)) / 4),
+    ("weighted_ce", {}, -((LOG(0.8) + LOG(0.4)) / 2 + LOG(0.8) / 2) / 2),
+    ("top_k", {"fraction": 0.5}, WORST_HALF),
+    ("squared_dice", {}, 1 - 2.4 / (0.64 + 0.16 + 0.04 + 2)),
+    ("log_cosh_dice", {}, LOG(math.cosh(DICE))),
+    ("generalized_dice", {}, 1 - 2 * (1.2 + 1.8) / (2 * (1.2 + 1.8) + 2 * (0.2 + 0.8))),
+    ("penalty_generalized_dice", {}, 0.25 / (1 + 2.5 * 0.75)),
+    ("lovasz", {}, 0.6 * 0.5 + 0.2 * 0.5),  # Jaccard loss ½ after the worst voxel, 1 after the two next
+    ("asymmetric_similarity", {}, 1 - 3.25 * 1.2 / (3.25 * 1.2 + 0.2 + 2.25 * 0.8)),
+    ("sensitivity_specificity", {}, 0.05 * (0.04 + 0.36) / 2 + 0.95 * 0.04 / 2),
+    ("ms_ssim", {}, 1 - ssim_by_hand()),  # a single scale fits
+    ("cldice", {}, 1 - 2 * 1 * 0.6 / (1 + 0.6)),  # the skeleton of p is 0.68 and 0.2, inside the truth
+    ("boundary", {}, (0.2 + 0.6 + 0.2) / 4),  # every voxel lies at the boundary
+    ("hausdorff_dt", {}, HAUSDORFF),
+    ("log_hausdorff_dt", {}, LOG(1 + HAUSDORFF)),
+    ("hausdorff_erosion", {}, 0),  # no error is large enough to survive
+    ("distance_penalized_ce", {}, 2 * BCE),
+    ("dice_bce", {"bce_weight": 3.0}, DICE + 3 * BCE),
+    ("dice_focal", {"alpha": 0.6}, DICE + FOCAL),
+    ("dice_top_k", {"fraction": 0.5}, DICE + WORST_HALF),
+    ("combo", {"alpha": 0.25, "beta": 0.7}, -0.25 * (0.7 * LOG(0.8 * 0.4) + 0.3 * LOG(0.8)) / 4 + 0.75 * DICE),
+    (
+        "exponential_logarithmic",
+        {},
+        0.8 * LOG(1.7 / 1.2) ** 0.3 + 0.2 * (2 * (-LOG(0.8)) ** 0.3 + (-LOG(0.4)) ** 0.3) / 4,
+    ),
+    (
+        "symmetric_unified_focal",
+        {},
+        -(LOG(0.8) * 0.2**0.5 + 0.6 * 0.6**0.5 * LOG(0.4)) / 8 + UNIFIED_TVERSKY**0.5 / 2,
+    ),
+    (
+        "asymmetric_unified_focal",
+        {},
+        -(0.6 * LOG(0.8 * 0.4) + 0.4 * 0.2**0.5 * LOG(0.8)) / 8 + UNIFIED_TVERSKY**0.5 / 2,
+    ),
+    ("tversky_hausdorff", {}, 0.9 * TVERSKY + 0.1 * LOG(1 + HAUSDORFF)),
+    ("dice_focal_hausdorff", {"alpha": 0.6}, 0.45 * (DICE + FOCAL) + 0.1 * LOG(1 + HAUSDORFF)),
+    (
+        "mis_seg_focus",  # one voxel is wrong, and a ball of radius 1 leaves out the voxel diagonal to it
+        {"radius": 1},
+        DICE + BCE + 1 - 2.4 / 3.2 - LOG(0.8 * 0.4) / 3,
+    ),
 ]
 
 
@@ -75,6 +121,39 @@ def test_softmax_by_hand():
         assert float(get(name, **dict(params))(labels, p)) == pytest.approx(value, abs=2e-5), (name, params)
 
 
+def test_erosions_by_hand():
+    """Nine wrong voxels: one erosion leaves 1, 0.6 and 0.2 in centre, edges and corners, two leave 0.36."""
+    truth = np.ones((1, 3, 3, 1))
+    loss = get("hausdorff_erosion", reduction=None, dtype="float64")
+    expected = (1 + 4 * 0.6 + 4 * 0.2 + 2**2 * 0.36) / 9
+    assert float(loss(truth, 1 - truth)[0]) == pytest.approx(expected)
+
+
+def test_boundary_by_hand():
+    """A row of eight: two voxels of a false tail cost 2 and 3, one missed inside a structure of three costs 2."""
+    truth = np.array([1.0, 1, 1, 0, 0, 0, 0, 0]).reshape(1, 1, 8, 1)
+    prediction = np.array([1.0, 0, 1, 0, 1, 1, 0, 0]).reshape(1, 1, 8, 1)
+    loss = get("boundary", reduction=None)
+    assert float(loss(truth, prediction)[0]) == pytest.approx((2 + 2 + 3) / 8)
+
+
+def test_small_classes_weigh_as_much_in_the_generalized_dice():
+    """Volumes 1 and 4, one voxel of each missed: weights 1 and 1/16."""
+    labels = np.array([1, 2, 2, 2, 2, 0, 0, 0]).reshape(1, 1, 8)
+    found = np.eye(3)[np.array([0, 2, 2, 2, 0, 0, 0, 0])].reshape(1, 1, 8, 3)
+    expected = 1 - (2 * 3 / 16) / (2 * 3 / 16 + 1 + 1 / 16)
+    assert float(get("generalized_dice", smoothing=1e-9)(labels, found)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_multi_scale_is_single_scale_on_a_small_image_alone():
+    rng = np.random.default_rng(0)
+    truth = (rng.random((1, 44, 47, 1)) < 0.5).astype("float64")
+    for side, same in ((21, True), (44, False)):
+        part, found = truth[:, :side], 0.2 + 0.6 * truth[:, :side]
+        values = [float(get(name, dtype="float64")(part, found)) for name in ("ssim", "ms_ssim")]
+        assert (abs(values[0] - values[1]) < 1e-9) is same
+
+
 EQUAL = [
     ("dice", {}, [(1, "tversky", {"alpha": 0.5, "beta": 0.5})]),
     ("jaccard", {}, [(1, "tversky", {"alpha": 1, "beta": 1})]),
@@ -83,6 +162,33 @@ EQUAL = [
     ("focal_tversky", {"gamma": 1}, [(1, "tversky", {})]),
     ("hybrid", {}, [(1, "jaccard", {}), (1, "bce", {}), (1, "ssim", {})]),
     ("dice_ce", {"dice_weight": 0.3, "ce_weight": 2}, [(0.3, "dice", {}), (2, "ce", {})]),
+    ("dice_bce", {}, [(1, "dice", {}), (1, "bce", {})]),
+    ("dice_focal", {"gamma": 1}, [(1, "dice", {}), (1, "focal", {"gamma": 1})]),
+    ("dice_top_k", {}, [(1, "dice", {}), (1, "top_k", {})]),
+    ("top_k", {"fraction": 1}, [(1, "ce", {})]),
+    ("weighted_bce", {"positive_weight": 1}, [(1, "bce", {})]),
+    ("combo", {"alpha": 0.6}, [(0.3, "bce", {}), (0.4, "dice", {})]),
+    ("asymmetric_similarity", {"beta": 1}, [(1, "dice", {})]),
+    ("asymmetric_similarity", {"beta": 2}, [(1, "tversky", {"alpha": 0.2, "beta": 0.8})]),
+    ("penalty_generalized_dice", {"k": 0}, [(1, "generalized_dice", {})]),
+    ("exponential_logarithmic", {"dice_gamma": 1, "ce_gamma": 1}, [(0.8, "log_dice", {}), (0.2, "ce", {})]),
+    (
+        "symmetric_unified_focal",
+        {"gamma": 0, "delta": 0.5, "weight": 0.4},
+        [(0.2, "ce", {}), (0.6, "dice", {})],
+    ),
+    (
+        "asymmetric_unified_focal",
+        {"gamma": 0},
+        [(1, "symmetric_unified_focal", {"gamma": 0})],
+    ),
+    ("mis_seg_focus", {"focus_weight": 0}, [(1, "dice_ce", {})]),
+    ("tversky_hausdorff", {}, [(0.9, "tversky", {}), (0.1, "log_hausdorff_dt", {})]),
+    (
+        "dice_focal_hausdorff",
+        {},
+        [(0.45, "dice", {}), (0.45, "focal", {}), (0.1, "log_hausdorff_dt", {})],
+    ),
 ]
 
 

@@ -54,6 +54,19 @@ def test_shifted_cube_by_hand():
     assert got["volume_truth_ml"] == got["volume_prediction_ml"] == 0.064
 
 
+def test_shifted_square_by_hand_in_2d():
+    truth = np.zeros((12, 20), np.uint8)
+    truth[2:7, 3:8] = 1  # 25 pixels, 16 of them its surface
+    got = values(truth, np.roll(truth, 2, axis=1), spacing_mm=(0.5, 1.5), tolerance_mm=1.5)
+    assert got["dice"] == got["precision"] == got["recall"] == 15 / 25
+    assert got["accuracy"] == 1 - 20 / 240
+    assert got["hd"] == got["hd95"] == 3
+    # Upper and lower side: 3 and 1.5 away, then three pixels on the other surface. The side left behind: three pixels
+    # 3 away. The side inside the other square: its rows are 0.5, 1 and 0.5 below or above the other's sides.
+    assert got["assd"] == (2 * (3 + 1.5) + 3 * 3 + (0.5 + 1 + 0.5)) / 16
+    assert got["nsd"] == (2 * 4 + 3) / 16
+
+
 def test_identical_masks():
     got = values(cube(), cube(), spacing_mm=(3, 1, 1), tolerance_mm=0)
     assert [got[name] for name in METRICS[:10]] == [1] * 6 + [0] * 3 + [1]
@@ -104,8 +117,9 @@ def test_a_picture_is_scored_in_pixels_and_the_table_says_so():
 def test_every_integer_type_gives_the_same_scores(dtype):
     truth, prediction = cube(), np.roll(cube(), 1, axis=2)
     expected = score(truth, prediction, spacing_mm=(1, 2, 3), labels={1: "organ", 2: "absent"})
-    typed = score(truth.astype(dtype), prediction, spacing_mm=(1, 2, 3), labels={1: "organ", 2: "absent"})
-    np.testing.assert_array_equal(typed["value"], expected["value"])
+    for typed in ((truth.astype(dtype), prediction), (truth, prediction.astype(dtype))):
+        got = score(*typed, spacing_mm=(1, 2, 3), labels={1: "organ", 2: "absent"})
+        np.testing.assert_array_equal(got["value"], expected["value"])
 
 
 def test_memory_order_padding_and_lists_make_no_difference():
@@ -144,6 +158,26 @@ def test_ignored_voxels_are_counted_nowhere():
         assert got[name] == cropped[name]
     assert got["precision"] == 1
     assert got["volume_prediction_ml"] == 0.048
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_ignored_voxels_have_no_surface(ndim):
+    truth, stray = np.zeros((2, *(12,) * ndim), np.uint8)
+    truth[(slice(1, 4),) * ndim] = 1
+    stray[(10,) * ndim] = 1
+    marked = np.where(stray == 1, 9, truth)
+    assert values(truth, truth | stray)["hd"] == pytest.approx(7 * ndim**0.5)
+    assert values(marked, truth | stray, ignore_label=9)["hd"] == 0
+    alone = values(np.where(stray == 1, 9, 0), stray, ignore_label=9)  # no false alarm, but both empty
+    assert np.isnan([alone[name] for name in [*OVERLAP, *DISTANCES, "nsd"]]).all()
+    assert alone["specificity"] == 1
+
+
+def test_distances_are_measured_once_per_label(monkeypatch):
+    measured, original = [], surface.surface_distances
+    monkeypatch.setattr(surface, "surface_distances", lambda *masks: measured.append(1) or original(*masks))
+    score(cube(), cube(), spacing_mm=(1, 1, 1), labels={1: "organ", 2: "absent"})
+    assert len(measured) == 2
 
 
 def test_all_voxels_ignored():

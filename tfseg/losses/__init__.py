@@ -1,4 +1,4 @@
-"""Losses for segmentation under one convention; Keras is loaded when `LOSSES` or `get` is first used."""
+"""Losses for segmentation under one convention, by name or as classes; Keras is loaded when the first is used."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 from tfseg.losses.spec import parse, parse_list
 
 if TYPE_CHECKING:
-    from tfseg.losses.catalogue import LOSSES, get
+    from tfseg.losses.catalogue import FAMILIES, LOSSES, get, make
 
-__all__ = ["LOSSES", "get", "parse", "parse_list"]
+__all__ = ["FAMILIES", "LOSSES", "get", "make", "parse", "parse_list"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("LOSSES", "get"):
-        return getattr(importlib.import_module("tfseg.losses.catalogue"), name)
-    raise AttributeError(f"module 'tfseg.losses' has no attribute '{name}'")
+    if not name.startswith("_"):
+        catalogue = importlib.import_module("tfseg.losses.catalogue")
+        if hasattr(catalogue, name):
+            return getattr(catalogue, name)
+    raise AttributeError(f"module 'tfseg.losses' has no attribute {name!r}")

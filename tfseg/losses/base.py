@@ -1,45 +1,25 @@
 """The one convention for losses: shapes, ignored voxels, classes and reduction, decided once for all."""
 
 import inspect
-import math
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any  # of whichever backend Keras runs on
+from tfseg.losses.checks import check_choice, check_class_weights
+from tfseg.losses.registry import Tensor
+from tfseg.losses.weighted_sum import Summable
 
-registered = keras.saving.register_keras_serializable(package="tfseg")
-
-
-def check_number(argument: str, value: Any, *, low: float, high: float = math.inf, above: bool = False) -> float:
-    """`value` as a float if it is finite and in [low, high], or (low, high] with `above`; else ValueError."""
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if number and low <= value <= high and not (above and value == low):
-        return float(value)
-    interval = f"{'(' if above else '['}{low:g}, {high:g}{']' if math.isfinite(high) else ')'}"
-    raise ValueError(f"{argument} must be a number in {interval}; received {value!r}")
+TINY = 1e-7
 
 
-def check_choice(argument: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    """`value` if it is one of `choices`, else ValueError."""
-    if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        return value
-    raise ValueError(f"{argument} must be one of {', '.join(map(repr, choices))}; received {value!r}")
-
-
-def check_class_weights(weights: Any) -> list[float] | None:
-    """Class weights as a list of non-negative floats that are not all zero, else ValueError."""
-    if weights is None:
-        return None
-    if isinstance(weights, str) or not np.iterable(weights):
-        raise ValueError(f"class_weights must be a sequence of numbers, one per class; received {weights!r}")
-    checked = [check_number("each of class_weights", weight, low=0) for weight in weights]
-    if sum(checked) == 0:
-        raise ValueError(f"class_weights must hold a number above 0; received {weights!r}")
-    return checked
+def power(base: Tensor, exponent: float) -> Tensor:
+    """`base^exponent` of values ≥ 0, with a finite gradient: below 1 as exponent, a base under 1e-7 counts as 0."""
+    if exponent >= 1:
+        return ops.power(ops.maximum(base, 0.0), exponent)
+    return ops.where(base > TINY, ops.power(ops.maximum(base, TINY), exponent), 0.0)
 
 
 def voxel_mean(values: Tensor, weights: Tensor | None) -> Tensor:
@@ -102,11 +82,12 @@ def check_truth(y_true: Tensor, mask: Tensor | None, *, label_count: int | None,
         raise ValueError(f"y_true must hold {expected}; received {np.unique(values[~good])[:5].tolist()}")
 
 
-class SegmentationLoss(keras.losses.Loss):
+class SegmentationLoss(Summable):
     """A loss between a segmentation and its truth; what every loss of tfseg has in common.
 
     A subclass writes `per_sample`, keeps each constructor argument in an attribute of the same name
-    (`get_config` reads them back), takes keyword arguments only, and passes the others to its parent.
+    (`get_config` reads them back), and passes the others to its parent by keyword. Losses can be weighed and
+    added: `0.5 * Dice() + 0.5 * CrossEntropy()`.
 
     `y_pred` holds probabilities `[batch, *spatial, classes]`, in 2D or 3D: one channel (sigmoid), several
     that sum to 1 (softmax, class 0 is the background), or independent regions (sigmoid each). `y_true` has
@@ -154,8 +135,8 @@ class SegmentationLoss(keras.losses.Loss):
         found: dict[str, inspect.Parameter] = {}
         for parent in cls.__mro__:
             if issubclass(parent, SegmentationLoss) and "__init__" in vars(parent):
-                for parameter in inspect.signature(parent.__init__).parameters.values():
-                    if parameter.kind is parameter.KEYWORD_ONLY:
+                for parameter in list(inspect.signature(parent.__init__).parameters.values())[1:]:
+                    if parameter.kind is not parameter.VAR_KEYWORD:
                         found.setdefault(parameter.name, parameter)
         cls.parameters = found
 
@@ -226,3 +207,23 @@ class SegmentationLoss(keras.losses.Loss):
         if 0 <= self.ignore_label < one_hot_classes:
             return y_true[..., self.ignore_label : self.ignore_label + 1] < 0.5
         return ops.abs(ops.sum(y_true, axis=-1, keepdims=True) - 1) < 0.5
+
+
+class ForegroundLoss(SegmentationLoss):
+    """A loss that leaves the background of a softmax out unless it is asked for.
+
+    Args:
+        include_background: count class 0 of a softmax too.
+        **common: as `SegmentationLoss`.
+
+    Raises:
+        ValueError: `include_background` is no bool.
+    """
+
+    def __init__(self, *, include_background: bool = False, **common: Any) -> None:
+        super().__init__(**common)
+        self.include_background = check_choice("include_background", include_background, (True, False))
+
+    def foreground_mean(self, values: Tensor) -> Tensor:
+        """Mean over the classes that count of `values` [batch, classes], as `class_mean`."""
+        return self.class_mean(values, include_background=self.include_background)

@@ -1,33 +1,102 @@
 """Every loss by name, and how to make one."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tfseg.losses.base import SegmentationLoss
-from tfseg.losses.compound import DiceCE, Hybrid
-from tfseg.losses.distribution import BinaryCrossEntropy, CrossEntropy, Focal, LogCosh
-from tfseg.losses.region import Dice, FocalTversky, Jaccard, LogDice, Tversky
-from tfseg.losses.structural import SSIM
+from tfseg.losses.boundary import Boundary, DistancePenalizedCE, HausdorffDT, HausdorffErosion, LogHausdorffDT
+from tfseg.losses.compound import (
+    Combo,
+    DiceBCE,
+    DiceCE,
+    DiceFocal,
+    DiceFocalHausdorff,
+    DiceTopK,
+    ExponentialLogarithmic,
+    Hybrid,
+    TverskyHausdorff,
+)
+from tfseg.losses.distribution import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Focal,
+    LogCosh,
+    TopK,
+    WeightedBinaryCrossEntropy,
+    WeightedCrossEntropy,
+)
+from tfseg.losses.generalized import GeneralizedDice, PenaltyGeneralizedDice
+from tfseg.losses.lovasz import Lovasz
+from tfseg.losses.mis_seg_focus import MisSegFocus
+from tfseg.losses.region import (
+    AsymmetricSimilarity,
+    Dice,
+    FocalTversky,
+    Jaccard,
+    LogCoshDice,
+    LogDice,
+    SensitivitySpecificity,
+    SquaredDice,
+    Tversky,
+)
+from tfseg.losses.skeleton import ClDice
+from tfseg.losses.structural import SSIM, MultiScaleSSIM
+from tfseg.losses.unified_focal import AsymmetricUnifiedFocal, SymmetricUnifiedFocal
+from tfseg.losses.weighted_sum import Summable, WeightedSum
 
-LOSSES: dict[str, type[SegmentationLoss]] = {
-    # distribution
-    "bce": BinaryCrossEntropy,
-    "ce": CrossEntropy,
-    "focal": Focal,
-    "log_cosh": LogCosh,
-    # region
-    "dice": Dice,
-    "jaccard": Jaccard,
-    "tversky": Tversky,
-    "focal_tversky": FocalTversky,
-    "log_dice": LogDice,
-    # structural
-    "ssim": SSIM,
-    # compound
-    "dice_ce": DiceCE,
-    "hybrid": Hybrid,
+FAMILIES: dict[str, dict[str, type[SegmentationLoss]]] = {
+    "distribution": {
+        "bce": BinaryCrossEntropy,
+        "weighted_bce": WeightedBinaryCrossEntropy,
+        "ce": CrossEntropy,
+        "weighted_ce": WeightedCrossEntropy,
+        "top_k": TopK,
+        "focal": Focal,
+        "log_cosh": LogCosh,
+    },
+    "region": {
+        "dice": Dice,
+        "squared_dice": SquaredDice,
+        "log_dice": LogDice,
+        "log_cosh_dice": LogCoshDice,
+        "generalized_dice": GeneralizedDice,
+        "penalty_generalized_dice": PenaltyGeneralizedDice,
+        "jaccard": Jaccard,
+        "lovasz": Lovasz,
+        "tversky": Tversky,
+        "focal_tversky": FocalTversky,
+        "asymmetric_similarity": AsymmetricSimilarity,
+        "sensitivity_specificity": SensitivitySpecificity,
+    },
+    "structural": {
+        "ssim": SSIM,
+        "ms_ssim": MultiScaleSSIM,
+        "cldice": ClDice,
+    },
+    "boundary": {
+        "boundary": Boundary,
+        "hausdorff_dt": HausdorffDT,
+        "log_hausdorff_dt": LogHausdorffDT,
+        "hausdorff_erosion": HausdorffErosion,
+        "distance_penalized_ce": DistancePenalizedCE,
+    },
+    "compound": {
+        "dice_ce": DiceCE,
+        "dice_bce": DiceBCE,
+        "dice_focal": DiceFocal,
+        "dice_top_k": DiceTopK,
+        "combo": Combo,
+        "exponential_logarithmic": ExponentialLogarithmic,
+        "symmetric_unified_focal": SymmetricUnifiedFocal,
+        "asymmetric_unified_focal": AsymmetricUnifiedFocal,
+        "hybrid": Hybrid,
+        "tversky_hausdorff": TverskyHausdorff,
+        "dice_focal_hausdorff": DiceFocalHausdorff,
+        "mis_seg_focus": MisSegFocus,
+    },
 }
+LOSSES = {name: loss for family in FAMILIES.values() for name, loss in family.items()}
 
 
 def get(name: str, /, **params: Any) -> SegmentationLoss:
@@ -47,6 +116,30 @@ def get(name: str, /, **params: Any) -> SegmentationLoss:
         if param not in parameters:
             raise ValueError(f"the loss {name} has no parameter {param!r}; {_nearest(param, parameters)}")
     return LOSSES[name](**params)
+
+
+def make(spec: Mapping[str, Any], **defaults: Any) -> Summable:
+    """The loss that a configuration describes.
+
+    Args:
+        spec: `{"name": "tversky", "alpha": 0.3}`, or `{"sum": [{"name": …, "weight": 0.9}, …]}` with a number ≥ 0
+            or a ramp `{"from": a, "to": b, "epochs": n}` as weight, 1 where it is left out.
+        **defaults: arguments for those of the losses that have them, where `spec` does not say otherwise.
+
+    Raises:
+        ValueError: as `get`, or a description of another form.
+    """
+    if set(spec) == {"sum"} and isinstance(spec["sum"], Sequence) and spec["sum"]:
+        parts = [dict(part) if isinstance(part, Mapping) else {"name": part} for part in spec["sum"]]
+        weights = [part.pop("weight", 1.0) for part in parts]
+        return WeightedSum([make(part, **defaults) for part in parts], weights)
+    if not isinstance(spec.get("name"), str):
+        raise ValueError(
+            f"expected a loss as {{name: dice}}, or {{sum: [{{name: dice, weight: 1}}, …]}}; received {spec}"
+        )
+    known = getattr(LOSSES.get(spec["name"]), "parameters", ())
+    params = {argument: value for argument, value in defaults.items() if argument in known}
+    return get(spec["name"], **{**params, **{key: value for key, value in spec.items() if key != "name"}})
 
 
 def _nearest(wrong: str, valid: Iterable[str]) -> str:

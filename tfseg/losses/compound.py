@@ -1,10 +1,22 @@
-"""Weighted sums of losses under one name."""
+"""Sums of losses that papers give a name."""
 
 from typing import Any
 
-from tfseg.losses.base import SegmentationLoss, Tensor, check_number, registered
-from tfseg.losses.distribution import BinaryCrossEntropy, CrossEntropy
-from tfseg.losses.region import Dice, Jaccard, RegionOptions
+from keras import ops
+
+from tfseg.losses.base import SegmentationLoss, power, voxel_mean
+from tfseg.losses.boundary import LogHausdorffDT
+from tfseg.losses.checks import check_number, check_spacing
+from tfseg.losses.distribution import (
+    EPSILON,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Focal,
+    TopK,
+    weighted_binary_cross_entropy,
+)
+from tfseg.losses.region import Dice, Jaccard, LogDice, RegionOptions, Tversky, confusion
+from tfseg.losses.registry import Tensor, registered
 from tfseg.losses.structural import SSIM
 
 
@@ -38,7 +50,7 @@ class DiceCE(CompoundLoss):
     Source: Isensee et al. 2021, "nnU-Net", 10.1038/s41592-020-01008-z.
     """
 
-    def __init__(self, *, dice_weight: float = 1.0, ce_weight: float = 1.0, **region: Any) -> None:
+    def __init__(self, dice_weight: float = 1.0, ce_weight: float = 1.0, **region: Any) -> None:
         super().__init__(**region)
         self.dice_weight = check_number("dice_weight", dice_weight, low=0)
         self.ce_weight = check_number("ce_weight", ce_weight, low=0)
@@ -46,6 +58,180 @@ class DiceCE(CompoundLoss):
             (self.dice_weight, Dice(**self.region_shared)),
             (self.ce_weight, CrossEntropy(**self.shared)),
         )
+
+
+@registered
+class DiceBCE(CompoundLoss):
+    """Dice plus binary cross-entropy, on several channels of each against the rest.
+
+    `w_dice · Dice + w_bce · BCE`.
+
+    Args:
+        dice_weight: w_dice ≥ 0.
+        bce_weight: w_bce ≥ 0.
+        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+
+    Raises:
+        ValueError: a weight is negative.
+
+    Source: Ma et al. 2021, "Loss odyssey in medical image segmentation", 10.1016/j.media.2021.102035.
+    """
+
+    def __init__(self, dice_weight: float = 1.0, bce_weight: float = 1.0, **region: Any) -> None:
+        super().__init__(**region)
+        self.dice_weight = check_number("dice_weight", dice_weight, low=0)
+        self.bce_weight = check_number("bce_weight", bce_weight, low=0)
+        self.weighted_terms = (
+            (self.dice_weight, Dice(**self.region_shared)),
+            (self.bce_weight, BinaryCrossEntropy(**self.shared)),
+        )
+
+
+@registered
+class DiceFocal(CompoundLoss):
+    """Dice plus focal loss.
+
+    `w_dice · Dice + w_focal · Focal(γ, α)`.
+
+    Args:
+        dice_weight: w_dice ≥ 0.
+        focal_weight: w_focal ≥ 0.
+        gamma: γ ≥ 0 of the focal loss.
+        alpha: α in [0, 1] of the focal loss, or None.
+        **region: as `RegionOptions`; the focal loss sees the background in any case.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: Zhu et al. 2019, "AnatomyNet", 10.1002/mp.13300.
+    """
+
+    def __init__(
+        self,
+        dice_weight: float = 1.0,
+        focal_weight: float = 1.0,
+        gamma: float = 2.0,
+        alpha: float | None = 0.5,
+        **region: Any,
+    ) -> None:
+        super().__init__(**region)
+        self.dice_weight = check_number("dice_weight", dice_weight, low=0)
+        self.focal_weight = check_number("focal_weight", focal_weight, low=0)
+        focal = Focal(gamma, alpha, **self.shared)
+        self.gamma, self.alpha = focal.gamma, focal.alpha
+        self.weighted_terms = ((self.dice_weight, Dice(**self.region_shared)), (self.focal_weight, focal))
+
+
+@registered
+class DiceTopK(CompoundLoss):
+    """Dice plus the cross-entropy of the worst voxels.
+
+    `w_dice · Dice + w_top_k · TopK(fraction)`.
+
+    Args:
+        dice_weight: w_dice ≥ 0.
+        top_k_weight: w_top_k ≥ 0.
+        fraction: share of the voxels in (0, 1] whose cross-entropy counts.
+        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: Ma et al. 2021, "Loss odyssey in medical image segmentation", 10.1016/j.media.2021.102035.
+    """
+
+    def __init__(
+        self, dice_weight: float = 1.0, top_k_weight: float = 1.0, fraction: float = 0.1, **region: Any
+    ) -> None:
+        super().__init__(**region)
+        self.dice_weight = check_number("dice_weight", dice_weight, low=0)
+        self.top_k_weight = check_number("top_k_weight", top_k_weight, low=0)
+        top_k = TopK(fraction, **self.shared)
+        self.fraction = top_k.fraction
+        self.weighted_terms = ((self.dice_weight, Dice(**self.region_shared)), (self.top_k_weight, top_k))
+
+
+@registered
+class Combo(RegionOptions):
+    """Combo loss: weighted binary cross-entropy plus Dice.
+
+    `α · (-mean(β y log p + (1-β) (1-y) log(1-p))) + (1-α) · Dice`. The paper subtracts the Dice index instead of
+    adding the Dice loss, which is 1-α less. On several channels each class stands against the rest.
+
+    Args:
+        alpha: α in [0, 1], the share of the cross-entropy.
+        beta: β in [0, 1], the weight of the foreground in it; more than ½ asks for recall.
+        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+
+    Raises:
+        ValueError: `alpha` or `beta` is out of its range.
+
+    Source: Taghanaki et al. 2019, "Combo loss: handling input and output imbalance in multi-organ segmentation",
+        10.1016/j.compmedimag.2019.04.005.
+    """
+
+    def __init__(self, alpha: float = 0.5, beta: float = 0.5, **region: Any) -> None:
+        super().__init__(**region)
+        self.alpha = check_number("alpha", alpha, low=0, high=1)
+        self.beta = check_number("beta", beta, low=0, high=1)
+        self._dice = Dice(**self.region_shared)
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        cost = weighted_binary_cross_entropy(truth, prediction, self.beta, 1 - self.beta)
+        cross_entropy = self.class_mean(voxel_mean(cost, mask))
+        return self.alpha * cross_entropy + (1 - self.alpha) * self._dice.per_sample(truth, prediction, mask)
+
+
+@registered
+class ExponentialLogarithmic(RegionOptions):
+    """Exponential logarithmic loss: powers of the log-Dice loss and of the cross-entropy.
+
+    `w_dice · mean_c((-log Dice_c)^γ_d) + w_ce · mean_voxels(Σ_c w_c y_c (-log p_c)^γ_c)`. A power below 1 of a
+    base under 1e-7 counts as 0, which keeps the gradient finite. `class_weights` take the place of the paper's
+    w_c, the root of the inverse frequency of a label in the training data.
+
+    Args:
+        dice_weight: w_dice ≥ 0.
+        ce_weight: w_ce ≥ 0.
+        dice_gamma: γ_d > 0; below 1 the gradient grows again towards a perfect overlap.
+        ce_gamma: γ_c > 0, likewise.
+        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: Wong et al. 2018, "3D segmentation with exponential logarithmic loss for highly unbalanced object
+        sizes", arXiv:1809.00076.
+    """
+
+    def __init__(
+        self,
+        dice_weight: float = 0.8,
+        ce_weight: float = 0.2,
+        dice_gamma: float = 0.3,
+        ce_gamma: float = 0.3,
+        **region: Any,
+    ) -> None:
+        super().__init__(**region)
+        self.dice_weight = check_number("dice_weight", dice_weight, low=0)
+        self.ce_weight = check_number("ce_weight", ce_weight, low=0)
+        self.dice_gamma = check_number("dice_gamma", dice_gamma, low=0, above=True)
+        self.ce_gamma = check_number("ce_gamma", ce_gamma, low=0, above=True)
+        self._log_dice = LogDice(**self.region_shared)
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        log_dice = self._log_dice.cost(*confusion(truth, prediction, self.overlap_over))
+        dice = self.region_mean(power(log_dice, self.dice_gamma), prediction)
+
+        def cost(probability: Tensor) -> Tensor:
+            return power(-ops.log(ops.clip(probability, EPSILON, 1)), self.ce_gamma)
+
+        if self.is_softmax(prediction):
+            cross_entropy = self.class_mean(voxel_mean(truth * cost(prediction), mask)) * prediction.shape[-1]
+        else:
+            both = truth * cost(prediction) + (1 - truth) * cost(1 - prediction)
+            cross_entropy = self.class_mean(voxel_mean(both, mask))
+        return self.dice_weight * dice + self.ce_weight * cross_entropy
 
 
 @registered
@@ -64,12 +250,11 @@ class Hybrid(CompoundLoss):
         ValueError: a weight is negative.
 
     Source: Kethavath et al. 2025, "Comparative analysis of loss functions for uncertainty quantification in
-        medical
-    image segmentation", 10.1088/2057-1976/ae2b73.
+        medical image segmentation", 10.1088/2057-1976/ae2b73.
     """
 
     def __init__(
-        self, *, jaccard_weight: float = 1.0, bce_weight: float = 1.0, ssim_weight: float = 1.0, **region: Any
+        self, jaccard_weight: float = 1.0, bce_weight: float = 1.0, ssim_weight: float = 1.0, **region: Any
     ) -> None:
         super().__init__(**region)
         self.jaccard_weight = check_number("jaccard_weight", jaccard_weight, low=0)
@@ -80,3 +265,93 @@ class Hybrid(CompoundLoss):
             (self.bce_weight, BinaryCrossEntropy(**self.shared)),
             (self.ssim_weight, SSIM(include_background=self.include_background, **self.shared)),
         )
+
+
+@registered
+class TverskyHausdorff(CompoundLoss):
+    """Tversky plus the logarithm of the Hausdorff loss: overlap first, then the farthest errors.
+
+    `w_tversky · Tversky(α, β) + w_hausdorff · log(1 + HausdorffDT)`.
+
+    Args:
+        tversky_weight: w_tversky ≥ 0.
+        hausdorff_weight: w_hausdorff ≥ 0.
+        alpha: α ≥ 0, the weight of false positives.
+        beta: β ≥ 0, the weight of false negatives; None: 1 - α.
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
+            where None.
+        **region: as `RegionOptions`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: "Compound losses for hypoxic-ischaemic encephalopathy lesions", BONBID-HIE 2024.
+    """
+
+    def __init__(
+        self,
+        tversky_weight: float = 0.9,
+        hausdorff_weight: float = 0.1,
+        alpha: float = 0.3,
+        beta: float | None = None,
+        spacing_mm: list[float] | float | None = None,
+        **region: Any,
+    ) -> None:
+        super().__init__(**region)
+        self.tversky_weight = check_number("tversky_weight", tversky_weight, low=0)
+        self.hausdorff_weight = check_number("hausdorff_weight", hausdorff_weight, low=0)
+        self.spacing_mm = check_spacing(spacing_mm)
+        tversky = Tversky(alpha, beta, **self.region_shared)
+        self.alpha, self.beta = tversky.alpha, tversky.beta
+        self.weighted_terms = ((self.tversky_weight, tversky), (self.hausdorff_weight, log_hausdorff(self)))
+
+
+@registered
+class DiceFocalHausdorff(CompoundLoss):
+    """Dice and focal loss, half each, plus the logarithm of the Hausdorff loss.
+
+    `w_dice · Dice + w_focal · Focal(γ, α) + w_hausdorff · log(1 + HausdorffDT)`.
+
+    Args:
+        dice_weight: w_dice ≥ 0.
+        focal_weight: w_focal ≥ 0.
+        hausdorff_weight: w_hausdorff ≥ 0.
+        gamma: γ ≥ 0 of the focal loss.
+        alpha: α in [0, 1] of the focal loss, or None.
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
+            where None.
+        **region: as `RegionOptions`; the focal loss sees the background in any case.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: "Compound losses for hypoxic-ischaemic encephalopathy lesions", BONBID-HIE 2024.
+    """
+
+    def __init__(
+        self,
+        dice_weight: float = 0.45,
+        focal_weight: float = 0.45,
+        hausdorff_weight: float = 0.1,
+        gamma: float = 2.0,
+        alpha: float | None = 0.5,
+        spacing_mm: list[float] | float | None = None,
+        **region: Any,
+    ) -> None:
+        super().__init__(**region)
+        self.dice_weight = check_number("dice_weight", dice_weight, low=0)
+        self.focal_weight = check_number("focal_weight", focal_weight, low=0)
+        self.hausdorff_weight = check_number("hausdorff_weight", hausdorff_weight, low=0)
+        self.spacing_mm = check_spacing(spacing_mm)
+        focal = Focal(gamma, alpha, **self.shared)
+        self.gamma, self.alpha = focal.gamma, focal.alpha
+        self.weighted_terms = (
+            (self.dice_weight, Dice(**self.region_shared)),
+            (self.focal_weight, focal),
+            (self.hausdorff_weight, log_hausdorff(self)),
+        )
+
+
+def log_hausdorff(loss: TverskyHausdorff | DiceFocalHausdorff) -> LogHausdorffDT:
+    """The distance term of a compound loss."""
+    return LogHausdorffDT(spacing_mm=loss.spacing_mm, include_background=loss.include_background, **loss.shared)

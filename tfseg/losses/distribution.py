@@ -1,18 +1,29 @@
 """Losses that compare the prediction with the truth voxel by voxel, averaged over voxels."""
 
+import math
 from typing import Any, ClassVar
 
+import numpy as np
 from keras import ops
 
-from tfseg.losses.base import SegmentationLoss, Tensor, check_number, registered, voxel_mean
+from tfseg.losses.base import SegmentationLoss, voxel_mean
+from tfseg.losses.checks import check_number
+from tfseg.losses.registry import Tensor, registered
+
+Pair = tuple[float, float]
 
 EPSILON = 1e-7  # probabilities stay this far from 0 and 1, so that logarithms and their gradients are finite
 
 
 def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
     """`-y log p - (1-y) log(1-p)` of each voxel and channel."""
+    return weighted_binary_cross_entropy(truth, prediction, 1.0, 1.0)
+
+
+def weighted_binary_cross_entropy(truth: Tensor, prediction: Tensor, positive: float, negative: float) -> Tensor:
+    """`-positive y log p - negative (1-y) log(1-p)` of each voxel and channel."""
     p = ops.clip(prediction, EPSILON, 1 - EPSILON)
-    return -(truth * ops.log(p) + (1 - truth) * ops.log(1 - p))
+    return -(positive * truth * ops.log(p) + negative * (1 - truth) * ops.log(1 - p))
 
 
 def categorical_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
@@ -20,25 +31,53 @@ def categorical_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
     return -truth * ops.log(ops.clip(prediction, EPSILON, 1))
 
 
-def binary_focal(truth: Tensor, prediction: Tensor, gamma: float, positive: float, negative: float) -> Tensor:
-    """`-positive (1-p)^γ y log p - negative p^γ (1-y) log(1-p)` of each voxel and channel."""
+def binary_focal(truth: Tensor, prediction: Tensor, gammas: Pair, weights: Pair) -> Tensor:
+    """`-a (1-p)^γ y log p - a' p^γ' (1-y) log(1-p)` of each voxel and channel; pairs are (foreground, background)."""
     p = ops.clip(prediction, EPSILON, 1 - EPSILON)
     q = 1 - p
-    found = positive * ops.power(q, gamma) * truth * ops.log(p)
-    return -(found + negative * ops.power(p, gamma) * (1 - truth) * ops.log(q))
+    found = weights[0] * ops.power(q, gammas[0]) * truth * ops.log(p)
+    return -(found + weights[1] * ops.power(p, gammas[1]) * (1 - truth) * ops.log(q))
 
 
-def categorical_focal(truth: Tensor, prediction: Tensor, gamma: float, positive: float, negative: float) -> Tensor:
-    """`-a_c (1-p_c)^γ y_c log p_c` of each voxel and class, to be summed; a_0 = negative, a_c = positive."""
+def categorical_focal(truth: Tensor, prediction: Tensor, gammas: Pair, weights: Pair) -> Tensor:
+    """`-a_c (1-p_c)^γ_c y_c log p_c` of each voxel and class, to be summed; pairs are (foreground, background)."""
     p = ops.clip(prediction, EPSILON, 1 - EPSILON)
-    weights = ops.convert_to_tensor([negative] + [positive] * (prediction.shape[-1] - 1), dtype=prediction.dtype)
-    return -weights * ops.power(1 - p, gamma) * truth * ops.log(p)
+    gamma, weight = (
+        ops.convert_to_tensor([pair[1]] + [pair[0]] * (prediction.shape[-1] - 1), dtype=prediction.dtype)
+        for pair in (gammas, weights)
+    )
+    return -weight * ops.power(1 - p, gamma) * truth * ops.log(p)
 
 
 def log_cosh(truth: Tensor, prediction: Tensor) -> Tensor:
     """`log cosh(p - y)` of each voxel and channel."""
     growth = ops.exp(prediction - truth)
     return ops.log((growth + 1 / growth) / 2)
+
+
+def present_mean(costs: Tensor, counts: Tensor, weights: list[float]) -> Tensor:
+    """Weighted mean over the last axis of `costs / counts`, where the count is not 0."""
+    present = ops.convert_to_tensor(weights, dtype=costs.dtype) * ops.cast(counts > 0, costs.dtype)
+    return ops.divide_no_nan(ops.sum(present * ops.divide_no_nan(costs, counts), -1), ops.sum(present, -1))
+
+
+def worst_mean(cost: Tensor, mask: Tensor | None, fraction: float) -> Tensor:
+    """Mean of the largest `fraction` of a cost ≥ 0 `[batch, *spatial, channels]` that counts, `[batch, channels]`."""
+    batch, *space, channels = ops.shape(cost)
+    voxels = math.prod(space)
+    if isinstance(voxels, int):
+        most = max(1, round(fraction * voxels))
+    else:  # a graph that does not know the size of its images
+        most = ops.cast(ops.ceil(fraction * ops.cast(voxels, "float32")), "int32")
+    counted = ops.ones_like(cost) if mask is None else ops.broadcast_to(mask, ops.shape(cost))
+    rows, counted = (
+        ops.transpose(ops.reshape(values, (batch, -1, channels)), (0, 2, 1))
+        for values in (ops.where(counted > 0, cost, -1.0), counted)
+    )
+    largest, _ = ops.top_k(rows, most)
+    taken = ops.maximum(ops.round(fraction * ops.sum(counted, axis=-1, keepdims=True)), 1.0)
+    rank = ops.arange(ops.shape(largest)[-1], dtype=cost.dtype)
+    return ops.sum(ops.where(rank < taken, ops.maximum(largest, 0.0), 0.0), axis=-1) / taken[..., 0]
 
 
 class VoxelLoss(SegmentationLoss):
@@ -117,15 +156,15 @@ class Focal(VoxelLoss):
 
     sums_softmax = True
 
-    def __init__(self, *, gamma: float = 2.0, alpha: float | None = 0.5, **common: Any) -> None:
+    def __init__(self, gamma: float = 2.0, alpha: float | None = 0.5, **common: Any) -> None:
         super().__init__(**common)
         self.gamma = check_number("gamma", gamma, low=0)
         self.alpha = None if alpha is None else check_number("alpha", alpha, low=0, high=1)
 
     def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        foreground, background = (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)
+        weights = (1.0, 1.0) if self.alpha is None else (self.alpha, 1 - self.alpha)
         focal = categorical_focal if self.is_softmax(prediction) else binary_focal
-        return focal(truth, prediction, self.gamma, foreground, background)
+        return focal(truth, prediction, (self.gamma, self.gamma), weights)
 
 
 @registered
@@ -138,9 +177,90 @@ class LogCosh(VoxelLoss):
         **common: as `SegmentationLoss`.
 
     Source: Kethavath et al. 2025, "Comparative analysis of loss functions for uncertainty quantification in
-        medical
-    image segmentation", 10.1088/2057-1976/ae2b73.
+        medical image segmentation", 10.1088/2057-1976/ae2b73.
     """
 
     def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return log_cosh(truth, prediction)
+
+
+@registered
+class WeightedBinaryCrossEntropy(VoxelLoss):
+    """Binary cross-entropy in which the foreground weighs more; on several channels each against the rest.
+
+    `-mean(w y log p + (1-y) log(1-p))`.
+
+    Args:
+        positive_weight: w ≥ 0, how much a foreground voxel weighs against a background voxel.
+        **common: as `SegmentationLoss`.
+
+    Raises:
+        ValueError: `positive_weight` is negative.
+
+    Source: Ma et al. 2021, "Loss odyssey in medical image segmentation", 10.1016/j.media.2021.102035.
+    """
+
+    def __init__(self, positive_weight: float = 2.0, **common: Any) -> None:
+        super().__init__(**common)
+        self.positive_weight = check_number("positive_weight", positive_weight, low=0)
+
+    def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        return weighted_binary_cross_entropy(truth, prediction, self.positive_weight, 1.0)
+
+
+@registered
+class WeightedCrossEntropy(SegmentationLoss):
+    """Cross-entropy in which every class of a sample weighs alike, however few its voxels.
+
+    `mean_c(Σ -y_c log p_c / Σ y_c)` over the classes present in the sample, the background among them: weights
+    inverse to their frequency. One channel stands for two classes, p and 1 - p, and so does each of several
+    regions. `class_weights` multiply the classes' means.
+
+    Args:
+        **common: as `SegmentationLoss`.
+
+    Source: Ma et al. 2021, "Loss odyssey in medical image segmentation", 10.1016/j.media.2021.102035.
+    """
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        space = tuple(range(1, len(truth.shape) - 1))
+        if self.is_softmax(prediction):
+            costs = ops.sum(categorical_cross_entropy(truth, prediction), axis=space)
+            weights = self.class_weights or [1.0] * prediction.shape[-1]
+            return present_mean(costs, ops.sum(truth, axis=space), weights)
+        others = (1.0 if mask is None else mask) - truth
+        pairs = ((truth, prediction), (others, 1 - prediction))
+        costs = ops.stack([ops.sum(categorical_cross_entropy(*pair), axis=space) for pair in pairs], axis=-1)
+        counts = ops.stack([ops.sum(part, axis=space) for part, _ in pairs], axis=-1)
+        return self.class_mean(present_mean(costs, counts, [1.0, 1.0]))
+
+
+@registered
+class TopK(SegmentationLoss):
+    """Cross-entropy of the worst voxels of each sample alone.
+
+    The mean of the cross-entropy over the share `fraction` of the sample's voxels where it is largest, at least
+    one. One channel takes the binary cross-entropy, each of several regions chooses its own voxels.
+
+    Args:
+        fraction: share of the voxels in (0, 1]; 1 is the cross-entropy.
+        **common: as `SegmentationLoss`.
+
+    Raises:
+        ValueError: `fraction` is out of its range.
+
+    Source: Wu et al. 2016, "Bridging category-level and instance-level semantic image segmentation",
+        arXiv:1605.06885.
+    """
+
+    def __init__(self, fraction: float = 0.1, **common: Any) -> None:
+        super().__init__(**common)
+        self.fraction = check_number("fraction", fraction, low=0, high=1, above=True)
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        if not self.is_softmax(prediction):
+            return self.class_mean(worst_mean(binary_cross_entropy(truth, prediction), mask, self.fraction))
+        cost = categorical_cross_entropy(truth, prediction)
+        if self.class_weights is not None:
+            cost = cost * ops.convert_to_tensor(self.class_weights, cost.dtype) / np.mean(self.class_weights)
+        return worst_mean(ops.sum(cost, axis=-1, keepdims=True), mask, self.fraction)[:, 0]

@@ -1,29 +1,36 @@
 """Losses on the overlap of regions, all from one Tversky index."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from keras import ops
 
-from tfseg.losses.base import SegmentationLoss, Tensor, check_choice, check_number, registered
+from tfseg.losses.base import ForegroundLoss, power
+from tfseg.losses.checks import check_choice, check_number
+from tfseg.losses.registry import Tensor, registered
+
+
+def sums(fields: Iterable[Tensor], overlap_over: str) -> list[Tensor]:
+    """Sums over space of fields `[batch, *spatial, classes]`.
+
+    Args:
+        fields: one shape.
+        overlap_over: "sample" sums each sample alone, `[batch, classes]`; "batch" all together, `[1, classes]`.
+    """
+    totals = [ops.sum(field, axis=tuple(range(1, len(field.shape) - 1))) for field in fields]
+    return [ops.sum(total, axis=0, keepdims=True) for total in totals] if overlap_over == "batch" else totals
 
 
 def confusion(truth: Tensor, prediction: Tensor, overlap_over: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft counts of true positives, false positives and false negatives per class.
+    """Soft counts of true positives, false positives and false negatives per class, as `sums` gives them.
 
     Args:
         truth: `[batch, *spatial, classes]` in [0, 1].
         prediction: the same shape.
-        overlap_over: "sample" counts each sample alone, `[batch, classes]`; "batch" all together, `[1,
-            classes]`.
+        overlap_over: as for `sums`.
     """
-    space = tuple(range(1, len(prediction.shape) - 1))
-
-    def count(voxels: Tensor) -> Tensor:
-        counts = ops.sum(voxels, axis=space)
-        return ops.sum(counts, axis=0, keepdims=True) if overlap_over == "batch" else counts
-
-    both = truth * prediction
-    return count(both), count(prediction - both), count(truth - both)
+    both, predicted, true = sums((truth * prediction, prediction, truth), overlap_over)
+    return both, predicted - both, true - both
 
 
 def tversky_index(tp: Tensor, fp: Tensor, fn: Tensor, alpha: float, beta: float, smoothing: float) -> Tensor:
@@ -32,7 +39,7 @@ def tversky_index(tp: Tensor, fp: Tensor, fn: Tensor, alpha: float, beta: float,
     return agreement / (agreement + alpha * fp + beta * fn)
 
 
-class RegionOptions(SegmentationLoss):
+class RegionOptions(ForegroundLoss):
     """The arguments of every loss with a region term.
 
     Args:
@@ -40,8 +47,7 @@ class RegionOptions(SegmentationLoss):
             prediction cost 0.
         overlap_over: "sample" measures the overlap in each sample; "batch" over the batch (of the replica) as
             one volume, and gives every sample that value.
-        include_background: count class 0 of a softmax as a region too.
-        **common: as `SegmentationLoss`.
+        **foreground: as `ForegroundLoss`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -52,19 +58,21 @@ class RegionOptions(SegmentationLoss):
         *,
         smoothing: float = 1e-5,
         overlap_over: str = "sample",
-        include_background: bool = False,
-        **common: Any,
+        **foreground: Any,
     ) -> None:
-        super().__init__(**common)
+        super().__init__(**foreground)
         self.smoothing = check_number("smoothing", smoothing, low=0, above=True)
         self.overlap_over = check_choice("overlap_over", overlap_over, ("sample", "batch"))
-        self.include_background = check_choice("include_background", include_background, (True, False))
 
     @property
     def region_shared(self) -> dict[str, Any]:
         """The arguments that a region term of a compound loss has in common with it."""
         names = ("smoothing", "overlap_over", "include_background")
         return {**self.shared, **{name: getattr(self, name) for name in names}}
+
+    def region_mean(self, cost: Tensor, prediction: Tensor) -> Tensor:
+        """The mean over classes of `cost`, `[batch, classes]` or `[1, classes]`, for each sample."""
+        return ops.broadcast_to(self.foreground_mean(cost), (ops.shape(prediction)[0],))
 
 
 class RegionLoss(RegionOptions):
@@ -75,9 +83,7 @@ class RegionLoss(RegionOptions):
         raise NotImplementedError
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        cost = self.cost(*confusion(truth, prediction, self.overlap_over))
-        mean = self.class_mean(cost, include_background=self.include_background)
-        return ops.broadcast_to(mean, (ops.shape(prediction)[0],))
+        return self.region_mean(self.cost(*confusion(truth, prediction, self.overlap_over)), prediction)
 
 
 @registered
@@ -89,7 +95,8 @@ class Dice(RegionLoss):
     Args:
         **region: as `RegionOptions`.
 
-    Source: Milletari et al. 2016, "V-Net", arXiv:1606.04797.
+    Source: Drozdzal et al. 2016, "The importance of skip connections in biomedical image segmentation",
+        arXiv:1608.04117.
     """
 
     def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
@@ -130,7 +137,7 @@ class Tversky(RegionLoss):
     Source: Salehi et al. 2017, "Tversky loss function for image segmentation", arXiv:1706.05721.
     """
 
-    def __init__(self, *, alpha: float = 0.3, beta: float | None = None, **region: Any) -> None:
+    def __init__(self, alpha: float = 0.3, beta: float | None = None, **region: Any) -> None:
         super().__init__(**region)
         self.alpha = check_number("alpha", alpha, low=0)
         self.beta = check_number("beta", 1 - self.alpha if beta is None else beta, low=0)
@@ -145,8 +152,8 @@ class Tversky(RegionLoss):
 class FocalTversky(Tversky):
     """Focal Tversky loss: the Tversky loss to a power, so that badly segmented classes weigh more (γ > 1).
 
-    `(1 - TI)^γ` with the Tversky index TI; for γ < 1 the base is kept at or above 1e-7. The paper writes the
-    exponent 1/γ.
+    `(1 - TI)^γ` with the Tversky index TI; for γ < 1 a base under 1e-7 counts as 0, which keeps the gradient
+    finite. The paper writes the exponent 1/γ.
 
     Args:
         gamma: γ > 0; 1 is the Tversky loss.
@@ -159,12 +166,12 @@ class FocalTversky(Tversky):
         segmentation", arXiv:1810.07842.
     """
 
-    def __init__(self, *, gamma: float = 4 / 3, **tversky: Any) -> None:
+    def __init__(self, gamma: float = 4 / 3, **tversky: Any) -> None:
         super().__init__(**tversky)
         self.gamma = check_number("gamma", gamma, low=0, above=True)
 
     def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return ops.power(ops.maximum(super().cost(tp, fp, fn), 1e-7 if self.gamma < 1 else 0.0), self.gamma)
+        return power(super().cost(tp, fp, fn), self.gamma)
 
 
 @registered
@@ -182,3 +189,95 @@ class LogDice(RegionLoss):
 
     def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
         return -ops.log(tversky_index(tp, fp, fn, 0.5, 0.5, self.smoothing))
+
+
+@registered
+class LogCoshDice(RegionLoss):
+    """Log-cosh Dice loss: the Dice loss, smoothed to a parabola near its minimum.
+
+    `log cosh(1 - (TP + s) / (TP + ½ FP + ½ FN + s))`.
+
+    Args:
+        **region: as `RegionOptions`.
+
+    Source: Jadon 2020, "A survey of loss functions for semantic segmentation",
+        10.1109/CIBCB48159.2020.9277638.
+    """
+
+    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        return ops.log(ops.cosh(1 - tversky_index(tp, fp, fn, 0.5, 0.5, self.smoothing)))
+
+
+@registered
+class AsymmetricSimilarity(RegionLoss):
+    """Asymmetric similarity loss: one minus the soft F_β score, in which recall weighs β times precision.
+
+    `1 - ((1+β²) TP + s') / ((1+β²) TP + FP + β² FN + s')`, that is the Tversky loss with α = 1/(1+β²) and 1-α.
+
+    Args:
+        beta: β ≥ 0; 1 is Dice, more asks for recall.
+        **region: as `RegionOptions`.
+
+    Raises:
+        ValueError: `beta` is negative.
+
+    Source: Hashemi et al. 2018, "Asymmetric loss functions and deep densely-connected networks for highly-
+        imbalanced medical image segmentation", arXiv:1803.11078.
+    """
+
+    def __init__(self, beta: float = 1.5, **region: Any) -> None:
+        super().__init__(**region)
+        self.beta = check_number("beta", beta, low=0)
+
+    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+        alpha = 1 / (1 + self.beta**2)
+        return 1 - tversky_index(tp, fp, fn, alpha, 1 - alpha, self.smoothing)
+
+
+@registered
+class SquaredDice(RegionOptions):
+    """Dice loss with squares in the denominator, so that half-sure voxels weigh less.
+
+    `1 - (2 Σ p y + s) / (Σ p² + Σ y² + s)`.
+
+    Args:
+        **region: as `RegionOptions`.
+
+    Source: Milletari et al. 2016, "V-Net", arXiv:1606.04797.
+    """
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        both, squares = sums((truth * prediction, truth * truth + prediction * prediction), self.overlap_over)
+        cost = 1 - (2 * both + self.smoothing) / (squares + self.smoothing)
+        return self.region_mean(cost, prediction)
+
+
+@registered
+class SensitivitySpecificity(RegionOptions):
+    """Sensitivity-specificity loss: the squared error inside the structure, and that outside it, weighed.
+
+    `r Σ (y-p)² y / (Σ y + s) + (1-r) Σ (y-p)² (1-y) / (Σ (1-y) + s)`.
+
+    Args:
+        sensitivity_weight: r in [0, 1], the weight of the error inside the structure.
+        **region: as `RegionOptions`.
+
+    Raises:
+        ValueError: `sensitivity_weight` is out of its range.
+
+    Source: Brosch et al. 2015, "Deep convolutional encoder networks for multiple sclerosis lesion segmentation",
+        10.1007/978-3-319-24574-4_1.
+    """
+
+    def __init__(self, sensitivity_weight: float = 0.05, **region: Any) -> None:
+        super().__init__(**region)
+        self.sensitivity_weight = check_number("sensitivity_weight", sensitivity_weight, low=0, high=1)
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        error = ops.square(truth - prediction)
+        outside = (1.0 if mask is None else mask) - truth
+        fields = (error * truth, truth, error * outside, outside)
+        missed, inside, added, beyond = sums(fields, self.overlap_over)
+        sensitivity, specificity = missed / (inside + self.smoothing), added / (beyond + self.smoothing)
+        cost = self.sensitivity_weight * sensitivity + (1 - self.sensitivity_weight) * specificity
+        return self.region_mean(cost, prediction)

@@ -1,17 +1,18 @@
 """Losses on the local structure of the probability maps."""
 
 import math
-from typing import Any
 
 import numpy as np
 from keras import ops
 
-from tfseg.losses.base import SegmentationLoss, Tensor, check_choice, registered, voxel_mean
+from tfseg.losses.base import ForegroundLoss, power, voxel_mean
+from tfseg.losses.registry import Tensor, registered
 
 WINDOW = 11
 SIGMA = 1.5
 C1 = 0.01**2
 C2 = 0.03**2
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def gaussian(size: int) -> np.ndarray:
@@ -43,31 +44,54 @@ def blur(fields: Tensor) -> Tensor:
     return fields
 
 
-def ssim_map(mean_t: Tensor, mean_p: Tensor, squares: Tensor, product: Tensor) -> Tensor:
-    """SSIM of each window from its means of t, p, t² + p² and t p."""
-    means_product = mean_t * mean_p
-    means_squares = ops.square(mean_t) + ops.square(mean_p)
-    luminance = (2 * means_product + C1) / (means_squares + C1)
-    return luminance * (2 * (product - means_product) + C2) / (squares - means_squares + C2)
+def similarity(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Luminance, contrast-structure and weight of every window; the product of the first two is SSIM.
 
-
-def dissimilarity(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-    """One minus the mean SSIM of each sample and class, `[batch, classes]`.
-
-    Both are `[batch, *spatial, classes]` in [0, 1]. With a mask a window's means are over its voxels that
-    count, and windows weigh as much as they hold of them.
+    Truth and prediction are `[batch, *spatial, classes]` in [0, 1]. With a mask, in [0, 1] too, a window's means
+    are over its voxels that count, and it weighs as much as it holds of them.
     """
-    fields = (truth, prediction, ops.square(truth) + ops.square(prediction), truth * prediction)
-    means = ops.split(blur(ops.concatenate(fields, axis=-1)), 4, axis=-1)
+    squares, product = ops.square(truth) + ops.square(prediction), truth * prediction
+    fields = ops.concatenate((truth, prediction, squares, product), axis=-1)
     if mask is None:
-        return voxel_mean(1 - ssim_map(*means), None)
-    coverage = blur(mask)
-    similarity = ssim_map(*(ops.divide_no_nan(mean, coverage) for mean in means))
-    return voxel_mean(1 - similarity, coverage)
+        coverage = None
+        means = ops.split(blur(fields), 4, axis=-1)
+    else:
+        mask = ops.broadcast_to(mask, ops.shape(truth))
+        coverage = blur(mask)
+        counted = ops.concatenate([mask] * 4, axis=-1)
+        means = [ops.divide_no_nan(mean, coverage) for mean in ops.split(blur(fields * counted), 4, axis=-1)]
+    mean_t, mean_p, mean_squares, mean_product = means
+    means_product, means_squares = mean_t * mean_p, ops.square(mean_t) + ops.square(mean_p)
+    luminance = (2 * means_product + C1) / (means_squares + C1)
+    contrast_structure = (2 * (mean_product - means_product) + C2) / (mean_squares - means_squares + C2)
+    return luminance, contrast_structure, coverage
+
+
+def halve(values: Tensor) -> Tensor:
+    """`values` [batch, *spatial, channels] at half the size: means of two voxels, of ¼, ½, ¼ where a side is odd."""
+    for axis in range(1, len(values.shape) - 1):
+
+        def every_other(start: int, stop: int | None, values: Tensor = values, axis: int = axis) -> Tensor:
+            return values[(slice(None),) * axis + (slice(start, stop, 2),)]
+
+        if values.shape[axis] % 2:
+            values = every_other(0, -2) / 4 + every_other(1, -1) / 2 + every_other(2, None) / 4
+        else:
+            values = (every_other(0, None) + every_other(1, None)) / 2
+    return values
+
+
+def halve_counted(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Truth, prediction and mask at half the size; a new voxel is the mean of the old ones that count."""
+    if mask is None:
+        return halve(truth), halve(prediction), None
+    coverage = halve(mask)
+    truth, prediction = (ops.divide_no_nan(halve(values * mask), coverage) for values in (truth, prediction))
+    return truth, prediction, coverage
 
 
 @registered
-class SSIM(SegmentationLoss):
+class SSIM(ForegroundLoss):
     """SSIM loss: one minus the structural similarity of the probability map and the mask.
 
     `1 - mean((2 μ_t μ_p + C1)(2 σ_tp + C2) / ((μ_t² + μ_p² + C1)(σ_t² + σ_p² + C2)))` over windows that lie
@@ -75,20 +99,47 @@ class SSIM(SegmentationLoss):
     shorter than 11 the window is as long as the axis.
 
     Args:
-        include_background: count class 0 of a softmax too.
-        **common: as `SegmentationLoss`.
-
-    Raises:
-        ValueError: `include_background` is no bool.
+        **foreground: as `ForegroundLoss`.
 
     Source: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity",
     10.1109/TIP.2003.819861.
     """
 
-    def __init__(self, *, include_background: bool = False, **common: Any) -> None:
-        super().__init__(**common)
-        self.include_background = check_choice("include_background", include_background, (True, False))
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        luminance, contrast_structure, coverage = similarity(truth, prediction, mask)
+        return self.foreground_mean(voxel_mean(1 - luminance * contrast_structure, coverage))
+
+
+@registered
+class MultiScaleSSIM(ForegroundLoss):
+    """Multi-scale SSIM loss: the structure of the probability map at up to five sizes.
+
+    `1 - Π_j max(m_j, 0)^w_j`, m_j the mean contrast-structure term of SSIM at scale j, m_M the mean SSIM at the
+    coarsest; each scale halves the image. w = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333, rescaled to sum 1 over the
+    scales whose every side holds the 11 voxels of a window (the first always does its best).
+
+    Args:
+        **foreground: as `ForegroundLoss`.
+
+    Raises:
+        ValueError: when called, the spatial size is not known.
+
+    Source: Wang et al. 2003, "Multiscale structural similarity for image quality assessment",
+        10.1109/ACSSC.2003.1292216.
+    """
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        loss = dissimilarity(truth, prediction, mask)
-        return self.class_mean(loss, include_background=self.include_background)
+        sides = prediction.shape[1:-1]
+        if None in sides:
+            raise ValueError(f"y_pred must have a known size for ms_ssim; received {prediction.shape}")
+        scales = min(len(SCALE_WEIGHTS), max(1, int(math.log2(min(sides) / WINDOW)) + 1)) if min(sides) >= WINDOW else 1
+        product = 1.0
+        for scale in range(scales):
+            luminance, contrast_structure, coverage = similarity(truth, prediction, mask)
+            last = scale == scales - 1
+            term = luminance * contrast_structure if last else contrast_structure
+            mean = 1 - voxel_mean(1 - term, coverage)
+            product = product * power(mean, SCALE_WEIGHTS[scale] / sum(SCALE_WEIGHTS[:scales]))
+            if not last:
+                truth, prediction, mask = halve_counted(truth, prediction, mask)
+        return self.foreground_mean(1 - product)

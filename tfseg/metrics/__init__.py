@@ -1,6 +1,7 @@
 """Scores of whole cases, in millimetres, without Keras."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfseg import geometry
 from tfseg.metrics import overlap, surface
+from tfseg.metrics.lesions import count_lesions, lesion_f1
 from tfseg.metrics.summary import MEAN_LABEL, subject_values, summarise
 
-__all__ = ["score", "subject_values", "summarise"]
+__all__ = ["lesion_scores", "score", "subject_values", "summarise"]
 
 
 def score(
@@ -50,32 +52,18 @@ def score(
             of the wrong length or not positive and finite, a negative or infinite tolerance, a label mapping
             that is empty, repeats a name, uses "mean" or holds `ignore_label`.
     """
-    truth, prediction = _label_map("truth", truth), _label_map("prediction", prediction)
-    if truth.shape != prediction.shape:
-        raise ValueError(f"prediction: expected the truth's shape {truth.shape}, received {prediction.shape}")
-    spacing = geometry.validated_spacing((1.0,) * truth.ndim if spacing_mm is None else spacing_mm, truth.ndim)
+    case = _case(truth, prediction, labels, ignore_label)
+    ndim = case.truth.ndim
+    spacing = geometry.validated_spacing((1.0,) * ndim if spacing_mm is None else spacing_mm, ndim)
     if not 0 <= tolerance_mm < np.inf:
         raise ValueError(f"tolerance_mm: expected a finite number of at least 0, received {tolerance_mm}")
-    _check_labels(labels, ignore_label)
 
-    truth_positions = overlap.label_positions(truth, labels)
-    prediction_positions = overlap.label_positions(prediction, labels)
-    voxels = truth.size
-    if ignore_label is not None:
-        ignored = truth == ignore_label
-        truth_positions[ignored] = 0
-        prediction_positions[ignored] = 0
-        voxels -= int(np.count_nonzero(ignored))
-    box = geometry.bounding_box(truth_positions > 0, prediction_positions > 0)
-    truth_positions = np.ascontiguousarray(truth_positions[box])
-    prediction_positions = np.ascontiguousarray(prediction_positions[box])
-
-    has_volume = spacing_mm is not None and truth.ndim == 3
+    has_volume = spacing_mm is not None and ndim == 3
     voxel_ml = float(np.prod(spacing)) / 1000 if has_volume else float("nan")
     rows: list[tuple[str, str, float]] = []
-    counts = overlap.confusion_counts(truth_positions, prediction_positions, len(labels), voxels)
+    counts = overlap.confusion_counts(case.truth, case.prediction, len(labels), case.voxels)
     for position, (name, count) in enumerate(zip(labels.values(), counts, strict=True), start=1):
-        distances = surface.surface_distances(truth_positions == position, prediction_positions == position, spacing)
+        distances = surface.surface_distances(case.truth == position, case.prediction == position, spacing)
         values = {
             "dice": overlap.dice(count),
             "iou": overlap.iou(count),
@@ -91,9 +79,82 @@ def score(
             "volume_prediction_ml": (count.tp + count.fp) * voxel_ml,
         }
         rows += [(name, metric, value) for metric, value in values.items()]
-    table = pd.DataFrame(rows, columns=["label", "metric", "value"])
+    table = _table(rows)
     table.attrs["unit"] = "px" if spacing_mm is None else "mm"
     return table
+
+
+def lesion_scores(
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    *,
+    labels: Mapping[int, str],
+    ignore_label: int | None = None,
+    min_overlap: float = 0.0,
+) -> pd.DataFrame:
+    """Counts the lesions of one case: components whose voxels touch by a corner at least.
+
+    | case                           | truth | detected | missed | false | lesion_f1 |
+    | ------------------------------ | ----- | -------- | ------ | ----- | --------- |
+    | truth and prediction empty     | 0     | 0        | 0      | 0     | NaN       |
+    | n lesions, nothing predicted   | n     | 0        | n      | 0     | 0         |
+    | no lesion, m predicted         | 0     | 0        | 0      | m     | 0         |
+
+    `tfseg.metrics.lesions.count_lesions` says when a lesion is detected, and who counts how.
+
+    Args:
+        truth, prediction, labels, ignore_label: as for `score`; voxels that are ignored can part a lesion in two.
+        min_overlap: fraction (0 to 1) of a lesion's voxels that the prediction must hold; 0: one voxel is enough.
+
+    Returns:
+        Columns `label, metric, value`; per label `lesions_truth, lesions_detected, lesions_missed, lesions_false,
+        lesion_f1`.
+
+    Raises:
+        ValueError: as for `score`; a fraction below 0 or above 1.
+    """
+    case = _case(truth, prediction, labels, ignore_label)
+    rows: list[tuple[str, str, float]] = []
+    for position, name in enumerate(labels.values(), start=1):
+        lesions = count_lesions(case.truth == position, case.prediction == position, min_overlap)
+        values = {
+            "lesions_truth": lesions.truth,
+            "lesions_detected": lesions.detected,
+            "lesions_missed": lesions.missed,
+            "lesions_false": lesions.false,
+            "lesion_f1": lesion_f1(lesions),
+        }
+        rows += [(name, metric, float(value)) for metric, value in values.items()]
+    return _table(rows)
+
+
+class _Case(NamedTuple):
+    """Positions in the labels (0: none of them), cut to the box that holds them, and the voxels that count."""
+
+    truth: NDArray[np.unsignedinteger]
+    prediction: NDArray[np.unsignedinteger]
+    voxels: int
+
+
+def _case(truth: ArrayLike, prediction: ArrayLike, labels: Mapping[int, str], ignore_label: int | None) -> _Case:
+    truth, prediction = _label_map("truth", truth), _label_map("prediction", prediction)
+    if truth.shape != prediction.shape:
+        raise ValueError(f"prediction: expected the truth's shape {truth.shape}, received {prediction.shape}")
+    _check_labels(labels, ignore_label)
+    truth_positions = overlap.label_positions(truth, labels)
+    prediction_positions = overlap.label_positions(prediction, labels)
+    voxels = truth.size
+    if ignore_label is not None:
+        ignored = truth == ignore_label
+        truth_positions[ignored] = 0
+        prediction_positions[ignored] = 0
+        voxels -= int(np.count_nonzero(ignored))
+    box = geometry.bounding_box(truth_positions > 0, prediction_positions > 0)
+    return _Case(np.ascontiguousarray(truth_positions[box]), np.ascontiguousarray(prediction_positions[box]), voxels)
+
+
+def _table(rows: list[tuple[str, str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["label", "metric", "value"])
 
 
 def _label_map(argument: str, array: ArrayLike) -> NDArray[np.integer]:

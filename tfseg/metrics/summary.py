@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
+
 MEAN_LABEL = "mean"
 COLUMNS = ("loss", "seed", "fold", "subject", "case", "label", "metric", "value")
 
-_COUNTS = ["both_empty", "missed", "false_alarm"]
 _STATISTICS = ["median", "mean_finite", "sd_finite", "penalised_mean"]
 
 
@@ -39,7 +40,7 @@ def summarise(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.Data
             diagonal, a case and label without `hd` or `specificity`.
     """
     subjects = subject_values(scores, diagonal_mm)
-    outcomes = _outcomes(scores)
+    outcomes = case_outcomes(scores).groupby(["loss", "label"], sort=False)[OUTCOMES].sum().reset_index()
     keys = ["loss", "label", "metric"]
     grouped = subjects.groupby(keys, sort=False)
     per_label = grouped.agg(
@@ -53,14 +54,14 @@ def summarise(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.Data
 
     scored = per_label[~per_label["metric"].str.startswith("volume_")]
     over_labels = scored.groupby(["loss", "metric"], sort=False)
-    mean = over_labels[_STATISTICS].mean().join(over_labels[_COUNTS].sum())
+    mean = over_labels[_STATISTICS].mean().join(over_labels[OUTCOMES].sum())
     with_value = subjects.dropna(subset="raw").groupby(["loss", "metric"])["subject"].nunique()
     mean["n"] = with_value.reindex(mean.index, fill_value=0)
 
     table = pd.concat([per_label, mean.reset_index().assign(label=MEAN_LABEL)], ignore_index=True)
     order = {loss: place for place, loss in enumerate(scores["loss"].unique())}
     table = table.sort_values("loss", key=lambda losses: losses.map(order), kind="stable", ignore_index=True)
-    return table[[*keys, "n", *_COUNTS, *_STATISTICS]]
+    return table[[*keys, "n", *OUTCOMES, *_STATISTICS]]
 
 
 def subject_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.DataFrame:
@@ -77,7 +78,7 @@ def subject_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd
         ValueError: a missing column, a case scored twice, a label named "mean", a failed case without a
             diagonal.
     """
-    _check_scores(scores)
+    check_scores(scores)
     failed = np.isinf(scores["value"])
     diagonals = scores["case"].map(diagonal_mm)
     without = scores.loc[failed & ~(diagonals > 0), "case"].unique()
@@ -94,28 +95,12 @@ def subject_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd
     return per_seed.groupby(keys, sort=False).mean().reset_index()
 
 
-def _outcomes(scores: pd.DataFrame) -> pd.DataFrame:
-    """Counts of both-empty cases, misses and false alarms per loss and label.
+def check_scores(scores: pd.DataFrame) -> None:
+    """Refuses a table that is not one of scores.
 
-    HD is NaN where both masks are empty and inf where one is. If that one is the truth, all that was
-    predicted is false positive, and specificity is below 1; if it is the prediction, nothing is false
-    positive. This holds for pictures too, which have no volume.
+    Raises:
+        ValueError: a missing column, a case scored twice, a label named "mean".
     """
-    keys = ["loss", "seed", "case", "label"]
-    hd, specificity = (
-        scores.loc[scores["metric"] == metric, [*keys, "value"]].rename(columns={"value": metric})
-        for metric in ("hd", "specificity")
-    )
-    cases = hd.merge(specificity, on=keys)
-    if not len(cases) == len(hd) == len(scores[keys].drop_duplicates()):
-        raise ValueError("scores: expected hd and specificity of every case and label, received some without")
-    failed = np.isinf(cases["hd"])
-    false_alarm = failed & (cases["specificity"] < 1)
-    flags = cases.assign(both_empty=cases["hd"].isna(), missed=failed & ~false_alarm, false_alarm=false_alarm)
-    return flags.groupby(["loss", "label"], sort=False)[_COUNTS].sum().reset_index()
-
-
-def _check_scores(scores: pd.DataFrame) -> None:
     missing = [column for column in COLUMNS if column not in scores]
     if missing:
         raise ValueError(f"scores: expected the columns {', '.join(COLUMNS)}, missing {', '.join(missing)}")

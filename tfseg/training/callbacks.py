@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfseg import files
+from tfseg import files, losses
 from tfseg.data.prepared import PreparedCase
 from tfseg.metrics import overlap
 from tfseg.prediction import Forward, classes_of, predict_cases
@@ -29,6 +29,19 @@ class EpochSeeds(keras.callbacks.Callback):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 state = np.random.SeedSequence([self._seed, epoch, index]).generate_state(2)
                 layer.seed_generator.state.assign(state.astype(layer.seed_generator.state.dtype))
+
+
+class LossRamps(keras.callbacks.Callback):
+    """Gives the ramped weights of a sum of losses their values, epoch by epoch."""
+
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        super().__init__()
+        self._loss = loss
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Set the weights."""
+        if isinstance(self._loss, losses.WeightedSum):
+            self._loss.set_epoch(epoch)
 
 
 class FiniteLoss(keras.callbacks.Callback):
@@ -68,9 +81,9 @@ class VolumeValidation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Predict, score and write into `logs`."""
         started = time.perf_counter()
-        scores, losses = [], []
+        scores, slice_losses = [], []
         for case, probabilities in predict_cases(self._forward, self._cases, self._batch_size):
-            losses.append(self._loss_of(case, probabilities))
+            slice_losses.append(self._loss_of(case, probabilities))
             truth, found = case.grid.unpad(case.label), case.grid.unpad(classes_of(probabilities))
             counts = overlap.confusion_counts(truth, found, len(self._labels), truth.size)
             scores += [
@@ -84,7 +97,9 @@ class VolumeValidation(keras.callbacks.Callback):
         logs["val_dice"], logs["val_iou"] = means.mean().fillna(1.0).tolist()
         by_label = means["dice"].to_dict()
         logs.update({f"val_dice_{label}": by_label[label] for label in self._labels})
-        logs["val_loss"] = float(np.average([loss for loss, _ in losses], weights=[slices for _, slices in losses]))
+        logs["val_loss"] = float(
+            np.average([loss for loss, _ in slice_losses], weights=[slices for _, slices in slice_losses])
+        )
         self.seconds = time.perf_counter() - started
 
     def _loss_of(self, case: PreparedCase, probabilities: np.ndarray) -> tuple[float, int]:

@@ -13,7 +13,7 @@ from tfseg.data.pipeline import SliceBatches
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
 from tfseg.models import MODELS
-from tfseg.training.callbacks import BestWeights, EpochSeeds, FiniteLoss, History, Steps, VolumeValidation
+from tfseg.training.callbacks import BestWeights, EpochSeeds, FiniteLoss, History, LossRamps, Steps, VolumeValidation
 from tfseg.training.schedules import learning_rate_schedule
 from tfseg.training.strategy import compiled_forward
 
@@ -44,11 +44,7 @@ def make_loss(config: Config) -> keras.losses.Loss:
     Raises:
         ValueError: on an unknown loss or parameter, or a value out of its range.
     """
-    settings = dict(config.loss)
-    name = settings.pop("name")
-    if "overlap_over" in getattr(losses.LOSSES.get(name), "parameters", ()):
-        settings.setdefault("overlap_over", config.training.overlap_over)
-    return losses.get(name, **settings)
+    return losses.make(config.loss, overlap_over=config.training.overlap_over)
 
 
 def train(
@@ -98,6 +94,7 @@ def train(
     history = History(out / "history.csv", validation)
     callbacks: list[keras.callbacks.Callback] = [
         EpochSeeds(seed),
+        LossRamps(loss),
         FiniteLoss(),
         validation,
         best,

@@ -1,0 +1,204 @@
+"""Forward and backward time and peak memory of every loss, beside MONAI's where it has the loss.
+
+    python benchmarks/losses.py --peer-python .venv-peers/bin/python [--losses dice,focal] [--out losses.md]
+
+Truth (blobs) and prediction (the truth blurred, with noise) are one channel, the same arrays on both sides, and both
+sides have as many threads, 2 by default. A round measures each loss here and straight after in the peer's process, and
+a training step of `unet_2d` with a loss that is nearly free, where the size is 2D. A time is the median over the rounds
+of the least time in a round; tracing is not counted. PyTorch's threads wait for one another, so that work beside this
+slows it more than TensorFlow: on a machine that is not idle, compare with --threads 1. Memory is by how much the
+resident memory of a fresh process grows at most over the inputs during its first call at that size, the gradient
+included, after a call on a corner of the inputs.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from measuring import peak_mib, round_ms
+from scipy import ndimage
+
+from tfseg import losses
+from tfseg.files import write_text
+from tfseg.models import unet_2d
+
+CORNER = 32  # voxels along each axis of what the first call sees, which loads libraries and starts threads
+PEER = Path(__file__).with_name("peer_monai_losses.py")
+
+
+def write_inputs(path: Path, shape: tuple[int, ...]) -> None:
+    """Blobs that fill about a fifth of `[batch, *spatial]`, and probabilities in [0.005, 0.995]."""
+    rng = np.random.default_rng(0)
+    space = range(1, len(shape))
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape), 8, axes=space)
+    truth = noise > 0.8 * noise.std()
+    blurred = ndimage.gaussian_filter(truth.astype(float), 2, axes=space)
+    prediction = np.clip(blurred + 0.1 * rng.standard_normal(shape), 0.005, 0.995)
+    np.savez(path, truth=truth.astype(np.float32), prediction=prediction.astype(np.float32))
+
+
+def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and prediction, `[batch, *spatial, 1]`."""
+    with np.load(path) as inputs:
+        return inputs["truth"][..., None], inputs["prediction"][..., None]
+
+
+def step(name: str, truth: np.ndarray, prediction: np.ndarray) -> Callable[[], Any]:
+    """A traced call that returns the loss and its gradient."""
+    y, p = tf.constant(truth), tf.constant(prediction)
+    loss = losses.get(name)
+
+    @tf.function
+    def forward_backward(y: tf.Tensor, p: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(p)
+            value = loss(y, p)
+        return value, tape.gradient(value, p)
+
+    traced = forward_backward.get_concrete_function(y, p)
+    return lambda: traced(y, p)
+
+
+def training_step(truth: np.ndarray) -> Callable[[], Any]:
+    """A call of `train_on_batch` of `unet_2d` under the mean of its prediction."""
+    model = unet_2d(truth.shape[1:], 1)
+    model.compile("adam", lambda _, prediction: keras.ops.mean(prediction), jit_compile=False)
+    images = np.random.default_rng(0).standard_normal(truth.shape, np.float32)
+    return lambda: model.train_on_batch(images, truth)
+
+
+def memory(name: str, path: Path, threads: int) -> float:
+    """Peak memory of one call in MiB; for a fresh process."""
+    use_threads(threads)
+    truth, prediction = read_inputs(path)
+    corner = (slice(1), *[slice(CORNER)] * (truth.ndim - 2))
+    step(name, truth[corner], prediction[corner])()
+    return peak_mib(step(name, truth, prediction))
+
+
+def use_threads(threads: int) -> None:
+    """Let TensorFlow use this many threads."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+class Peer:
+    """MONAI in an environment of its own; without a Python for it, it has no losses."""
+
+    def __init__(self, python: str | None, inputs: Path, threads: int) -> None:
+        self.command = [str(python), str(PEER), str(inputs), str(threads)]
+        self.losses: dict[str, str] = {}
+        if python:
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, text=True)
+            self.losses = json.loads(self.process.stdout.readline())
+
+    def round_ms(self, name: str) -> float:
+        """The time of a round, as `measuring.round_ms`."""
+        self.process.stdin.write(f"{name}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def memory(self, name: str) -> float:
+        """Peak memory in MiB, measured in another process."""
+        done = subprocess.run([*self.command, "--memory", name], check=True, capture_output=True, text=True)
+        return float(done.stdout)
+
+    def close(self) -> None:
+        """End the process."""
+        if self.losses:
+            self.process.communicate()
+
+
+def measure(names: list[str], inputs: Path, peer: Peer, rounds: int, threads: int) -> dict[str, dict[str, float]]:
+    """Medians of each loss: ours_ms, ours_mib, and where they can be had peer_ms, peer_mib, share."""
+    truth, prediction = read_inputs(inputs)
+    calls = {name: step(name, truth, prediction) for name in names}
+    train = training_step(truth) if truth.ndim == 4 else None
+    times: dict[str, list[float]] = {}
+    for number in range(rounds):
+        print(f"{inputs.stem}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        for name, call in calls.items():
+            times.setdefault(name, []).append(round_ms(call))
+            if name in peer.losses:
+                times.setdefault(f"peer {name}", []).append(peer.round_ms(name))
+        if train:
+            times.setdefault("step", []).append(round_ms(train))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    rows: dict[str, dict[str, float]] = {}
+    print(f"{inputs.stem}: memory", file=sys.stderr, flush=True)
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
+        for name in names:
+            rows[name] = {"ours_ms": medians[name], "ours_mib": fresh.apply(memory, (name, inputs, threads))}
+            if name in peer.losses:
+                rows[name] |= {"peer_ms": medians[f"peer {name}"], "peer_mib": peer.memory(name)}
+            if train:
+                rows[name]["share"] = medians[name] / (medians[name] + medians["step"])
+    if train:
+        rows["(training step without a loss)"] = {"ours_ms": medians["step"]}
+    return rows
+
+
+def table(rows: dict[str, dict[str, float]], monai: dict[str, str]) -> str:
+    """The rows in Markdown."""
+    lines = [
+        "| loss | ms | MONAI | ms | ratio | peak MiB | MONAI MiB | share of a step |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, row in rows.items():
+        cells = [name, _cell(row, "ours_ms"), monai.get(name, ""), _cell(row, "peer_ms")]
+        cells += [f"{row['ours_ms'] / row['peer_ms']:.2f}" if "peer_ms" in row else ""]
+        cells += [_cell(row, "ours_mib"), _cell(row, "peer_mib")]
+        cells += [f"{100 * row['share']:.1f} %" if "share" in row else ""]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, float], key: str) -> str:
+    return f"{row[key]:.3g}" if key in row and row[key] < 100 else f"{row[key]:.0f}" if key in row else ""
+
+
+def main() -> None:
+    """Measure, print a table per size, and write them where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--losses", help="names with commas between; all if absent")
+    parser.add_argument("--sizes", default="8x256x256,2x96x96x96", help="batch and spatial axes")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peer-python", help="Python of the environment that has MONAI; without it, tfseg alone")
+    parser.add_argument("--out", type=Path, help="Markdown file")
+    arguments = parser.parse_args()
+    names = arguments.losses.split(",") if arguments.losses else list(losses.LOSSES)
+    rounds, threads = arguments.rounds, arguments.threads
+    use_threads(threads)
+    load = os.getloadavg()[0]  # of other processes, before this one adds its own
+    text = [f"{threads} threads on {os.cpu_count()} cores, {rounds} rounds, load before the start {load:.1f}"]
+    with tempfile.TemporaryDirectory() as folder:
+        for size in arguments.sizes.split(","):
+            inputs = Path(folder) / f"{size}.npz"
+            write_inputs(inputs, tuple(map(int, size.split("x"))))
+            peer = Peer(arguments.peer_python, inputs, threads)
+            rows = measure(names, inputs, peer, rounds, threads)
+            peer.close()
+            text += [f"### {size.replace('x', '×')}", table(rows, peer.losses)]
+    text.append("")
+    print("\n\n".join(text))
+    if arguments.out:
+        write_text(arguments.out, "\n\n".join(text))
+
+
+if __name__ == "__main__":
+    main()

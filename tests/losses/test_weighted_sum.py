@@ -1,0 +1,86 @@
+"""Weighted sums of losses, with fixed and ramped weights."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfseg.losses import Dice, LogHausdorffDT, Tversky, WeightedSum, get, make
+
+RAMP = {"from": 0.0, "to": 1.0, "epochs": 4}
+
+
+def value(loss, example):
+    truth, prediction, _ = example("binary2d")
+    return loss(truth, prediction).numpy()
+
+
+def test_a_sum_is_the_sum_of_its_terms(example):
+    loss = 0.9 * Tversky(0.3) + 0.1 * LogHausdorffDT()
+    expected = 0.9 * value(get("tversky", alpha=0.3), example) + 0.1 * value(get("log_hausdorff_dt"), example)
+    assert value(loss, example) == pytest.approx(expected, rel=1e-6)
+    assert value(2 * loss + Dice(), example) == pytest.approx(2 * expected + value(Dice(), example), rel=1e-6)
+    named = get("tversky_hausdorff")
+    assert value(named, example) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_configuration_makes_the_same_sum(example):
+    spec = {"sum": [{"name": "tversky", "alpha": 0.3, "weight": 0.9}, {"name": "log_hausdorff_dt", "weight": 0.1}]}
+    assert value(make(spec), example) == value(0.9 * Tversky(0.3) + 0.1 * LogHausdorffDT(), example)
+    overlaps = make({"sum": ["dice", "ce"]}, overlap_over="batch")
+    assert overlaps.terms[0].overlap_over == "batch" and overlaps.weights == [1.0, 1.0]
+
+
+def test_sample_weights_and_reduction(example):
+    truth, prediction, _ = example("binary2d")
+    terms = [get("dice", reduction="sum"), get("bce", reduction=None)]
+    loss = WeightedSum(terms, [1.0, 2.0], reduction=None)
+    each = get("dice", reduction=None)(truth, prediction) + 2 * get("bce", reduction=None)(truth, prediction)
+    np.testing.assert_allclose(loss(truth, prediction), each, rtol=1e-6)
+    np.testing.assert_allclose(loss(truth, prediction, np.array([0.0, 1.0, 3.0])), each * [0, 1, 3], rtol=1e-6)
+
+
+def test_a_ramp_moves_with_the_epochs(example):
+    loss = Dice() + RAMP * get("bce")
+    dice, bce = value(Dice(), example), value(get("bce"), example)
+    for epoch, weight in ((0, 0.0), (1, 0.25), (3, 0.75), (4, 1.0), (9, 1.0)):
+        loss.set_epoch(epoch)
+        assert value(loss, example) == pytest.approx(dice + weight * bce, rel=1e-6)
+
+
+def test_a_sum_saves_and_loads_as_one_loss(example, tmp_path):
+    image = keras.Input((12, 12, 1))
+    model = keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(image))
+    loss = 0.5 * Tversky(0.3, overlap_over="batch") + RAMP * LogHausdorffDT(spacing_mm=[1, 2])
+    model.compile("sgd", loss=loss)
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").loss
+    assert isinstance(loaded, WeightedSum) and loaded.get_config() == loss.get_config()
+    for each in (loss, loaded):
+        each.set_epoch(2)
+    assert value(loaded, example) == value(loss, example)
+
+
+@pytest.mark.parametrize(
+    ("make_it", "message"),
+    [
+        (lambda: -1 * Dice(), "a weight must be a number of at least 0.*received -1"),
+        (lambda: float("nan") * Dice(), "a weight must be .*received nan"),
+        (lambda: {"from": 0, "to": 1} * Dice(), "a weight must be"),
+        (lambda: {"from": 0, "to": 1, "epochs": 0} * Dice(), "a weight must be"),
+        (lambda: RAMP * (Dice() + Dice()), "a sum of losses can be multiplied by a number alone"),
+        (lambda: WeightedSum([], []), "received 0 for 0 terms"),
+        (lambda: WeightedSum([Dice()], [1, 2]), "received 2 for 1 terms"),
+        (lambda: make({"sum": []}), "expected a loss as"),
+        (lambda: make({"name": 3}), "expected a loss as"),
+        (lambda: make({"sum": [{"name": "dise"}]}), "did you mean dice"),
+    ],
+)
+def test_what_is_no_sum_is_refused(make_it, message):
+    with pytest.raises(ValueError, match=message):
+        make_it()
+
+
+def test_only_losses_of_this_package_are_added():
+    with pytest.raises(TypeError):
+        Dice() + 1

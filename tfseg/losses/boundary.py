@@ -1,0 +1,199 @@
+"""Losses on the distance to the boundary of the structure."""
+
+from typing import Any
+
+from keras import ops
+
+from tfseg.losses.base import ForegroundLoss, SegmentationLoss, voxel_mean
+from tfseg.losses.checks import check_count, check_number, check_spacing
+from tfseg.losses.distance import boundary_distance
+from tfseg.losses.distribution import binary_cross_entropy, categorical_cross_entropy
+from tfseg.losses.registry import Tensor, registered
+
+
+def spacing_of(values: Tensor, spacing_mm: list[float] | None) -> list[float]:
+    """The spacing along each spatial axis of `values` [batch, *spatial, classes]; 1 where none is given.
+
+    Raises:
+        ValueError: a number of steps other than the number of axes, or than one.
+    """
+    axes = len(values.shape) - 2
+    steps = spacing_mm or [1.0]
+    if len(steps) not in (1, axes):
+        raise ValueError(f"spacing_mm must hold {axes} numbers for y_pred of this rank, or one; received {spacing_mm}")
+    return steps * axes if len(steps) == 1 else steps
+
+
+def hausdorff(truth: Tensor, prediction: Tensor, alpha: float, spacing_mm: list[float] | None) -> Tensor:
+    """`(p-y)² (d_p^α + d_y^α)` of each voxel and class, d_p of p > ½."""
+    spacing = spacing_of(truth, spacing_mm)
+    masks = ops.concatenate([truth > 0.5, prediction > 0.5], axis=-1)
+    reach = ops.cast(boundary_distance(masks, spacing), truth.dtype) ** alpha
+    of_truth, of_prediction = ops.split(reach, 2, axis=-1)
+    return ops.square(truth - prediction) * (of_truth + of_prediction)
+
+
+def cross_mean(values: Tensor) -> Tensor:
+    """The mean of each voxel of `values` [batch, *spatial, channels] and its face neighbours, 0 beyond the image."""
+    axes = range(1, len(values.shape) - 1)
+    total = values
+    for axis in axes:
+        for side in ((1, 0), (0, 1)):
+            edge = [(0, 0)] * len(values.shape)
+            edge[axis] = side
+            kept = [slice(None)] * len(values.shape)
+            kept[axis] = slice(None, -1) if side[0] else slice(1, None)
+            total = total + ops.pad(values[tuple(kept)], edge)
+    return total / (2 * len(axes) + 1)
+
+
+class BoundaryLoss(ForegroundLoss):
+    """The mean over voxels, then over classes, of a cost that knows distances; a subclass writes `cost`.
+
+    Args:
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
+            where None.
+        **foreground: as `ForegroundLoss`.
+
+    Raises:
+        ValueError: an argument is out of its range; when called, `spacing_mm` does not fit the rank.
+    """
+
+    def __init__(self, *, spacing_mm: list[float] | float | None = None, **foreground: Any) -> None:
+        super().__init__(**foreground)
+        self.spacing_mm = check_spacing(spacing_mm)
+
+    def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        """The cost of each voxel and class, `[batch, *spatial, classes]`, from two tensors of that shape."""
+        raise NotImplementedError
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        return self.foreground_mean(voxel_mean(self.cost(truth, prediction), mask))
+
+
+@registered
+class Boundary(BoundaryLoss):
+    """Boundary loss: every wrong voxel costs its distance to the truth's boundary.
+
+    `mean(φ (p - y))`, φ the signed distance to the boundary of the truth, negative inside. Kervadec's `∫ φ p` is
+    this up to `∫ φ y`, which no network changes; kept, it makes a perfect prediction cost 0.
+
+    Args:
+        **boundary: as `BoundaryLoss`.
+
+    Source: Kervadec et al. 2019, "Boundary loss for highly unbalanced segmentation", arXiv:1812.07032.
+    """
+
+    def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        inside = truth > 0.5
+        distance = ops.cast(boundary_distance(inside, spacing_of(truth, self.spacing_mm)), truth.dtype)
+        return ops.where(inside, -distance, distance) * (prediction - truth)
+
+
+@registered
+class HausdorffDT(BoundaryLoss):
+    """Hausdorff loss by distance transforms: squared errors weigh by their distance to both boundaries.
+
+    `mean((p-y)² (d_p^α + d_y^α))`, d the distance to the boundary, from inside and outside alike, of the truth
+    and of p > ½. No gradient goes through d.
+
+    Args:
+        alpha: α > 0; the larger, the more the farthest errors count.
+        **boundary: as `BoundaryLoss`.
+
+    Raises:
+        ValueError: `alpha` is not above 0.
+
+    Source: Karimi and Salcudean 2019, "Reducing the Hausdorff distance in medical image segmentation with
+        convolutional neural networks", arXiv:1904.10030.
+    """
+
+    def __init__(self, alpha: float = 2.0, **boundary: Any) -> None:
+        super().__init__(**boundary)
+        self.alpha = check_number("alpha", alpha, low=0, above=True)
+
+    def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        return hausdorff(truth, prediction, self.alpha, self.spacing_mm)
+
+
+@registered
+class LogHausdorffDT(HausdorffDT):
+    """Logarithm of the Hausdorff loss by distance transforms, on the scale of an overlap loss.
+
+    `log(1 + mean((p-y)² (d_p^α + d_y^α)))` of each sample and class.
+
+    Args:
+        **hausdorff: as `HausdorffDT`.
+
+    Source: "Compound losses for hypoxic-ischaemic encephalopathy lesions", BONBID-HIE 2024; the distance is
+        Karimi and Salcudean's, arXiv:1904.10030.
+    """
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        return self.foreground_mean(ops.log1p(voxel_mean(self.cost(truth, prediction), mask)))
+
+
+@registered
+class HausdorffErosion(ForegroundLoss):
+    """Hausdorff loss by erosion: errors cost more the more erosions they survive.
+
+    `mean(Σ_k k^α E_k)` over k = 1 … K, with E_0 = (p-y)², `E_k = max(2 (B * E_{k-1}) - 1, 0)` and B the mean of a
+    voxel and its neighbours by a face. Beyond the image nothing is wrong. An erosion is a step of one voxel.
+
+    Args:
+        alpha: α > 0, how fast the cost grows with the erosions survived.
+        erosions: K ≥ 1.
+        **foreground: as `ForegroundLoss`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: Karimi and Salcudean 2019, "Reducing the Hausdorff distance in medical image segmentation with
+        convolutional neural networks", arXiv:1904.10030.
+    """
+
+    def __init__(self, alpha: float = 2.0, erosions: int = 10, **foreground: Any) -> None:
+        super().__init__(**foreground)
+        self.alpha = check_number("alpha", alpha, low=0, above=True)
+        self.erosions = check_count("erosions", erosions)
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        eroded = ops.square(truth - prediction)
+        total = ops.zeros_like(eroded)
+        for step in range(1, self.erosions + 1):
+            eroded = ops.relu(2 * cross_mean(eroded) - 1)
+            total = total + step**self.alpha * eroded
+        return self.foreground_mean(voxel_mean(total, mask))
+
+
+@registered
+class DistancePenalizedCE(SegmentationLoss):
+    """Cross-entropy that weighs voxels near the truth's boundary more.
+
+    `mean((1 + Φ) CE)`, with Φ = d_min / d: 1 in voxels at the boundary of their class, less the farther from it;
+    d the distance to the boundary, d_min the smallest there can be, one voxel. Φ = 0 without a boundary.
+    Softmax: the class of a voxel has the boundary; the background counts.
+
+    Args:
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
+            where None.
+        **common: as `SegmentationLoss`.
+
+    Raises:
+        ValueError: an argument is out of its range; when called, `spacing_mm` does not fit the rank.
+
+    Source: Caliva et al. 2019, "Distance map loss penalty term for semantic segmentation", arXiv:1908.03679.
+    """
+
+    def __init__(self, *, spacing_mm: list[float] | float | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.spacing_mm = check_spacing(spacing_mm)
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        spacing = spacing_of(truth, self.spacing_mm)
+        distance = ops.cast(boundary_distance(truth > 0.5, spacing), truth.dtype)
+        weight = 1 + ops.divide_no_nan(ops.full_like(distance, min(spacing)), distance)
+        if self.is_softmax(prediction):
+            cost = weight * categorical_cross_entropy(truth, prediction)
+            return self.class_mean(voxel_mean(cost, mask)) * prediction.shape[-1]
+        return self.class_mean(voxel_mean(weight * binary_cross_entropy(truth, prediction), mask))

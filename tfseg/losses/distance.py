@@ -1,0 +1,82 @@
+"""Exact Euclidean distances to the boundary of a mask, inside a graph."""
+
+from collections.abc import Sequence
+
+import edt
+import keras
+import numpy as np
+from keras import ops
+
+from tfseg.losses.registry import Tensor
+
+FAR = 1e12  # squared; no distance in an image comes near it
+
+
+def boundary_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Distance of every voxel to the nearest voxel on the other side of the boundary of its mask.
+
+    0 everywhere in a mask without a boundary, empty or full. There is no gradient through it. On a CPU under
+    TensorFlow an exact library computes it in a host call; otherwise, and where XLA compiles, a graph does.
+
+    Args:
+        mask: boolean `[batch, *spatial, classes]`, each class of each sample a mask, in 2D or 3D.
+        spacing: distance between voxel centres along each spatial axis.
+
+    Returns:
+        float32 of the mask's shape, in the unit of `spacing`.
+
+    Source: Felzenszwalb and Huttenlocher 2012, 10.4086/toc.2012.v008a019.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+        from tensorflow.python.ops import control_flow_util  # the public interface does not tell of XLA
+
+        compiled = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+        if not compiled and not tf.config.list_logical_devices("GPU"):
+            distance = tf.numpy_function(
+                lambda masks: host_distance(masks, spacing), [mask], tf.float32, stateful=False
+            )
+            return tf.ensure_shape(distance, mask.shape)
+    return graph_distance(mask, spacing)
+
+
+def host_distance(masks: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """`boundary_distance` of a NumPy array."""
+    distance = np.zeros(masks.shape, np.float32)
+    for sample, each in enumerate(masks):
+        for channel in range(masks.shape[-1]):
+            mask = np.ascontiguousarray(each[..., channel])
+            if mask.any() and not mask.all():
+                # Inside and outside are two labels, and a label's distance is to what is not it.
+                sides = mask.astype(np.uint8) + 1
+                distance[sample, ..., channel] = edt.edt(sides, anisotropy=tuple(spacing), black_border=False)
+    return distance
+
+
+def graph_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
+    """`boundary_distance` in Keras operations alone."""
+    outside = _squared_distance(mask, spacing)
+    inside = _squared_distance(ops.logical_not(mask), spacing)
+    squared = ops.where(mask, inside, outside)
+    return ops.sqrt(ops.where(squared < FAR, squared, 0.0))
+
+
+def _squared_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Squared distance to the nearest True voxel, `FAR` or more where there is none, one axis after another."""
+    squared = ops.where(mask, 0.0, FAR)
+    for axis, step in enumerate(spacing, start=1):
+        squared = ops.moveaxis(_nearest_along(ops.moveaxis(squared, axis, 0), step), 0, axis)
+    return squared
+
+
+def _nearest_along(squared: Tensor, step: float) -> Tensor:
+    """The least, over all sources along the first axis, of their value plus the squared distance to them."""
+    length = ops.shape(squared)[0]
+    position = step * ops.reshape(ops.arange(length, dtype="float32"), (-1, *[1] * (len(squared.shape) - 1)))
+
+    def nearer(source: Tensor, best: Tensor) -> Tensor:
+        return ops.minimum(
+            best, ops.expand_dims(squared[source], 0) + ops.square(position - step * ops.cast(source, "float32"))
+        )
+
+    return ops.fori_loop(0, length, nearer, squared)

@@ -1,0 +1,77 @@
+"""Overlap losses in which small classes weigh as much as large ones."""
+
+from typing import Any
+
+from keras import ops
+
+from tfseg.losses.checks import check_number
+from tfseg.losses.region import RegionOptions, confusion
+from tfseg.losses.registry import Tensor, registered
+
+
+@registered
+class GeneralizedDice(RegionOptions):
+    """Generalized Dice loss: one Dice index over all classes, each weighing by its inverse squared volume.
+
+    `1 - (2 Σ_c w_c TP_c + s) / (Σ_c w_c (2 TP_c + FP_c + FN_c) + s)`, w_c = (n / Σ y_c)² with n the voxels of the
+    smallest class present. A class that the truth does not hold weighs 1, as the smallest present. One channel,
+    and each of several regions, adds its background as the second class.
+
+    Args:
+        **region: as `RegionOptions`; `class_weights` multiply w_c.
+
+    Source: Sudre et al. 2017, "Generalised Dice overlap as a deep learning loss function for highly unbalanced
+        segmentations", arXiv:1707.03237.
+    """
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        counts = confusion(truth, prediction, self.overlap_over)
+        if self.is_softmax(prediction):
+            first = 0 if self.include_background else 1
+            tp, fp, fn = (count[:, first:] for count in counts)
+            loss = self.index_loss(tp, fp, fn, self.class_weights and self.class_weights[first:])
+        else:
+            tp, fp, fn = counts
+            weight = truth * 0 + (1.0 if mask is None else mask)
+            voxels, _, _ = confusion(weight, weight, self.overlap_over)
+            pairs = ((tp, voxels - tp - fp - fn), (fp, fn), (fn, fp))
+            both, added, missed = (ops.stack(pair, axis=-1) for pair in pairs)
+            loss = self.class_mean(self.index_loss(both, added, missed, None))
+        return ops.broadcast_to(loss, (ops.shape(prediction)[0],))
+
+    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: list[float] | None) -> Tensor:
+        """One minus the index over the last axis of soft counts `[…, classes]`, as `[…]`."""
+        volume = tp + fn
+        present = volume > 0
+        smallest = ops.min(ops.where(present, volume, float("inf")), axis=-1, keepdims=True)
+        weights = ops.where(present, ops.square(smallest / ops.where(present, volume, 1.0)), 1.0)
+        if class_weights is not None:
+            weights = weights * ops.convert_to_tensor(class_weights, dtype=weights.dtype)
+        both = 2 * ops.sum(weights * tp, axis=-1) + self.smoothing
+        return 1 - both / (both + ops.sum(weights * (fp + fn), axis=-1))
+
+
+@registered
+class PenaltyGeneralizedDice(GeneralizedDice):
+    """Generalized Dice loss, bent so that bad overlaps pull harder than nearly good ones.
+
+    `L / (1 + k (1 - L))`, L the generalized Dice loss.
+
+    Args:
+        k: k ≥ 0; 0 is the generalized Dice loss.
+        **region: as `GeneralizedDice`.
+
+    Raises:
+        ValueError: `k` is negative.
+
+    Source: Yang et al. 2019, "Major vessel segmentation on X-ray coronary angiography using deep networks with a
+        novel penalty loss function", Medical Imaging with Deep Learning.
+    """
+
+    def __init__(self, k: float = 2.5, **region: Any) -> None:
+        super().__init__(**region)
+        self.k = check_number("k", k, low=0)
+
+    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: list[float] | None) -> Tensor:
+        loss = super().index_loss(tp, fp, fn, class_weights)
+        return loss / (1 + self.k * (1 - loss))

@@ -1,0 +1,54 @@
+"""The Lovász extension of the Jaccard loss."""
+
+from typing import Any
+
+from keras import ops
+
+from tfseg.losses.base import ForegroundLoss
+from tfseg.losses.checks import check_choice
+from tfseg.losses.registry import Tensor, registered
+
+
+def jaccard_steps(truth: Tensor) -> Tensor:
+    """How much the Jaccard loss grows as the voxels of `truth` [..., voxels] turn wrong one after another."""
+    total = ops.sum(truth, axis=-1, keepdims=True)
+    found = total - ops.cumsum(truth, axis=-1)
+    joined = total + ops.cumsum(1 - truth, axis=-1)
+    jaccard = 1 - found / ops.maximum(joined, 1.0)
+    return ops.concatenate([jaccard[..., :1], jaccard[..., 1:] - jaccard[..., :-1]], axis=-1)
+
+
+@registered
+class Lovasz(ForegroundLoss):
+    """Lovász loss: the Jaccard loss, extended from masks to probabilities by its convex closure.
+
+    `Σ_i e_(i) g_i`, e the errors |y - p| from the largest down and g_i the growth of the Jaccard loss when the
+    i-th of them turns wrong. A class that the truth does not hold costs its largest probability.
+
+    Args:
+        overlap_over: "sample" sorts the errors of each sample alone; "batch" those of the batch (of the replica)
+            together, and gives every sample that value.
+        **foreground: as `ForegroundLoss`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: Berman et al. 2018, "The Lovász-softmax loss", arXiv:1705.08790.
+    """
+
+    def __init__(self, *, overlap_over: str = "sample", **foreground: Any) -> None:
+        super().__init__(**foreground)
+        self.overlap_over = check_choice("overlap_over", overlap_over, ("sample", "batch"))
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        samples, classes = ops.shape(prediction)[0], prediction.shape[-1]
+        groups = 1 if self.overlap_over == "batch" else samples
+
+        def rows(values: Tensor) -> Tensor:
+            return ops.transpose(ops.reshape(values, (groups, -1, classes)), (0, 2, 1))
+
+        true, error = rows(truth), rows(ops.abs(truth - prediction))
+        order = ops.argsort(-ops.stop_gradient(error), axis=-1)
+        steps = jaccard_steps(ops.take_along_axis(true, order, axis=-1))
+        cost = ops.sum(ops.take_along_axis(error, order, axis=-1) * steps, axis=-1)
+        return ops.broadcast_to(self.foreground_mean(cost), (samples,))
