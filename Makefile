@@ -1,4 +1,4 @@
-.PHONY: test lint docs peers throughput scores
+.PHONY: test lint docs peers throughput scores loss-speed
 
 test: ## set up and pass the tests
 	bash .ci/run

@@ -97,7 +97,8 @@ def weights_after_training(name):
     model = keras.Sequential(layers)
     model.compile("sgd", loss=get(name), jit_compile=False)
     before = model.get_weights()
-    model.fit(image, (image > 0.5).astype("uint8"), np.array([1.0, 2.0, 0.5, 1.0]), batch_size=4, verbose=0)
+    weight = np.array([1.0, 2.0, 0.5, 1.0])
+    model.fit(image, (image > 0.5).astype("uint8"), batch_size=4, verbose=0, shuffle=False, sample_weight=weight)
     return before, model.get_weights()
 for name in LOSSES:
     before, one = weights_after_training(name)

@@ -9,21 +9,23 @@ from tfseg.losses import LOSSES, get
 from tfseg.losses.cards import card
 from tfseg.models.unet import unet_2d
 
-STEPS = 400  # at most; most losses need 50
+STEPS = 200  # at most; most losses need 50
+LEARNED = 0.6  # Dice; a network that calls everything liver has 0.43
 
 
 @pytest.fixture(scope="module")
 def slices():
-    """Slices of abdomens through the liver, a soft-tissue window scaled to [0, 1], and the liver's mask."""
+    """The liver in slices of abdomens, 16×16 around its middle, a soft-tissue window scaled to [0, 1], and its mask."""
     images, masks = [], []
     for subject in range(3):
         phantom = make_phantom("abdomen", subject=subject, size=32)
-        liver = np.moveaxis(phantom.label == 1, 2, 0)[..., np.newaxis]
-        largest = np.argsort(liver.sum(axis=(1, 2, 3)))[-6:]
-        window = np.clip((np.moveaxis(phantom.image, 2, 0) + 100) / 300, 0, 1)[..., np.newaxis]
-        images.append(window[largest])
-        masks.append(liver[largest])
-    return np.concatenate(images).astype("float32"), np.concatenate(masks).astype("float32")
+        liver = phantom.label == 1
+        for index in np.argsort(liver.sum(axis=(0, 1)))[-6:]:
+            rows, columns = (int(np.clip(side.mean(), 8, 24)) for side in np.nonzero(liver[..., index]))
+            part = (slice(rows - 8, rows + 8), slice(columns - 8, columns + 8), index)
+            images.append(np.clip((phantom.image[part] + 100) / 300, 0, 1))
+            masks.append(liver[part])
+    return np.stack(images)[..., np.newaxis].astype("float32"), np.stack(masks)[..., np.newaxis].astype("float32")
 
 
 def dice(model, image, mask):
@@ -35,12 +37,12 @@ def dice(model, image, mask):
 def test_a_small_network_learns(slices, name):
     image, mask = slices
     keras.utils.set_random_seed(0)
-    model = unet_2d((32, 32, 1), 1, filters=4, depth=2, dropout=(0.0, 0.0), norm="none")
-    before = dice(model, image, mask)
-    model.compile(keras.optimizers.Adam(0.01), loss=get(name), jit_compile=False)
-    after = before
+    model = unet_2d((16, 16, 1), 1, filters=4, depth=2, dropout=(0.0, 0.0), norm="instance")
+    before = after = dice(model, image, mask)
+    model.compile(keras.optimizers.Adam(0.005), loss=get(name), jit_compile=False)
     for step in range(1, STEPS + 1):
         model.train_on_batch(image, mask)
-        if step % 50 == 0 and (after := dice(model, image, mask)) > before + 0.2:
+        if step % 50 == 0 and (after := dice(model, image, mask)) > LEARNED:
             break
-    assert after > before + 0.2 or card(name).companion, (before, after)
+    assert before < LEARNED - 0.1
+    assert after > LEARNED or card(name).companion, (before, after)
