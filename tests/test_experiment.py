@@ -21,12 +21,12 @@ class Heard:
     def __init__(self):
         self.trained, self.before = [], []
 
-    def fold(self, fold, folds, steps, epochs):
-        self.trained.append(fold)
+    def begin(self, name, steps, epochs):
+        self.trained.append(name)
         return QUIET
 
-    def skipped(self, fold, folds):
-        self.before.append(fold)
+    def skipped(self, name):
+        self.before.append(name)
 
 
 def cross_validate(prepared, out):
@@ -77,7 +77,7 @@ def test_an_interrupted_run_goes_on_with_what_is_missing_and_ends_the_same(run, 
     (out / "scores.csv").unlink()
     kept = (out / "fold_0" / "best.keras").stat().st_mtime_ns
     _, heard = cross_validate(prepared, out)
-    assert (heard.trained, heard.before) == ([1], [0, 2])
+    assert (heard.trained, heard.before) == (["fold 2/3"], ["fold 1/3", "fold 3/3"])
     assert (out / "fold_0" / "best.keras").stat().st_mtime_ns == kept
     assert (out / "scores.csv").read_bytes() == (run / "scores.csv").read_bytes()
 

@@ -27,11 +27,11 @@ LIBRARIES = ("tfseg", "tensorflow", "keras", "numpy", "scipy", "nibabel", "openc
 class Listener(Protocol):
     """Is told how a run goes on."""
 
-    def fold(self, fold: int, folds: int, steps: int, epochs: int) -> Progress:
-        """A fold begins; what is returned listens to its training."""
+    def begin(self, name: str, steps: int, epochs: int) -> Progress:
+        """The training of a network begins, of so many epochs of so many steps; what is returned listens to it."""
 
-    def skipped(self, fold: int, folds: int) -> None:
-        """A fold was finished before."""
+    def skipped(self, name: str) -> None:
+        """A network was finished before."""
 
 
 def run_cell(
@@ -102,17 +102,29 @@ def run_folds(
 
     Folds that are finished are not trained again.
     """
-    tables = []
     for fold, split in enumerate(folds):
-        folder = out / f"fold_{fold}"
-        if (folder / "scores.csv").is_file():
-            listener.skipped(fold, len(folds))
-            tables.append(read_scores(folder / "scores.csv"))
+        name = f"fold {fold + 1}/{len(folds)}"
+        if is_finished(out / f"fold_{fold}"):
+            listener.skipped(name)
             continue
-        steps = math.ceil(prepared.slices_of(split.train) / config.training.batch_size)
-        progress = listener.fold(fold, len(folds), steps, config.training.epochs)
-        tables.append(run_cell(config, prepared, split, fold, config.seed, folder, strategy, progress))
-    scores = pd.concat(tables, ignore_index=True)
+        progress = listener.begin(name, steps_of(config, prepared, split), config.training.epochs)
+        run_cell(config, prepared, split, fold, config.seed, out / f"fold_{fold}", strategy, progress)
+    return collect(out, prepared, folds)
+
+
+def is_finished(cell: Path) -> bool:
+    """Whether the folder of a cell holds all that `run_cell` writes."""
+    return (cell / "scores.csv").is_file()
+
+
+def steps_of(config: Config, prepared: Prepared, split: Split) -> int:
+    """Return the steps of one epoch of a fold's training."""
+    return math.ceil(prepared.slices_of(split.train) / config.training.batch_size)
+
+
+def collect(out: Path, prepared: Prepared, folds: Sequence[Split]) -> pd.DataFrame:
+    """Write `scores.csv` and `summary.csv` of a run whose folds are finished; return the summary."""
+    scores = pd.concat([read_scores(out / f"fold_{fold}" / "scores.csv") for fold in range(len(folds))])
     tested = [subject for split in folds for subject in split.test]
     summary = metrics.summarise(scores, diagonals_mm(prepared.cases_of(tested)))
     files.write_text(out / "scores.csv", scores.to_csv(index=False))

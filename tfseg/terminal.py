@@ -52,13 +52,13 @@ class Terminal:
             progress.update(task, completed=total)
 
     @contextmanager
-    def training(self, loss: str, folds: int) -> Iterator["TrainingLines"]:
-        """Show the training of `folds` networks; gives the listener that a run tells."""
+    def training(self, what: str, networks: int) -> Iterator["TrainingLines"]:
+        """Show the training of so many `networks`; gives the listener that a run tells."""
         if not self._console.is_terminal:
-            yield TrainingLines(self, loss, folds, None)
+            yield TrainingLines(self, what, networks, None)
             return
         with _progress(self._console) as progress:
-            yield TrainingLines(self, loss, folds, progress)
+            yield TrainingLines(self, what, networks, progress)
 
     def show_summary(self, summary: pd.DataFrame, means: str = "Out of fold, mean") -> None:
         """Print a summary: one row a label, failures beside the means, which the line under the table calls `means`."""
@@ -87,27 +87,25 @@ class Terminal:
 
 
 class TrainingLines:
-    """Tells of every fold and epoch: on a terminal by bars, elsewhere by a line an epoch."""
+    """Tells of every network and epoch: on a terminal by bars, elsewhere by a line an epoch."""
 
-    def __init__(self, terminal: Terminal, loss: str, folds: int, progress: Progress | None) -> None:
+    def __init__(self, terminal: Terminal, what: str, networks: int, progress: Progress | None) -> None:
         self._terminal = terminal
         self._progress = progress
-        self._loss = loss
-        self._remaining = folds
-        self._run = progress.add_task(f"{loss}: folds", total=folds) if progress else None
+        self._remaining = networks
+        self._run = progress.add_task(what, total=networks) if progress else None
 
-    def skipped(self, fold: int, folds: int) -> None:
-        """Tell that a fold was finished before."""
-        self._terminal.say(f"fold {fold + 1}/{folds}: finished before")
+    def skipped(self, name: str) -> None:
+        """Tell that a network was finished before."""
+        self._terminal.say(f"{name}: finished before")
         self._remaining -= 1
         if self._progress and self._run is not None:
             self._progress.advance(self._run)
 
-    def fold(self, fold: int, folds: int, steps: int, epochs: int) -> "TrainingProgress":
-        """Tell that a fold begins."""
+    def begin(self, name: str, steps: int, epochs: int) -> "TrainingProgress":
+        """Tell that the training of a network begins."""
         from tfseg.training.fit import Progress as TrainingProgress
 
-        name = f"fold {fold + 1}/{folds}"
         started = time.perf_counter()
         self._remaining -= 1
         remaining = self._remaining

@@ -92,7 +92,7 @@ def fit(
         phantoms = not (source.data or source.prepared)
         described = describe_environment(prepared, chosen, command=command, seed=config.seed, phantoms=phantoms)
         files.write_text(out / "environment.json", described)
-        with terminal.training(loss_title(config), len(folds)) as listener:
+        with terminal.training(f"{loss_title(config)}: folds", len(folds)) as listener:
             run_folds(config, prepared, folds, out, strategy, listener)
         write_report(out)
     terminal.show_summary(read_scores(out / "summary.csv"))
