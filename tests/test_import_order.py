@@ -19,7 +19,7 @@ ORDER = (
     {"evaluation", "uncertainty", "export", "scoring"},
     {"experiment"},
     {"figures"},
-    {"figures_comparison"},
+    {"figures_comparison", "figures_slices"},
     {"comparison", "report", "tuning"},
     {"terminal"},
     {"workflow"},

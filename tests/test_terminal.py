@@ -42,7 +42,7 @@ def test_names_from_the_data_are_printed_as_they_are(printed):
 
 def test_without_a_terminal_an_epoch_is_a_line_with_the_time_left(printed):
     terminal, text = printed
-    with terminal.training("dice", folds=2) as lines:
+    with terminal.training("dice", networks=2) as lines:
         lines.skipped("fold 1/2")
         progress = lines.begin("fold 2/2", steps=10, epochs=3)
         progress.on_step()

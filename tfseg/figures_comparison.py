@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.style
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from tfseg.figures import _STYLE, FOLD_COLORS, FOLD_MARKERS, _draw_row, _limits, _shorten, _svg
+from tfseg.figures import GREY, LINE_COLORS, LINE_MARKERS, STYLE, draw_rows, shorten, to_svg
 from tfseg.statistics import Ranking
 from tfseg.statistics.quantities import write_p
 from tfseg.statistics.sizes import SIZES
@@ -18,7 +17,7 @@ from tfseg.statistics.sizes import SIZES
 _WIDTH_IN = 7.0
 _NAME_IN = 2.3  # on either side of the axis of ranks
 _LINE_IN = 0.25
-_GREY, _BAR = "#767676", "#0072B2"
+_BAR = LINE_COLORS[0]
 
 
 def critical_difference(ranking: Ranking) -> str:
@@ -41,7 +40,7 @@ def critical_difference(ranking: Ranking) -> str:
     names_y = axis_y + 0.16 + 0.12 * len(ranking.groups)
     on_left = (losses + 1) // 2
     height = names_y + _LINE_IN * on_left + 0.3
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", STYLE]):
         figure = Figure((_WIDTH_IN, height))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH_IN), ylim=(height, 0))
         axes.set_axis_off()
@@ -54,9 +53,9 @@ def critical_difference(ranking: Ranking) -> str:
             row = place if place < on_left else losses - 1 - place
             y = names_y + _LINE_IN * (row + 0.5)
             x, edge = left + (rank - 1) * scale, (left - 0.06 if place < on_left else right + 0.06)
-            axes.plot([x, x, edge], [axis_y, y, y], color=_GREY, linewidth=0.8)
+            axes.plot([x, x, edge], [axis_y, y, y], color=GREY, linewidth=0.8)
             axes.plot([x], [axis_y], marker="o", markersize=4.5, color="#222222", mew=0)
-            name, aside = _shorten(loss), "right" if place < on_left else "left"
+            name, aside = shorten(loss), "right" if place < on_left else "left"
             text = f"{name}  {rank:.2f}" if place < on_left else f"{rank:.2f}  {name}"
             axes.text(edge + (-0.06 if place < on_left else 0.06), y, text, ha=aside, va="center")
         for row, group in enumerate(ranking.groups):
@@ -70,7 +69,7 @@ def critical_difference(ranking: Ranking) -> str:
         axes.text(
             _WIDTH_IN / 2, height - 0.08, _verdict(ranking), ha="center", va="bottom", fontsize=8, color="#444444"
         )
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _verdict(ranking: Ranking) -> str:
@@ -89,42 +88,11 @@ def boxes(values: Mapping[str, Mapping[str, ArrayLike]], title: str, best: float
         title: what is measured, with its unit.
         best: the best value there is, where the axis ends; without it the axis begins at 0.
     """
-    arrays = {
-        label: {loss: np.sort(np.asarray(found, float)) for loss, found in losses.items()}
-        for label, losses in values.items()
-    }
-    everything = np.concatenate([found for losses in arrays.values() for found in losses.values()] or [np.zeros(0)])
-    low, high = _limits(everything[np.isfinite(everything)], best)
-    beyond = high + 0.09 * (high - low)
-    infinite = bool(np.isinf(everything).any())
-    rows = [(label, loss) for label, losses in arrays.items() for loss in ("", *losses)]  # "": the label's heading
-    with matplotlib.style.context(["default", _STYLE]):
+    rows = [row for label, losses in values.items() for row in ((label, None), *losses.items())]
+    with matplotlib.style.context(["default", STYLE]):
         figure = Figure((_WIDTH_IN, 0.6 + 0.34 * len(rows)), layout="constrained")
-        axes = figure.add_subplot()
-        for row, (label, loss) in enumerate(rows):
-            if loss:
-                found = arrays[label][loss]
-                _draw_row(axes, row, found[~np.isnan(found)], beyond)
-            else:
-                heading: dict[str, Any] = {"va": "center", "fontweight": "bold", "in_layout": False}
-                axes.text(0, row, _shorten(label, 60), transform=axes.get_yaxis_transform(), **heading)
-        for line in axes.get_lines():
-            line.set_in_layout(False)  # an empty line that is not clipped would make room for the figure's corner
-        places = [row for row, (_, loss) in enumerate(rows) if loss]
-        axes.set_yticks(places, [_shorten(rows[row][1]) for row in places])
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        margin = 0.02 * (high - low)
-        axes.set_xlim(low - margin, (beyond if infinite else high) + 2 * margin)
-        if infinite:
-            ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
-            axes.set_xticks([*ticks, beyond], [*(f"{tick:g}" for tick in ticks), "∞"])
-            axes.axvline((high + beyond) / 2, color=_GREY, linewidth=0.7, linestyle=":")
-        axes.set_xlabel(title)
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
-        return _svg(figure)
+        draw_rows(figure.add_subplot(), rows, title, best)
+        return to_svg(figure)
 
 
 def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
@@ -143,12 +111,12 @@ def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
     labels, losses = list(table["label"].unique()), list(table["loss"].unique())
     columns = min(len(labels), 2)
     rows = -(-len(labels) // columns)
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", STYLE]):
         figure = Figure((_WIDTH_IN, 0.5 + 0.17 * -(-len(losses) // 4) + 2.3 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axes, label in zip(panels, labels, strict=False):
             _draw_sizes(axes, table[table["label"] == label], losses, unit)
-            axes.set_title(_shorten(label, 36), loc="left", fontsize=9, fontweight="bold")
+            axes.set_title(shorten(label, 36), loc="left", fontsize=9, fontweight="bold")
         for axes in panels[len(labels) :]:
             axes.set_axis_off()
         figure.supylabel(title, fontsize=9)
@@ -156,19 +124,19 @@ def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
         figure.legend(
             handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=8, columnspacing=1.2
         )
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _draw_sizes(axes: Axes, table: pd.DataFrame, losses: list[str], unit: str) -> None:
     present = [size for size in SIZES if size in set(table["size"])]
     for place, loss in enumerate(losses):
         means = table[table["loss"] == loss].set_index("size")["mean"].reindex(present)
-        style: dict[str, Any] = {"color": FOLD_COLORS[place % len(FOLD_COLORS)]}
+        style: dict[str, Any] = {"color": LINE_COLORS[place % len(LINE_COLORS)]}
         style |= {
-            "marker": FOLD_MARKERS[place % len(FOLD_MARKERS)],
-            "linestyle": ("-", "--")[place // len(FOLD_COLORS) % 2],
+            "marker": LINE_MARKERS[place % len(LINE_MARKERS)],
+            "linestyle": ("-", "--")[place // len(LINE_COLORS) % 2],
         }
-        axes.plot(range(len(present)), means, markersize=6, mec="white", label=_shorten(loss), **style)
+        axes.plot(range(len(present)), means, markersize=6, mec="white", label=shorten(loss), **style)
     ranges = table.drop_duplicates("size").set_index("size").reindex(present)
     axes.set_xticks(
         range(len(present)),

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from tfseg import figures, files, geometry, metrics
+from tfseg import figures, figures_slices, files, geometry, metrics
 from tfseg.config import Config, load_config
 from tfseg.data.prepare import prepare_label
 from tfseg.data.prepared import Prepared
@@ -176,7 +176,7 @@ def render(run: Run) -> str:
         subjects=run.scores["subject"].nunique(),
         labels=run.labels,
         mean=MEAN_LABEL,
-        label_colors=[figures.label_color(index) for index in range(1, len(run.labels) + 1)],
+        label_colors=[figures_slices.label_color(index) for index in range(1, len(run.labels) + 1)],
         axis=run.prepared.recipe["axis"],
         channels=run.prepared.channels,
         tolerance=f"{run.config.scoring.tolerance_mm:g}",
@@ -222,7 +222,7 @@ def _plots(run: Run) -> dict[str, str]:
     }
 
 
-def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[figures.Panel]]]:
+def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[figures_slices.Panel]]]:
     """Draw the best, median and worst case: role → name, fold, slices."""
     folds = ranked.set_index("case")["fold"]
     drawn = {}
@@ -236,7 +236,7 @@ def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[fi
         drawn[role] = (
             name,
             fold,
-            figures.draw_case(case, prepare_label(found, case.grid, run.prepared.labels)),
+            figures_slices.draw_case(case, prepare_label(found, case.grid, run.prepared.labels)),
         )
     return drawn
 
