@@ -1,4 +1,4 @@
-.PHONY: test lint docs peers throughput scores loss-speed
+.PHONY: test lint docs peers throughput scores loss-speed preparation
 
 test: ## set up and pass the tests
 	bash .ci/run
@@ -20,3 +20,7 @@ scores: .venv-peers ## surface scores of a tumour beside MONAI, medpy and surfac
 
 loss-speed: .venv-peers ## time and memory of every loss beside MONAI's
 	.venv/bin/python benchmarks/losses.py --peer-python .venv-peers/bin/python
+
+preparation: .venv-peers ## preparing scans beside MONAI, the input pipeline's rate, and memory; HIPPOCAMPUS and BRATS name folders
+	.venv/bin/python benchmarks/preparation.py --peer-python .venv-peers/bin/python --pipeline --memory \
+		$(if $(HIPPOCAMPUS),--hippocampus $(HIPPOCAMPUS)) $(if $(BRATS),--brats $(BRATS))

@@ -3,19 +3,17 @@
     python benchmarks/losses.py --peer-python .venv-peers/bin/python [--losses dice,focal] [--out losses.md]
 
 Truth (blobs) and prediction (the truth blurred, with noise) are one channel, the same arrays on both sides, and both
-sides have as many threads, 2 by default. A round measures each loss here and straight after in the peer's process, and
-a training step of `unet_2d` with a loss that is nearly free, where the size is 2D. A time is the median over the rounds
-of the least time in a round; tracing is not counted. PyTorch's threads wait for one another, so that work beside this
-slows it more than TensorFlow: on a machine that is not idle, compare with --threads 1. Memory is by how much the
-resident memory of a fresh process grows at most over the inputs during its first call at that size, the gradient
-included, after a call on a corner of the inputs.
+sides have as many threads, 1 by default. A round measures each loss here and straight after in the peer's process, and
+a training step of `unet_2d` with a loss that is nearly free, where the size is 2D. A time is the least processor time
+of all threads over the rounds, which other work on the machine disturbs less than time on the clock; tracing is not
+counted. Memory is by how much the resident memory of a fresh process grows at most over the inputs during its first
+call at that size, the gradient included, after a call on a corner of the inputs.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -124,7 +122,7 @@ class Peer:
 
 
 def measure(names: list[str], inputs: Path, peer: Peer, rounds: int, threads: int) -> dict[str, dict[str, float]]:
-    """Medians of each loss: ours_ms, ours_mib, and where they can be had peer_ms, peer_mib, share."""
+    """Least times and memory of each loss: ours_ms, ours_mib, and where they can be had peer_ms, peer_mib, share."""
     truth, prediction = read_inputs(inputs)
     calls = {name: step(name, truth, prediction) for name in names}
     train = training_step(truth) if truth.ndim == 4 else None
@@ -137,18 +135,18 @@ def measure(names: list[str], inputs: Path, peer: Peer, rounds: int, threads: in
                 times.setdefault(f"peer {name}", []).append(peer.round_ms(name))
         if train:
             times.setdefault("step", []).append(round_ms(train))
-    medians = {name: statistics.median(values) for name, values in times.items()}
+    least = {name: min(values) for name, values in times.items()}
     rows: dict[str, dict[str, float]] = {}
     print(f"{inputs.stem}: memory", file=sys.stderr, flush=True)
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
         for name in names:
-            rows[name] = {"ours_ms": medians[name], "ours_mib": fresh.apply(memory, (name, inputs, threads))}
+            rows[name] = {"ours_ms": least[name], "ours_mib": fresh.apply(memory, (name, inputs, threads))}
             if name in peer.losses:
-                rows[name] |= {"peer_ms": medians[f"peer {name}"], "peer_mib": peer.memory(name)}
+                rows[name] |= {"peer_ms": least[f"peer {name}"], "peer_mib": peer.memory(name)}
             if train:
-                rows[name]["share"] = medians[name] / (medians[name] + medians["step"])
+                rows[name]["share"] = least[name] / (least[name] + least["step"])
     if train:
-        rows["(training step without a loss)"] = {"ours_ms": medians["step"]}
+        rows["(training step without a loss)"] = {"ours_ms": least["step"]}
     return rows
 
 
@@ -177,7 +175,7 @@ def main() -> None:
     parser.add_argument("--losses", help="names with commas between; all if absent")
     parser.add_argument("--sizes", default="8x256x256,2x96x96x96", help="batch and spatial axes")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peer-python", help="Python of the environment that has MONAI; without it, tfseg alone")
     parser.add_argument("--out", type=Path, help="Markdown file")
     arguments = parser.parse_args()
@@ -186,6 +184,7 @@ def main() -> None:
     use_threads(threads)
     load = os.getloadavg()[0]  # of other processes, before this one adds its own
     text = [f"{threads} threads on {os.cpu_count()} cores, {rounds} rounds, load before the start {load:.1f}"]
+    print(text[0], end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for size in arguments.sizes.split(","):
             inputs = Path(folder) / f"{size}.npz"
@@ -194,10 +193,9 @@ def main() -> None:
             rows = measure(names, inputs, peer, rounds, threads)
             peer.close()
             text += [f"### {size.replace('x', '×')}", table(rows, peer.losses)]
-    text.append("")
-    print("\n\n".join(text))
+            print("\n\n".join(text[-2:]), end="\n\n", flush=True)
     if arguments.out:
-        write_text(arguments.out, "\n\n".join(text))
+        write_text(arguments.out, "\n\n".join(text) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ MOST_CALLS = 50
 
 
 def round_ms(call: Callable[[], Any]) -> float:
-    """The least time on the clock of as many calls as about `ROUND_SECONDS` hold, 50 at most, after one to warm up."""
+    """The least processor time of as many calls as about `ROUND_SECONDS` hold, 50 at most, after one to warm up."""
     started = time.perf_counter()
     call()
     calls = int(ROUND_SECONDS / (time.perf_counter() - started))
-    return least(call, min(max(calls, 1), MOST_CALLS))["clock_ms"]
+    return least(call, min(max(calls, 1), MOST_CALLS))["cpu_ms"]
 
 
 def peak_mib(call: Callable[[], Any]) -> float:

@@ -1,8 +1,9 @@
-"""The default U-Net in PyTorch, trained for some steps; prints images per second.
+"""The default U-Net in PyTorch, trained for some steps; prints images per second and the peak memory in MiB.
 
 python benchmarks/peer_torch_unet.py BATCH HEIGHT WIDTH CHANNELS CLASSES STEPS
 """
 
+import resource
 import sys
 import time
 
@@ -70,7 +71,8 @@ def main() -> None:
         optimizer.zero_grad()
         dice_ce(model(images), labels).backward()
         optimizer.step()
-    print(steps * batch / (time.perf_counter() - started))
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(steps * batch / (time.perf_counter() - started), peak_mib)
 
 
 if __name__ == "__main__":

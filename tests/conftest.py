@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is imported
@@ -11,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
@@ -104,3 +106,73 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder shared/ with real scans beside the checkout")
     return folder
+
+
+class Page(HTMLParser):
+    """What a page holds: its tags with attributes, whether they close, its text, and its tables' cells."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[list[list[str]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[str], Page]:
+    """Reads the text of an HTML page: `Page`."""
+    return Page
+
+
+def _save_volume(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, np.eye(4) if affine is None else affine, dtype=array.dtype), path)
+    return path
+
+
+def _save_picture(path: Path, rows: np.ndarray, mode: str | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(rows)
+    (picture.convert(mode) if mode else picture).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def save_volume() -> Callable[..., Path]:
+    """Writes an array as NIfTI, of its own type."""
+    return _save_volume
+
+
+@pytest.fixture(scope="session")
+def save_picture() -> Callable[..., Path]:
+    """Writes `[row, column]` or `[row, column, colour]` as a picture."""
+    return _save_picture

@@ -37,7 +37,7 @@ def run(decathlon, tmp_path_factory):
 def test_help_lists_the_commands():
     done = tfseg("--help")
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("fit", "prep", "phantom", "export", "report"))
+    assert all(command in done.stdout for command in ("fit", "prep", "compare", "phantom", "export", "report"))
 
 
 def test_help_loads_nothing_heavy():
@@ -168,6 +168,21 @@ def test_a_wrong_call_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, 
     assert done.returncode == code
     assert told in one_line(done)
     assert not list(tmp_path.rglob("*.csv")) and not (tmp_path / "run" / "fold_0").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--losses", "dice,dise"], "did you mean dice"),
+        (["--losses", "dice"], "two losses or more"),
+        (["--study", "nowhere.yaml"], "cannot read nowhere.yaml"),
+    ],
+)
+def test_a_wrong_comparison_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, told):
+    done = tfseg("compare", *arguments, "--out", "cmp", folder=tmp_path)
+    assert done.returncode == 2
+    assert told in one_line(done)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_many_folds_are_refused(decathlon, tmp_path):

@@ -64,6 +64,42 @@ def test_yaml_round_trip(write):
     assert load_config(write(config.to_yaml(), "again.yaml")) == config
 
 
+# --- stages
+
+
+def test_a_stage_changes_the_training_and_keeps_the_rest():
+    stages = (
+        "stages=[{training: {epochs: 2}}, {loss: bce, training: {schedule: {name: constant}, learning_rate: 1e-4}}]"
+    )
+    config = load_config(None, [stages, "training.batch_size=3", "seed=4"])
+    first, second = config.resolved_stages()
+    assert (first.loss, first.training.epochs, first.training.batch_size, first.seed) == ({"name": "dice_ce"}, 2, 3, 4)
+    assert (second.loss, second.training.epochs, second.training.learning_rate) == ({"name": "bce"}, 20, 1e-4)
+    assert second.training.schedule.every == config.training.schedule.every
+    assert config.total_epochs == 22
+    assert first.stages == ()
+
+
+def test_a_config_without_stages_is_its_own_only_one():
+    config = load_config()
+    assert config.resolved_stages() == [config]
+    assert config.total_epochs == config.training.epochs
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("stages=[{training: {epoch: 2}}]", "stages.0.training: unknown key epoch; did you mean epochs?"),
+        ("stages=[{}, {training: {epochs: 0}}]", "stages.1.training: epochs: Input should be greater than"),
+        ("stages=[{training: {threads: 2}}]", "stages.0.training: threads is that of the whole training"),
+        ("stages=[{lost: dice}]", "stages.0.lost"),
+        ("training.weight_decay=1e-3", "weight_decay needs the optimizer adamw or sgd; received adam"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(override, said):
+    assert said in message(overrides=[override])
+
+
 # --- bases
 
 

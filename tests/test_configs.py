@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tfseg.comparison.study import load_study
 from tfseg.config import Config, load_config
 from tfseg.data.recipe import load_recipe
 from tfseg.losses import LOSSES
 from tfseg.training.fit import make_loss
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+STUDIES = sorted((ROOT / "configs/studies").glob("*.yaml"))
+CONFIGS = sorted(set((ROOT / "configs").rglob("*.yaml")) - set(STUDIES))
 RECIPES = sorted((ROOT / "data_prep").glob("*.yaml"))
 
 
@@ -30,6 +32,13 @@ def test_config_makes_its_loss_and_opens_with_its_command(path):
     assert path.read_text().startswith("# tfseg fit --config configs/")
     if path.stem in LOSSES:
         assert config.loss["name"] == path.stem
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=relative)
+def test_study_is_valid_and_opens_with_its_command(path):
+    study = load_study(path, None, [], None, None)
+    assert len(study.losses) >= 2
+    assert path.read_text().startswith(f"# tfseg compare --study {path.relative_to(ROOT)}")
 
 
 def test_every_loss_has_a_leaf():

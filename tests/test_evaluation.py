@@ -1,10 +1,15 @@
 """Scores on the scan's own grid."""
 
+import dataclasses
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from tfseg.data.layouts import read_dataset
+from tfseg.data.prepare import prepare_dataset
+from tfseg.data.prepared import Prepared
+from tfseg.data.recipe import Recipe, resolve
 from tfseg.evaluation import diagonals_mm, evaluate
 
 
@@ -35,6 +40,23 @@ def test_volumes_are_those_of_the_file(prepared, decathlon, tmp_path):
     for value, name in prepared.labels.items():
         row = scores[(scores["label"] == name) & (scores["metric"] == "volume_truth_ml")]
         assert row["value"].item() == pytest.approx((np.asarray(truth.dataobj) == value).sum() * voxel_ml)
+
+
+def test_resampled_scans_are_scored_against_the_label_as_it_was(decathlon, tmp_path):
+    dataset = read_dataset(decathlon)
+    dataset = dataclasses.replace(dataset, cases=dataset.cases[:1])
+    prepare_dataset(dataset, resolve(Recipe(spacing_mm=(2, 1.5, 2)), dataset), tmp_path / "prepared")
+    prepared = Prepared(tmp_path / "prepared")
+    cases = prepared.cases_of(prepared.subjects)
+    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, batch_size=100, predictions=tmp_path / "predictions")
+    label = nib.load(dataset.cases[0].label)
+    voxels = np.bincount(np.asarray(label.dataobj).ravel())
+    values = scores.set_index(["label", "metric"])["value"]
+    for value, name in prepared.labels.items():
+        assert values[name, "volume_truth_ml"] == pytest.approx(voxels[value] * 0.003)
+        assert 0.9 < values[name, "dice"] < 1
+        assert values[name, "hd"] <= 3.01
+    assert nib.load(tmp_path / "predictions" / f"{cases[0].name}.nii.gz").shape == label.shape
 
 
 def test_diagonals(prepared):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfseg.config import ConfigError, load_config
 from tfseg.data.splits import make_splits
-from tfseg.experiment import claim, describe_environment, loss_title, run_folds
+from tfseg.experiment import claim, describe_environment, run_folds
 from tfseg.training.fit import QUIET
 
 SMALL = ["model.filters=2", "model.depth=1", "training.epochs=1", "training.batch_size=6", "folds=3", "loss=dice"]
@@ -64,7 +64,7 @@ def test_summary_is_that_of_the_scores(run):
 def test_a_fold_holds_what_made_it(run):
     for fold in range(3):
         folder = run / f"fold_{fold}"
-        names = {"best.keras", "history.csv", "fold.json", "scores.csv", "predictions"}
+        names = {"best.keras", "history.csv", "fold.json", "scores.csv", "predictions", "controls.json", "logs"}
         assert names == {path.name for path in folder.iterdir()}
         assert json.loads((folder / "fold.json").read_text())["best_epoch"] == 1
         assert len(list((folder / "predictions").glob("*.nii.gz"))) == 2
@@ -100,11 +100,6 @@ def test_claim_refuses_a_folder_that_is_not_a_run(tmp_path):
     with pytest.raises(ConfigError, match="not a run's"):
         claim(tmp_path, {"config.yaml": "a: 1\n"})
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_loss_title_is_what_a_user_types():
-    assert loss_title(load_config(None, ["loss=dice"])) == "dice"
-    assert loss_title(load_config(None, ["loss={name: tversky, alpha: 0.3}"])) == "tversky:alpha=0.3"
 
 
 def test_environment_names_versions_and_inputs(prepared):

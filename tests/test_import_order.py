@@ -12,16 +12,19 @@ import tfseg
 
 # A part, a module or a package directly inside tfseg, imports parts of rows above its own, and itself, alone.
 ORDER = (
-    {"files", "config", "geometry", "quiet"},
+    {"training_config"},
+    {"files", "config", "geometry", "memory", "quiet"},
     {"losses", "metrics", "models", "data"},
     {"prediction", "statistics"},
     {"training"},
-    {"evaluation", "uncertainty", "export", "scoring"},
+    {"evaluation", "uncertainty", "export", "scoring", "doctor"},
     {"experiment"},
     {"figures"},
     {"figures_comparison", "figures_slices"},
-    {"comparison", "report", "tuning"},
+    {"report", "contact_sheet"},
+    {"comparison", "tuning"},
     {"terminal"},
+    {"setting"},
     {"workflow"},
     {"cli"},
 )
@@ -34,6 +37,8 @@ USES_TENSORFLOW = (
     "training/",
     "export.py",
     "experiment.py",
+    "comparison/",
+    "setting.py",
 )
 
 ROOT = Path(tfseg.__file__).parent

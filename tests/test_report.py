@@ -3,7 +3,6 @@ import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import nibabel as nib
@@ -95,53 +94,14 @@ def make_run(folder: Path, labels: list[str], folds: int | dict = 3) -> Path:
     return run
 
 
-class Page(HTMLParser):
-    """What a page holds: its tags with attributes, whether they close, its text, and its tables' cells."""
-
-    VOID = ("meta", "img", "br")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.tables: list[list[list[str]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data)
-        if {"td", "th"} & set(self.open):
-            self.tables[-1][-1][-1] += data
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("made"), ["first", HOSTILE])
 
 
 @pytest.fixture(scope="module")
-def page(made: Path) -> Page:
-    return Page(report.write_report(made).read_text(encoding="utf-8"))
+def page(made: Path, read_page):
+    return read_page(report.write_report(made).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -150,13 +110,13 @@ def run(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
-def test_the_page_is_whole(made: Path, page: Page) -> None:
+def test_the_page_is_whole(made: Path, page) -> None:
     assert page.open == []
     assert (made / "report.html").stat().st_size < 1_000_000
     assert not list(made.glob(".unfinished*"))
 
 
-def test_the_page_needs_nothing_else(page: Page) -> None:
+def test_the_page_needs_nothing_else(page) -> None:
     sources = [attributes["src"] or "" for tag, attributes in page.tags if "src" in attributes]
     assert len(sources) > 10
     assert all(source.startswith("data:image/") for source in sources)
@@ -165,7 +125,7 @@ def test_the_page_needs_nothing_else(page: Page) -> None:
     assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
 
 
-def test_names_are_escaped(made: Path, page: Page) -> None:
+def test_names_are_escaped(made: Path, page) -> None:
     text = (made / "report.html").read_text(encoding="utf-8")
     assert "<script" not in text
     assert "<i>0" not in text
@@ -181,7 +141,7 @@ def test_paths_stay_out_of_the_page(made: Path) -> None:
     assert str(made.parent) not in (made / "report.html").read_text(encoding="utf-8")
 
 
-def test_tables_say_what_the_summary_says(made: Path, page: Page) -> None:
+def test_tables_say_what_the_summary_says(made: Path, page) -> None:
     summary = pd.read_csv(made / "summary.csv").set_index(["label", "metric"])
     overlap, surfaces = page.tables[0], page.tables[1]
     for row, label in enumerate(["first", HOSTILE, "mean"], start=2):
@@ -196,13 +156,13 @@ def test_tables_say_what_the_summary_says(made: Path, page: Page) -> None:
         assert surfaces[row][9] == "{mean_finite:.3f} ± {sd_finite:.3f}".format(**summary.loc[(label, "nsd")])
 
 
-def test_failures_are_counted_and_said(page: Page) -> None:
+def test_failures_are_counted_and_said(page) -> None:
     assert page.tables[2][1:] == [["first", "1", "0", "1"], [HOSTILE, "0", "0", "0"]]
     assert "first was missed in 1, absent from truth and prediction in 1 of 6 cases." in page.text
     assert [row[2] for row in page.tables[1][2:]] == ["1", "0", "1"]
 
 
-def test_every_case_is_listed_worst_first(page: Page) -> None:
+def test_every_case_is_listed_worst_first(page) -> None:
     rows = page.tables[4][2:]
     assert len(rows) == len(CASES)
     dice = [float(row[2]) for row in rows]
@@ -212,32 +172,32 @@ def test_every_case_is_listed_worst_first(page: Page) -> None:
     assert by_case["s5"][3:] == ["–", "1.000", "both empty –", "0.00"]
 
 
-def test_every_fold_is_listed(page: Page) -> None:
+def test_every_fold_is_listed(page) -> None:
     rows = page.tables[3][2:]
     assert [row[0] for row in rows] == ["0", "1", "2"]
     assert rows[0][1:5] == ["3", "1", "2", "2 of 2"]
     assert rows[0][-1] == "3 min 12 s"
 
 
-def test_the_page_says_what_made_it(page: Page) -> None:
+def test_the_page_says_what_made_it(page) -> None:
     assert "tensorflow" in page.text
     assert "tolerance_mm: 1.0" in page.text
     assert "tfseg fit --loss dice_ce" in page.text
     assert "scaling: zscore" in page.text
 
 
-def test_phantoms_are_named(run: Path, page: Page) -> None:
+def test_phantoms_are_named(run: Path, page, read_page) -> None:
     assert "phantoms" not in page.text
     environment = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps({**environment, "phantoms": True}))
-    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    text = read_page(report.write_report(run).read_text(encoding="utf-8")).text
     assert text.index("Trained on the built-in phantoms") < text.index("The mean Dice over 2 labels")
 
 
 @pytest.mark.parametrize("labels", [["only"], [f"label {number}" for number in range(10)]])
-def test_one_split_with_one_label_or_ten(tmp_path: Path, labels: list[str]) -> None:
+def test_one_split_with_one_label_or_ten(tmp_path: Path, labels: list[str], read_page) -> None:
     run = make_run(tmp_path, labels, folds={"scheme": "holdout", "ratio": [3, 1, 2]})
-    page = Page(report.write_report(run).read_text(encoding="utf-8"))
+    page = read_page(report.write_report(run).read_text(encoding="utf-8"))
     assert page.open == []
     assert len(page.tables[0]) == 2 + len(labels) + (len(labels) > 1)
     assert "one split into training, validation and test" in page.text
@@ -320,7 +280,7 @@ def test_numbers_are_written() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium to draw the page")
-def test_a_browser_draws_the_page(made: Path, page: Page, tmp_path: Path) -> None:
+def test_a_browser_draws_the_page(made: Path, page, tmp_path: Path) -> None:
     picture = tmp_path / "page.png"
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--window-size=500,900"]
     command = ["chromium", *options, f"--screenshot={picture}", (made / "report.html").as_uri()]

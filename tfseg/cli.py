@@ -19,7 +19,11 @@ app = typer.Typer(
     "With --debug, an error shows where it arose.",
 )
 
-Data = Annotated[Path, typer.Option(help="Scans: a Medical Segmentation Decathlon folder.")]
+Data = Annotated[Path, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest.")]
+SubjectPattern = Annotated[
+    str | None, typer.Option(help="A regular expression that finds the subject in a case's name.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on without cases that have a fault.")]
 Recipe = Annotated[Path | None, typer.Option(help="Recipe (YAML); what it leaves out is derived from the data.")]
 
 
@@ -30,33 +34,80 @@ class Kind(StrEnum):
     abdomen = "abdomen"
 
 
+TrainingData = Annotated[
+    Path | None, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest; phantoms if absent.")
+]
+PreparedFolder = Annotated[Path | None, typer.Option(help="A prepared folder; skips preparation.")]
+Configuration = Annotated[Path | None, typer.Option(help="Configuration (YAML).")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="One setting, as training.epochs=20.")]
+Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation, by subject.")]
+Splits = Annotated[Path | None, typer.Option(help="Splits (JSON): tfseg's own or nnU-Net's.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of each fold.")]
+BatchSize = Annotated[int | None, typer.Option(help="Slices in a batch, over all devices.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of splits, weights, order and dropout.")]
+Devices = Annotated[str | None, typer.Option(help="As GPU:0,GPU:1; all GPUs if absent.")]
+
+
 @app.command()
 def fit(
     loss: Annotated[str | None, typer.Option(help="A name, or name:param=value,param=value.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Scans: a Medical Segmentation Decathlon folder; phantoms if absent.")
-    ] = None,
+    data: TrainingData = None,
     prep: Recipe = None,
-    prepared: Annotated[Path | None, typer.Option(help="A prepared folder; skips preparation.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Configuration (YAML).")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as training.epochs=20.")] = None,
+    prepared: PreparedFolder = None,
+    config: Configuration = None,
+    set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/LOSS if absent.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation, by subject.")] = None,
-    splits: Annotated[Path | None, typer.Option(help="Splits (JSON): tfseg's own or nnU-Net's.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each fold.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Slices in a batch, over all devices.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of splits, weights, order and dropout.")] = None,
-    devices: Annotated[str | None, typer.Option(help="As GPU:0,GPU:1; all GPUs if absent.")] = None,
+    folds: Folds = None,
+    splits: Splits = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    devices: Devices = None,
+    subject_pattern: SubjectPattern = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Cross-validate a network: prepare, train, score every subject out of fold, report."""
     from tfseg.config import load_config
 
-    shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
-    overrides = [f"{name}={value}" for name, value in shortcuts.items() if value is not None]
-    resolved = load_config(config, [*(set_ or ()), *overrides])
+    resolved = load_config(config, overrides_of(set_, folds, epochs, batch_size, seed))
     workflow = load_workflow()
-    source = workflow.Source(data=data, recipe=prep, prepared=prepared)
+    from tfseg.setting import Source
+
+    source = Source(data, prep, prepared, subject_pattern, skip_bad)
     workflow.fit(workflow.with_loss(resolved, loss), source, out, splits, devices, command())
+
+
+@app.command()
+def compare(
+    losses: Annotated[str | None, typer.Option(help="As dice,bce,tversky:alpha=0.3; the study's if absent.")] = None,
+    study: Annotated[Path | None, typer.Option(help="Study (YAML): losses, seeds, and a configuration's keys.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many, from --seed on.")] = None,
+    data: TrainingData = None,
+    prep: Recipe = None,
+    prepared: PreparedFolder = None,
+    config: Configuration = None,
+    set_: Settings = None,
+    out: Annotated[Path, typer.Option(help="Comparison folder; one that is there goes on, and may grow.")] = Path(
+        "cmp"
+    ),
+    folds: Folds = None,
+    splits: Splits = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    devices: Devices = None,
+    subject_pattern: SubjectPattern = None,
+    skip_bad: SkipBad = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare, print the grid and what it needs.")] = False,
+) -> None:
+    """Compare losses fairly: same splits, weights, batches and steps; tests by subject; one report."""
+    workflow = load_workflow()
+    from tfseg.comparison.study import load_study
+    from tfseg.setting import Source
+
+    read = load_study(study, config, overrides_of(set_, folds, epochs, batch_size, seed), losses, seeds)
+    source = Source(data, prep, prepared, subject_pattern, skip_bad)
+    workflow.compare(read, source, out, splits, devices, command(), dry_run)
 
 
 @app.command()
@@ -64,9 +115,25 @@ def prep(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     recipe: Recipe = None,
+    subject_pattern: SubjectPattern = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Prepare scans: slices, labels and an index, ready for training."""
-    load_workflow().prepare(data, recipe, out)
+    workflow = load_workflow()
+    from tfseg.setting import Source
+
+    source = Source(data, recipe, subject_pattern=subject_pattern, skip_bad=skip_bad)
+    workflow.prepare_scans(source, data, out)
+
+
+@app.command()
+def inspect(
+    data: Annotated[Path, typer.Argument(help="A folder in a known layout, or a CSV manifest.")],
+    pictures: Annotated[Path | None, typer.Option(help="Contact sheet (PNG) to write.")] = None,
+    subject_pattern: SubjectPattern = None,
+) -> None:
+    """Check a dataset: what it is like, and every fault in it, before anything is trained."""
+    load_workflow().inspect(data, pictures, subject_pattern)
 
 
 @app.command()
@@ -125,6 +192,12 @@ def score(
 
 
 @app.command()
+def doctor(devices: Devices = None) -> None:
+    """Show versions, devices, threads and memory, and train a step on every device."""
+    load_workflow().show_doctor(devices)
+
+
+@app.command()
 def losses(
     name: Annotated[str | None, typer.Argument(help="One of them, for its card; all in a line each if absent.")] = None,
 ) -> None:
@@ -133,11 +206,17 @@ def losses(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run folder made by fit.")]) -> None:
-    """Write the report of a run again."""
-    from tfseg.report import write_report
+def report(folder: Annotated[Path, typer.Argument(help="A run folder made by fit, or a comparison's.")]) -> None:
+    """Write the report of a run or a comparison again."""
+    load_workflow().write_again(folder)
 
-    typer.echo(write_report(run))
+
+def overrides_of(
+    settings: list[str] | None, folds: int | None, epochs: int | None, batch_size: int | None, seed: int | None
+) -> list[str]:
+    """Return the settings of a command line as `name=value`, those with an option of their own last."""
+    shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
+    return [*(settings or ()), *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
 
 
 def load_workflow() -> ModuleType:

@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+from tfseg.training_config import Count, Fraction, Positive, Section, TrainingConfig
+
+# What a stage of a training cannot change.
+PER_NETWORK = {"start_from", "precision", "threads"}
 
 
 class ConfigError(ValueError):
     """A configuration or call that cannot be carried out as written."""
-
-
-class Section(BaseModel):
-    """A part of a configuration: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -32,28 +27,6 @@ class ModelConfig(Section):
     depth: Annotated[int, Field(ge=1, le=7)] = 4
     dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
     norm: Literal["batch", "instance", "none"] = "batch"
-
-
-class ScheduleConfig(Section):
-    """How the learning rate falls: `step` multiplies by `factor` every `every` epochs; `cosine` ends at zero."""
-
-    name: Literal["constant", "step", "cosine"] = "cosine"
-    every: Count = 4
-    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-
-
-class TrainingConfig(Section):
-    """How a network is trained; `overlap_over` is passed to every loss that measures overlap."""
-
-    epochs: Count = 20
-    batch_size: Count = 8
-    learning_rate: Positive = 3e-3
-    schedule: ScheduleConfig = ScheduleConfig()
-    overlap_over: Literal["sample", "batch"] = "batch"
-    select_by: Literal["val_dice", "val_iou", "val_loss"] = "val_dice"
-    patience: Count | None = None
-    threads: Count | None = None
 
 
 class HoldoutConfig(Section):
@@ -69,12 +42,25 @@ class ScoringConfig(Section):
     tolerance_mm: Positive = 1.0
 
 
+class StageConfig(Section):
+    """A stage of a training: what it changes in the configuration; it goes on from the weights of the one before."""
+
+    loss: dict[str, Any] | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_by_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class Config(Section):
     """Everything that decides what a run trains, apart from the data."""
 
-    loss: dict[str, Any] = {"name": "dice_ce"}
+    loss: dict[str, Any] = Field(default_factory=lambda: {"name": "dice_ce"})
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    stages: tuple[StageConfig, ...] = ()
     folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
     scoring: ScoringConfig = ScoringConfig()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -93,6 +79,32 @@ class Config(Section):
                 f"received {self.loss}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _stages_are_trainings(self) -> Self:
+        self.resolved_stages()
+        return self
+
+    def resolved_stages(self) -> list["Config"]:
+        """Return one configuration, without stages, for each stage; itself alone where it has none.
+
+        Raises:
+            ConfigError: where a stage changes something to what a training cannot be.
+        """
+        resolved = []
+        for number, stage in enumerate(self.stages):
+            if fixed := PER_NETWORK & stage.training.keys():
+                raise ConfigError(f"stages.{number}.training: {min(fixed)} is that of the whole training")
+            values = merge(self.training.model_dump(), stage.training)
+            training = validate(TrainingConfig, values, f"stages.{number}.training")
+            loss = self.loss if stage.loss is None else stage.loss
+            resolved.append(self.model_copy(update={"loss": loss, "training": training, "stages": ()}))
+        return resolved or [self]
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(stage.training.epochs for stage in self.resolved_stages())
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML."""

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from tfseg import geometry, metrics
-from tfseg.data.prepare import restore_label
 from tfseg.data.prepared import Prepared, PreparedCase
 from tfseg.data.volume import write_volume
 from tfseg.prediction import Forward, label_volume, predict_cases
@@ -30,11 +29,16 @@ def evaluate(
     """
     tables = []
     for case, probabilities in predict_cases(forward, cases, batch_size):
-        truth = restore_label(case.label, case.grid, prepared.labels)
+        truth = case.label_volume(prepared.labels, prepared.ignore_label)
         found = label_volume(probabilities, case, prepared.labels)
         write_volume(predictions / f"{case.name}.nii.gz", found, np.asarray(case.grid.affine))
         scores = metrics.score(
-            truth, found, spacing_mm=case.grid.spacing_mm, labels=prepared.labels, tolerance_mm=tolerance_mm
+            truth,
+            found,
+            spacing_mm=case.grid.spacing_mm,
+            labels=prepared.labels,
+            tolerance_mm=tolerance_mm,
+            ignore_label=prepared.ignore_label,
         )
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)

@@ -2,8 +2,8 @@
 
 import json
 import math
-import os
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,15 +13,17 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from tfseg import files, metrics
+from tfseg import files, losses, memory, metrics
 from tfseg.config import Config, ConfigError
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
 from tfseg.evaluation import diagonals_mm, evaluate, read_scores
-from tfseg.training.fit import QUIET, Progress, train
-from tfseg.training.strategy import compiled_forward
+from tfseg.training.fit import CHECKPOINTS, QUIET, Progress, train
+from tfseg.training.strategy import compiled_forward, threads_used
+from tfseg.training.writing import resumable
 
 LIBRARIES = ("tfseg", "tensorflow", "keras", "numpy", "scipy", "nibabel", "opencv-python-headless", "edt")
+FAILURES = "failures.csv"
 
 
 class Listener(Protocol):
@@ -46,48 +48,42 @@ def run_cell(
 ) -> pd.DataFrame:
     """Train one network, score its test subjects and write it all into one folder; return the scores.
 
-    `scores.csv` is written last: a folder that has it is finished.
+    `scores.csv` is written last: a folder that has it is finished, and its checkpoints are removed.
+
+    Raises:
+        Diverged: where the loss is no longer a finite number; `best.keras` is what was best until then.
+        OSError: where `out` cannot be written to.
     """
-    trained = train(config, prepared, split, seed, out, strategy, progress)
-    best = keras.saving.load_model(trained.path, compile=False)
-    cases = prepared.cases_of(split.test)
-    scores = evaluate(
-        compiled_forward(best),
-        prepared,
-        cases,
-        config.scoring.tolerance_mm,
-        config.training.batch_size,
-        out / "predictions",
-    )
-    for column, value in (("fold", fold), ("seed", seed), ("loss", loss_title(config))):
-        scores.insert(0, column, value)
-    history = pd.read_csv(out / "history.csv")
-    seconds = {name: round(float(history[name].sum()), 1) for name in ("train_seconds", "validation_seconds")}
-    summary = {"best_epoch": trained.best_epoch, "epochs": trained.epochs, **seconds}
-    files.write_text(out / "fold.json", json.dumps(summary, indent=1))
-    files.write_text(out / "scores.csv", scores.to_csv(index=False))
+    with resumable(out):
+        memory.reset_peak()
+        trained = train(config, prepared, split, seed, out, strategy, progress)
+        best = keras.saving.load_model(trained.path, compile=False)
+        cases = prepared.cases_of(split.test)
+        scores = evaluate(
+            compiled_forward(best),
+            prepared,
+            cases,
+            config.scoring.tolerance_mm,
+            config.training.batch_size,
+            out / "predictions",
+        )
+        for column, value in (("fold", fold), ("seed", seed), ("loss", losses.title(config.loss))):
+            scores.insert(0, column, value)
+        history = pd.read_csv(out / "history.csv")
+        steps = steps_of(config, prepared, split)
+        summary = {
+            "best_epoch": trained.best_epoch,
+            "epochs": trained.epochs,
+            "steps": trained.epochs * steps,
+            "seconds_per_step": round(float(history["train_seconds"].median()) / steps, 6),
+            **{name: round(float(history[name].sum()), 1) for name in ("train_seconds", "validation_seconds")},
+            "peak_memory_bytes": memory.peak_bytes(),
+            **json.loads((out / "controls.json").read_text(encoding="utf-8")),
+        }
+        files.write_text(out / "fold.json", json.dumps(summary, indent=1))
+        files.write_text(out / "scores.csv", scores.to_csv(index=False))
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return scores
-
-
-def loss_title(config: Config) -> str:
-    """Return the configured loss as it is written on a command line, `tversky:alpha=0.3`; a sum with its weights."""
-    if "sum" in config.loss:
-        return " + ".join(_weighted_title(part) for part in config.loss["sum"])
-    return _title(config.loss)
-
-
-def _title(loss: Mapping[str, object]) -> str:
-    described = ",".join(f"{key}={value}" for key, value in loss.items() if key != "name")
-    return f"{loss['name']}:{described}" if described else str(loss["name"])
-
-
-def _weighted_title(part: str | Mapping[str, object]) -> str:
-    if isinstance(part, str):
-        return part
-    weight = part.get("weight", 1)
-    if isinstance(weight, Mapping):
-        weight = f"({weight['from']}→{weight['to']})"
-    return f"{weight}·{_title({key: value for key, value in part.items() if key != 'weight'})}"
 
 
 def run_folds(
@@ -100,16 +96,33 @@ def run_folds(
 ) -> pd.DataFrame:
     """Cross-validate: every fold in its own folder, then `scores.csv` and `summary.csv` for all; return the summary.
 
-    Folds that are finished are not trained again.
+    Folds that are finished are not trained again. One whose loss becomes NaN does not keep the others from their
+    work: `failures.csv` says which and why, and scores and summary are those of the others.
+
+    Raises:
+        FloatingPointError: where every fold failed.
+        OSError: where `out` cannot be written to.
     """
+    failures = {}
     for fold, split in enumerate(folds):
         name = f"fold {fold + 1}/{len(folds)}"
         if is_finished(out / f"fold_{fold}"):
             listener.skipped(name)
             continue
-        progress = listener.begin(name, steps_of(config, prepared, split), config.training.epochs)
-        run_cell(config, prepared, split, fold, config.seed, out / f"fold_{fold}", strategy, progress)
-    return collect(out, prepared, folds)
+        progress = listener.begin(name, steps_of(config, prepared, split), config.total_epochs)
+        try:
+            run_cell(config, prepared, split, fold, config.seed, out / f"fold_{fold}", strategy, progress)
+        except FloatingPointError as error:
+            failures[fold] = str(error)
+            progress.say(f"{name} failed: {error}")
+    if len(failures) == len(folds):
+        raise FloatingPointError(f"every fold failed; the first: {failures[0]}")
+    with resumable(out):
+        (out / FAILURES).unlink(missing_ok=True)
+        if failures:
+            table = pd.DataFrame(failures.items(), columns=["fold", "reason"])
+            files.write_text(out / FAILURES, table.to_csv(index=False))
+        return collect(out, prepared, folds)
 
 
 def is_finished(cell: Path) -> bool:
@@ -119,13 +132,15 @@ def is_finished(cell: Path) -> bool:
 
 def steps_of(config: Config, prepared: Prepared, split: Split) -> int:
     """Return the steps of one epoch of a fold's training."""
-    return math.ceil(prepared.slices_of(split.train) / config.training.batch_size)
+    training = config.training
+    return training.steps_per_epoch or math.ceil(prepared.slices_of(split.train) / training.batch_size)
 
 
 def collect(out: Path, prepared: Prepared, folds: Sequence[Split]) -> pd.DataFrame:
-    """Write `scores.csv` and `summary.csv` of a run whose folds are finished; return the summary."""
-    scores = pd.concat([read_scores(out / f"fold_{fold}" / "scores.csv") for fold in range(len(folds))])
-    tested = [subject for split in folds for subject in split.test]
+    """Write `scores.csv` and `summary.csv` of a run, from its finished folds; return the summary."""
+    finished = {fold: split for fold, split in enumerate(folds) if is_finished(out / f"fold_{fold}")}
+    scores = pd.concat([read_scores(out / f"fold_{fold}" / "scores.csv") for fold in finished])
+    tested = [subject for split in finished.values() for subject in split.test]
     summary = metrics.summarise(scores, diagonals_mm(prepared.cases_of(tested)))
     files.write_text(out / "scores.csv", scores.to_csv(index=False))
     files.write_text(out / "summary.csv", summary.to_csv(index=False))
@@ -160,7 +175,7 @@ def describe_environment(prepared: Prepared, devices: Sequence[str], **more: obj
         "prepared": str(prepared.folder.resolve()),
         "prepared_sha256": prepared.digest,
         "devices": list(devices),
-        "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "threads": threads_used(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),

@@ -9,11 +9,13 @@ import tensorflow as tf
 
 import tfseg
 from tfseg import files
-from tfseg.config import ConfigError
+from tfseg.config import ConfigError, validate
 from tfseg.data.prepared import Prepared
+from tfseg.data.steps import Recipe
 from tfseg.prediction import THRESHOLD
 
 METADATA = "metadata.json"
+WHERE = {"volume": "the whole volume", "nonzero": "the voxels that are not 0", "body": "the body"}
 
 
 class MeanNetwork(tf.Module):
@@ -93,29 +95,65 @@ def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
 
 def preparation_steps(prepared: Prepared) -> list[str]:
     """Return the preparation of an image as sentences, in order."""
-    recipe = prepared.recipe
-    height, width = recipe["size"]
-    over = {"volume": "the whole volume", "nonzero": "the voxels that are not 0"}[recipe["scaling_over"]]
-    if recipe["skull_strip"] == "region":
+    recipe = validate(Recipe, prepared.recipe, str(prepared.folder / "recipe.yaml"))
+    return [*_intensity_steps(recipe), *_geometry_steps(recipe)]
+
+
+def _intensity_steps(recipe: Recipe) -> list[str]:
+    over = {"volume": "the whole volume", "nonzero": "the voxels that are not 0", "body": "the body"}[
+        recipe.scaling_over
+    ]
+    if recipe.skull_strip != "none":
         over = "the brain"
-    slope = recipe["window_hu"] or f"the least and greatest value of {over}"
+    window = list(recipe.window_hu or ())
+    low, high = recipe.scaling_percentiles
+    kernel = recipe.median_kernel
     scaling = {
         "zscore": f"per channel, subtract the mean and divide by the standard deviation of {over}",
-        "minmax": f"per channel, map {slope} to 0 and 1, clipped",
-        "none": "intensities stay as they are",
-    }[recipe["scaling"]]
-    first, second = {"sagittal": ("y", "z"), "coronal": ("x", "z"), "axial": ("x", "y")}[recipe["axis"]]
+        "minmax": f"per channel, map {window or f'the least and greatest value of {over}'} to 0 and 1, clipped",
+        "percentile": f"per channel, map percentiles {low:g} and {high:g} of {over} to 0 and 1, clipped",
+    }
+    brain = {
+        "region": "find the brain (tfseg.data.skull_strip)",
+        "mask": f"take the brain mask {recipe.skull_strip_mask}",
+        "command": f"find the brain by: {recipe.skull_strip_command}",
+    }
     steps = [
         "read the volume with its scale factors applied, as float32",
-        f"clip to {recipe['window_hu']} Hounsfield units" if recipe["window_hu"] else "",
-        "find the brain (tfseg.data.skull_strip)" if recipe["skull_strip"] == "region" else "",
-        f"median filter of {recipe['median_kernel']}×{recipe['median_kernel']} pixels per slice, borders repeated"
-        if recipe["median_kernel"]
-        else "",
-        scaling,
+        f"clip to {window} Hounsfield units" if window else "",
+        brain.get(recipe.skull_strip, "find the body (tfseg.data.body)" if recipe.needs_body else ""),
+        f"median filter of {kernel}×{kernel} pixels per slice, borders repeated" if kernel else "",
+        f"Gaussian blur of standard deviation {recipe.blur_mm:g} mm, borders repeated" if recipe.blur_mm else "",
+        scaling.get(str(recipe.scaling), "intensities stay as they are"),
         f"outside {over}, set the least value inside" if over != "the whole volume" else "",
+    ]
+    return [step for step in steps if step]
+
+
+def _geometry_steps(recipe: Recipe) -> list[str]:
+    height, width = recipe.size or (0, 0)
+    first, second = {"sagittal": ("y", "z"), "coronal": ("x", "z"), "axial": ("x", "y")}[str(recipe.axis)]
+    box = (
+        "the voxels that are not 0"
+        if recipe.crop == "nonzero"
+        else "the brain"
+        if recipe.skull_strip != "none"
+        else "the body"
+    )
+    spacings = zip("xyz", [] if isinstance(recipe.spacing_mm, str) else recipe.spacing_mm, strict=False)
+    spacing = ", ".join(f"{step:g} mm along {name}" for name, step in spacings if step)
+    how = f"by {recipe.image_interpolation} interpolation over the same extent, whole voxels"
+    slices = f" and {recipe.slices} slices" if recipe.slices else ""
+    fits = {
+        "resize": f"scale rows and columns alike until they fit {height}×{width} pixels, {how}",
+        "stretch": f"scale to {height}×{width} pixels{slices}, {how}",
+    }
+    steps = [
+        f"crop to the box of {box}, {recipe.crop_margin_mm:g} mm wider" if recipe.crop != "none" else "",
+        f"resample to {spacing}, {how}" if spacing else "",
         "reorder the voxels to RAS+ (x to the right, y to the front, z to the top of the patient)",
-        f"take {recipe['axis']} slices: rows along {first}, columns along {second}",
-        f"pad to {height}×{width} pixels, centred (the odd pixel at the end), with each channel's least value",
+        f"take {recipe.axis} slices: rows along {first}, columns along {second}",
+        fits.get(recipe.fit, ""),
+        f"pad to {height}×{width} pixels{slices}, centred (the odd pixel at the end), with each channel's least value",
     ]
     return [step for step in steps if step]

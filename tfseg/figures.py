@@ -113,7 +113,13 @@ def _draw_row(axes: Axes, row: int, values: Array, beyond: float) -> None:
     axes.plot([median, median], [row - 0.36, row + 0.36], color="#000000", linewidth=1.6)
 
 
-def curves(histories: Sequence[pd.DataFrame], best_epochs: Sequence[int], columns: Sequence[str], title: str) -> str:
+def curves(
+    histories: Sequence[pd.DataFrame],
+    best_epochs: Sequence[int],
+    columns: Sequence[str],
+    title: str,
+    folds: Sequence[int] | None = None,
+) -> str:
     """Draw columns of the folds' histories over their epochs.
 
     Args:
@@ -121,11 +127,13 @@ def curves(histories: Sequence[pd.DataFrame], best_epochs: Sequence[int], column
         best_epochs: per fold, from 1; marked on the first column.
         columns: the first is drawn solid, the second dashed.
         title: what is measured.
+        folds: their numbers; from 0 where None.
     """
+    numbers = range(len(histories)) if folds is None else folds
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure((_WIDTH_IN, 3.1), layout="constrained")
         axes = figure.add_subplot()
-        for fold, (history, best_epoch) in enumerate(zip(histories, best_epochs, strict=True)):
+        for fold, history, best_epoch in zip(numbers, histories, best_epochs, strict=True):
             color, marker = LINE_COLORS[fold % len(LINE_COLORS)], LINE_MARKERS[fold % len(LINE_MARKERS)]
             for column, line in zip(columns, ("-", (0, (3, 1.5))), strict=False):
                 single = "." if len(history) == 1 else ""

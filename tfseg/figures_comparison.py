@@ -1,12 +1,13 @@
 """The figures of a comparison of losses, each an SVG as a data URI."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.style
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from tfseg.figures import GREY, LINE_COLORS, LINE_MARKERS, STYLE, draw_rows, shorten, to_svg
@@ -95,6 +96,33 @@ def boxes(values: Mapping[str, Mapping[str, ArrayLike]], title: str, best: float
         return to_svg(figure)
 
 
+def learning(histories: Mapping[str, Sequence[pd.DataFrame]], column: str, title: str) -> str:
+    """Draw a column of every loss's histories over the epochs: the mean of its networks, and their range in a tint.
+
+    Args:
+        histories: loss → a table per network, with a column `epoch` from 1 and the column to draw.
+        column: its name.
+        title: what is measured.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure((_WIDTH_IN, 3.2 + 0.17 * -(-len(histories) // 4)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, (loss, networks) in enumerate(histories.items()):
+            by_epoch = pd.concat(networks).groupby("epoch")[column]
+            mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
+            style = _line_style(place)
+            axes.fill_between(mean.index, low, high, color=style["color"], alpha=0.12, linewidth=0)
+            every = max(len(mean) // 8, 1)
+            axes.plot(mean.index, mean, markersize=5, mec="white", markevery=every, label=shorten(loss), **style)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid()
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8, columnspacing=1.2)
+        return to_svg(figure)
+
+
 def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
     """Draw the mean of every loss on small, medium and large structures, a panel for every label.
 
@@ -127,16 +155,20 @@ def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
         return to_svg(figure)
 
 
+def _line_style(place: int) -> dict[str, Any]:
+    """Tell lines apart by colour, by marker, and where these run out by their dashes."""
+    return {
+        "color": LINE_COLORS[place % len(LINE_COLORS)],
+        "marker": LINE_MARKERS[place % len(LINE_MARKERS)],
+        "linestyle": ("-", "--")[place // len(LINE_COLORS) % 2],
+    }
+
+
 def _draw_sizes(axes: Axes, table: pd.DataFrame, losses: list[str], unit: str) -> None:
     present = [size for size in SIZES if size in set(table["size"])]
     for place, loss in enumerate(losses):
         means = table[table["loss"] == loss].set_index("size")["mean"].reindex(present)
-        style: dict[str, Any] = {"color": LINE_COLORS[place % len(LINE_COLORS)]}
-        style |= {
-            "marker": LINE_MARKERS[place % len(LINE_MARKERS)],
-            "linestyle": ("-", "--")[place // len(LINE_COLORS) % 2],
-        }
-        axes.plot(range(len(present)), means, markersize=6, mec="white", label=shorten(loss), **style)
+        axes.plot(range(len(present)), means, markersize=6, mec="white", label=shorten(loss), **_line_style(place))
     ranges = table.drop_duplicates("size").set_index("size").reindex(present)
     axes.set_xticks(
         range(len(present)),

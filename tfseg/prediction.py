@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from tfseg.data.prepare import restore_label
+from tfseg.data.label_maps import to_values
 from tfseg.data.prepared import PreparedCase
+from tfseg.data.resampling import linear
+from tfseg.data.scan import restore_label
 from tfseg.data.volume import Array
 
 # Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
@@ -36,5 +38,14 @@ def classes_of(probabilities: Array) -> Array:
 
 
 def label_volume(probabilities: Array, case: PreparedCase, labels: dict[int, str]) -> Array:
-    """Turn a case's probabilities into label values on its scan's own grid."""
-    return restore_label(classes_of(probabilities), case.grid, labels)
+    """Turn a case's probabilities into label values on its scan's own grid.
+
+    Where the scan was resampled, probabilities are interpolated linearly before classes are decided; what was
+    cropped off is background.
+    """
+    grid = case.grid
+    if grid.resampled is None:
+        return restore_label(classes_of(probabilities), grid, labels)
+    one_class = probabilities.shape[-1] == 1
+    background = 0 if one_class else np.eye(probabilities.shape[-1], dtype=np.float32)[0]
+    return to_values(classes_of(grid.from_slices(probabilities, fill=background, resample=linear)), labels)

@@ -16,6 +16,7 @@ from tfseg.data.prepare import prepare_label
 from tfseg.data.prepared import Prepared
 from tfseg.data.volume import read_label
 from tfseg.evaluation import read_scores
+from tfseg.experiment import FAILURES
 from tfseg.metrics.summary import MEAN_LABEL
 
 ROLES = ("Best", "Median", "Worst")
@@ -23,11 +24,16 @@ ROLES = ("Best", "Median", "Worst")
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder and its prepared folder say; `histories` and `folds` have one entry per fold."""
+    """What a run folder and its prepared folder say.
+
+    `numbers`, `splits`, `histories` and `folds` have one entry per finished fold; `failed`: fold → reason.
+    """
 
     folder: Path
     config: Config
     environment: dict[str, Any]
+    numbers: list[int]
+    failed: dict[int, str]
     splits: list[dict[str, list[str]]]
     histories: list[pd.DataFrame]
     folds: list[dict[str, Any]]
@@ -59,37 +65,51 @@ def read_run(folder: Path) -> Run:
         ValueError: as `write_report`.
     """
     names = ("config.yaml", "environment.json", "splits.json", "scores.csv", "summary.csv")
-    _require(*(folder / name for name in names))
-    environment = _read_json(folder / "environment.json")
-    splits = _read_json(folder / "splits.json")
-    parts = [folder / f"fold_{fold}" for fold in range(len(splits))]
-    _require(*(part / name for part in parts for name in ("history.csv", "fold.json", "predictions")))
+    require(*(folder / name for name in names))
+    environment = read_json(folder / "environment.json")
+    splits = read_json(folder / "splits.json")
+    failed = read_failures(folder)
+    numbers = [fold for fold in range(len(splits)) if fold not in failed]
+    parts = [folder / f"fold_{fold}" for fold in numbers]
+    require(*(part / name for part in parts for name in ("history.csv", "fold.json", "predictions")))
     prepared = Prepared(Path(environment["prepared"]))
     if environment.get("prepared_sha256", prepared.digest) != prepared.digest:
         raise ValueError(f"{prepared.folder}: not as it was when {folder} was trained on it (its hash differs)")
     scores = read_scores(folder / "scores.csv")
-    for fold, split in enumerate(splits):
-        if unscored := set(split["test"]) - set(scores.loc[scores["fold"] == fold, "subject"]):
+    for fold in numbers:
+        if unscored := set(splits[fold]["test"]) - set(scores.loc[scores["fold"] == fold, "subject"]):
             raise ValueError(f"{folder / 'scores.csv'}: no scores in fold {fold} of {', '.join(sorted(unscored)[:5])}")
     return Run(
         folder=folder,
         config=load_config(folder / "config.yaml"),
         environment=environment,
-        splits=splits,
+        numbers=numbers,
+        failed=failed,
+        splits=[splits[fold] for fold in numbers],
         histories=[pd.read_csv(part / "history.csv") for part in parts],
-        folds=[_read_json(part / "fold.json") for part in parts],
+        folds=[read_json(part / "fold.json") for part in parts],
         scores=scores,
         summary=read_scores(folder / "summary.csv"),
         prepared=prepared,
     )
 
 
-def _require(*paths: Path) -> None:
+def read_failures(folder: Path) -> dict[int, str]:
+    """Return the folds of a run that could not be trained, with the reason."""
+    if not (folder / FAILURES).is_file():
+        return {}
+    table = pd.read_csv(folder / FAILURES, dtype={"reason": str})
+    return dict(zip(table["fold"].astype(int).tolist(), table["reason"].tolist(), strict=True))
+
+
+def require(*paths: Path) -> None:
+    """Raise where a path is not there."""
     if missing := [str(path) for path in paths if not path.exists()]:
         raise ValueError(f"the run is not complete; missing {', '.join(missing[:5])}")
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Read a JSON file, naming it where it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -157,9 +177,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def render(run: Run) -> str:
-    """Return the page as HTML."""
-    ranked = rank_cases(run.scores)
+def pages() -> jinja2.Environment:
+    """Return what makes pages from templates; whatever comes from the data is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tfseg"),
         autoescape=True,
@@ -168,36 +187,48 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(fixed=fixed, duration=duration)
+    return environment
+
+
+def render(run: Run) -> str:
+    """Return the page as HTML."""
+    ranked = rank_cases(run.scores)
     by_case = run.scores.pivot(index="case", columns=["metric", "label"], values="value")
-    return environment.get_template("report.html").render(
-        dataset=run.environment.get("dataset", run.prepared.name),
-        loss=run.scores["loss"].iloc[0],
-        phantoms=bool(run.environment.get("phantoms")),
-        subjects=run.scores["subject"].nunique(),
-        labels=run.labels,
-        mean=MEAN_LABEL,
-        label_colors=[figures_slices.label_color(index) for index in range(1, len(run.labels) + 1)],
-        axis=run.prepared.recipe["axis"],
-        channels=run.prepared.channels,
-        tolerance=f"{run.config.scoring.tolerance_mm:g}",
-        config=run.config,
-        summary=_by_label(run.summary),
-        extremes=_extremes(run.summary, run.labels),
-        failures=failures(run.summary, run.labels, len(ranked)),
-        plots=_plots(run),
-        panels=_panels(run, ranked),
-        folds=_fold_rows(run),
-        ranked=ranked.to_dict("records"),
-        by_case={str(case): row for case, row in by_case.to_dict("index").items()},
-        outcomes=outcomes(run.scores),
-        facts=facts(run.environment),
-        command=run.environment.get("command"),
-        config_text=(run.folder / "config.yaml").read_text(encoding="utf-8"),
-        recipe_text=(run.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
+    return (
+        pages()
+        .get_template("report.html")
+        .render(
+            dataset=run.environment.get("dataset", run.prepared.name),
+            loss=run.scores["loss"].iloc[0],
+            phantoms=bool(run.environment.get("phantoms")),
+            subjects=run.scores["subject"].nunique(),
+            labels=run.labels,
+            mean=MEAN_LABEL,
+            label_colors=[figures_slices.label_color(index) for index in range(1, len(run.labels) + 1)],
+            axis=run.prepared.recipe["axis"],
+            channels=run.prepared.channels,
+            tolerance=f"{run.config.scoring.tolerance_mm:g}",
+            config=run.config,
+            summary=by_label(run.summary),
+            extremes=_extremes(run.summary, run.labels),
+            failed=run.failed,
+            failures=failures(run.summary, run.labels, len(ranked)),
+            plots=_plots(run),
+            panels=_panels(run, ranked),
+            folds=_fold_rows(run),
+            ranked=ranked.to_dict("records"),
+            by_case={str(case): row for case, row in by_case.to_dict("index").items()},
+            outcomes=outcomes(run.scores),
+            facts=facts(run.environment),
+            command=run.environment.get("command"),
+            config_text=(run.folder / "config.yaml").read_text(encoding="utf-8"),
+            recipe_text=(run.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
+        )
     )
 
 
-def _by_label(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+def by_label(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the rows of one loss's summary as label → metric → statistics."""
     rows = summary.set_index(["label", "metric"])
     return {label: rows.loc[label].to_dict("index") for label in rows.index.unique("label")}
 
@@ -217,8 +248,8 @@ def _plots(run: Run) -> dict[str, str]:
     return {
         "dice": figures.distribution(values["dice"], "Dice", best=1.0),
         "hd95": figures.distribution(values["hd95"], "HD95 (mm)"),
-        "loss": figures.curves(run.histories, best, ("val_loss", "loss"), "loss (training dashed)"),
-        "val_dice": figures.curves(run.histories, best, ("val_dice",), "Dice on validation subjects"),
+        "loss": figures.curves(run.histories, best, ("val_loss", "loss"), "loss (training dashed)", run.numbers),
+        "val_dice": figures.curves(run.histories, best, ("val_dice",), "Dice on validation subjects", run.numbers),
     }
 
 
@@ -229,7 +260,7 @@ def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[fi
     for role, name in pick_cases(ranked).items():
         fold = int(folds[name])
         path = run.folder / f"fold_{fold}" / "predictions" / f"{name}.nii.gz"
-        _require(path)
+        require(path)
         case, found = run.prepared.case(name), read_label(path).array
         if found.shape != case.grid.shape:
             raise ValueError(f"{path}: expected the scan's shape {case.grid.shape}, received {found.shape}")
@@ -246,10 +277,10 @@ def _fold_rows(run: Run) -> list[dict[str, Any]]:
     grids = {case.name: case.grid for case in run.prepared.cases_of(run.scores["subject"].unique())}
     diagonals = {name: geometry.diagonal_mm(grid.shape, grid.spacing_mm) for name, grid in grids.items()}
     rows = []
-    for number, (split, fold) in enumerate(zip(run.splits, run.folds, strict=True)):
+    for number, split, fold in zip(run.numbers, run.splits, run.folds, strict=True):
         summary = metrics.summarise(run.scores[run.scores["fold"] == number], diagonals)
         sizes = {part: len(split[part]) for part in ("train", "val", "test")}
-        rows.append({**fold, **sizes, "fold": number, "summary": _by_label(summary)})
+        rows.append({**fold, **sizes, "fold": number, "summary": by_label(summary)})
     return rows
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from tfseg.comparison.estimate import Estimate
     from tfseg.training.fit import Progress as TrainingProgress
 
 SUMMARY_COLUMNS = {"dice": "Dice", "hd95": "HD95 mm", "nsd": "NSD"}
@@ -60,24 +62,47 @@ class Terminal:
         with _progress(self._console) as progress:
             yield TrainingLines(self, what, networks, progress)
 
+    def show_paths(self, folder: Path, *names: str) -> None:
+        """Print where files of a folder are."""
+        for name in names:
+            self.say(f"{name.removesuffix('.html').removesuffix('.csv'):8} {folder / name}")
+
     def show_summary(self, summary: pd.DataFrame, means: str = "Out of fold, mean") -> None:
         """Print a summary: one row a label, failures beside the means, which the line under the table calls `means`."""
-        table = _table("n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty")
+        table = _table("label", "n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty")
         for label in summary["label"].unique():
-            rows = summary[summary["label"] == label].set_index("metric", drop=False)
-            values = [_mean_and_spread(rows.loc[metric]) for metric in SUMMARY_COLUMNS]
-            counts = rows.loc["dice", ["n", "missed", "false_alarm", "both_empty"]].astype(int).astype(str)
-            table.add_row(Text(str(label)), counts["n"], *values, *counts.iloc[1:])
+            table.add_row(Text(str(label)), *_summary_cells(summary[summary["label"] == label]))
         self._console.print(table, soft_wrap=False)
         self.say(
             f"{means} ± SD over the n subjects, of finite values. Cases: structure missed; false alarm; "
             "empty in truth and prediction."
         )
 
+    def show_losses(self, summary: pd.DataFrame) -> None:
+        """Print the summary of several losses: one table a label, one row a loss."""
+        for label in summary["label"].unique():
+            table = _table(str(label), "n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty")
+            own = summary[summary["label"] == label]
+            for loss in own["loss"].unique():
+                table.add_row(Text(str(loss)), *_summary_cells(own[own["loss"] == loss]))
+            self._console.print(table, soft_wrap=False)
+
+    def show_estimate(self, needed: "Estimate") -> None:
+        """Print what a grid of trainings is going to need."""
+        steps = ", ".join(f"{loss} {seconds * 1000:.0f} ms" for loss, seconds in needed.seconds_per_step.items())
+        if not steps:
+            self.say("no loss could take a step: nothing is known of the time")
+            return
+        self.say(f"one step: {steps}")
+        self.say(
+            f"about {_duration(needed.seconds)}, {needed.memory_bytes / 2**30:.1f} GiB of memory and "
+            f"{needed.disk_bytes / 2**20:.0f} MiB of disk, where {needed.free_bytes / 2**30:.1f} GiB are free"
+        )
+
     def show_lesions(self, scores: pd.DataFrame, summary: pd.DataFrame) -> None:
         """Print the lesions of all cases together, and the mean F1 of a case: one row a label."""
         columns = ("truth", "detected", "missed", "false")
-        table = _table("lesions", *columns[1:], "F1")
+        table = _table("label", "lesions", *columns[1:], "F1")
         totals = scores.groupby(["label", "metric"])["value"].sum()
         f1 = summary[summary["metric"] == "lesion_f1"].set_index("label")
         for label in scores["label"].unique():
@@ -106,7 +131,7 @@ class TrainingLines:
         """Tell that the training of a network begins."""
         from tfseg.training.fit import Progress as TrainingProgress
 
-        started = time.perf_counter()
+        started, before = time.perf_counter(), 0
         self._remaining -= 1
         remaining = self._remaining
         progress, run = self._progress, self._run
@@ -117,24 +142,38 @@ class TrainingLines:
                 progress.advance(task)
                 progress.advance(run, 1 / (steps * epochs))
 
+        def on_resume(trained: int) -> None:
+            nonlocal before
+            before = trained
+            for _ in range(trained * steps):
+                on_step()
+
         def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
             line = f"{name}  epoch {epoch + 1}/{epochs}  loss {logs['loss']:.4f}  val_dice {logs['val_dice']:.4f}"
             if progress and task is not None:
                 progress.update(task, description=line)
                 return
-            each = (time.perf_counter() - started) / (epoch + 1)
+            each = (time.perf_counter() - started) / (epoch + 1 - before)
             left = each * (epochs - epoch - 1 + remaining * epochs)
             self._terminal.say(f"{line}  {each:.1f} s/epoch, {_duration(left)} left")
 
-        return TrainingProgress(on_step, on_epoch)
+        return TrainingProgress(on_step, on_epoch, on_resume, self._terminal.say)
 
 
-def _table(*columns: str) -> Table:
+def _table(rows: str, *columns: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("label", min_width=8, overflow="fold")
+    table.add_column(Text(rows), min_width=8, overflow="fold")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _summary_cells(summary: pd.DataFrame) -> list[str]:
+    """Return n, means with their spread, and counts of failures of one loss and label."""
+    rows = {str(row["metric"]): row for _, row in summary.iterrows()}
+    values = [_mean_and_spread(rows[metric]) for metric in SUMMARY_COLUMNS]
+    n, *failures = (str(int(rows["dice"][column])) for column in ("n", "missed", "false_alarm", "both_empty"))
+    return [n, *values, *failures]
 
 
 def _progress(console: Console) -> Progress:

@@ -1,46 +1,30 @@
-"""The stages behind the commands: scans → prepared folder → run → report and SavedModel."""
+"""The stages behind the commands: scans → prepared folder → run or comparison → report and SavedModel."""
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from tfseg import contact_sheet, doctor, files, losses
 from tfseg import export as savedmodel
-from tfseg import files
+from tfseg.comparison import estimate, grid
+from tfseg.comparison.report import write_comparison
+from tfseg.comparison.study import Study
 from tfseg.config import Config, ConfigError
+from tfseg.data import inspection
+from tfseg.data.fingerprint import to_markdown as fingerprint_markdown
 from tfseg.data.layouts import read_dataset
 from tfseg.data.phantom import write_dataset
-from tfseg.data.prepare import prepare_dataset
 from tfseg.data.prepared import Prepared
-from tfseg.data.recipe import Recipe, load_recipe, resolve
-from tfseg.data.splits import make_splits, read_splits, to_json
+from tfseg.data.volume import DataError
 from tfseg.evaluation import read_scores
-from tfseg.experiment import claim, describe_environment, loss_title, run_folds
-from tfseg.losses import get
+from tfseg.experiment import claim, is_finished, run_folds
 from tfseg.losses.cards import card, list_losses
 from tfseg.losses.page import to_markdown
-from tfseg.losses.spec import parse
 from tfseg.quiet import quiet_stderr
-from tfseg.report import write_report
+from tfseg.report import read_failures, write_report
+from tfseg.setting import Source, prepare, set_up
 from tfseg.terminal import Terminal
 from tfseg.training.fit import make_loss
-from tfseg.training.strategy import choose_devices, make_strategy, set_threads
-
-# Small enough for five folds in minutes on two cores, large enough to learn three organs from.
-PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 16, 48
-
-
-@dataclass(frozen=True)
-class Source:
-    """What to train on: scans, with or without a recipe, or a prepared folder; phantoms where nothing is given."""
-
-    data: Path | None = None
-    recipe: Path | None = None
-    prepared: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.prepared and (self.data or self.recipe):
-            raise ConfigError("--prepared holds data that are prepared already: leave out --data and --prep")
 
 
 def with_loss(config: Config, text: str | None) -> Config:
@@ -51,9 +35,10 @@ def with_loss(config: Config, text: str | None) -> Config:
     """
     try:
         if text is not None:
-            name, settings = parse(text)
+            name, settings = losses.parse(text)
             config = config.model_copy(update={"loss": {"name": name, **settings}})
-        make_loss(config)
+        for stage in config.resolved_stages():
+            make_loss(stage)
     except ValueError as error:
         raise ConfigError(f"loss: {error}") from error
     return config
@@ -66,52 +51,132 @@ def fit(
 
     Raises:
         ConfigError: where the call, the config or the folder to write is wrong.
-        ValueError: where the data are.
+        ValueError: where the data are; where a fold failed, after the others are finished and reported.
     """
     terminal = Terminal()
-    out = out or Path("runs") / re.sub(r"[^A-Za-z0-9.=-]+", "_", loss_title(config))
-    set_threads(config.training.threads)
-    chosen = choose_devices(devices)
-    strategy = make_strategy(chosen)
-    if config.training.batch_size % len(chosen):
-        raise ConfigError(
-            f"training.batch_size: {len(chosen)} devices cannot share {config.training.batch_size} slices"
-        )
-    claim(out, {"config.yaml": config.to_yaml()})
-    prepared = _prepared(source, out, config.seed, terminal)
-    _check_size(config, prepared)
-    folds = (
-        read_splits(splits, prepared.subjects, config.seed)
-        if splits
-        else make_splits(prepared.subjects, config.folds, config.seed)
-    )
-    claim(out, {"splits.json": to_json(folds), "inputs.json": json.dumps({"prepared_sha256": prepared.digest})})
-    if (out / "report.html").is_file():
+    title = losses.title(config.loss)
+    out = out or Path("runs") / re.sub(r"[^A-Za-z0-9.=-]+", "_", title)
+    setting = set_up(config, source, out, {"config.yaml": config.to_yaml()}, splits, devices, command, terminal)
+    if (out / "report.html").is_file() and not read_failures(out):
         terminal.say(f"{out} is finished already: nothing to train")
     else:
-        phantoms = not (source.data or source.prepared)
-        described = describe_environment(prepared, chosen, command=command, seed=config.seed, phantoms=phantoms)
-        files.write_text(out / "environment.json", described)
-        with terminal.training(f"{loss_title(config)}: folds", len(folds)) as listener:
-            run_folds(config, prepared, folds, out, strategy, listener)
+        files.write_text(out / "environment.json", setting.environment)
+        with terminal.training(f"{title}: folds", len(setting.folds)) as listener:
+            run_folds(config, setting.prepared, setting.folds, out, setting.strategy, listener)
         write_report(out)
     terminal.show_summary(read_scores(out / "summary.csv"))
-    for what, name in (("report", "report.html"), ("scores", "scores.csv"), ("summary", "summary.csv")):
-        terminal.say(f"{what:8} {out / name}")
+    terminal.show_paths(out, "report.html", "scores.csv", "summary.csv")
+    if failed := read_failures(out):
+        told = "; ".join(f"fold {fold}: {reason}" for fold, reason in failed.items())
+        raise ValueError(f"{len(failed)} of {len(setting.folds)} folds failed: {told}")
 
 
-def prepare(data: Path, recipe: Path | None, out: Path) -> None:
-    """Prepare scans into a folder.
+def compare(
+    study: Study,
+    source: Source,
+    out: Path,
+    splits: Path | None,
+    devices: str | None,
+    command: str,
+    dry_run: bool,
+) -> None:
+    """Train every loss of a study on the same folds under the same seeds, and report which is better.
+
+    Losses and seeds that `out` holds from before stay in the comparison.
+
+    Raises:
+        ConfigError: where the call, the study or the folder to write is wrong.
+        ValueError: where the data are; where a cell failed, after the others are finished and reported.
+    """
+    terminal = Terminal()
+    study = study.joined_to(out / "study.yaml")
+    if len(study.losses) < 2:
+        listed = ", ".join(study.titles) or "none"
+        raise ConfigError(f"a comparison needs two losses or more, as --losses dice,bce lists them; received {listed}")
+    shared = {"config.yaml": study.shared_yaml()}
+    setting = set_up(study.config, source, out, shared, splits, devices, command, terminal)
+    cells = grid.make_grid(study, setting.folds, out)
+    open_cells = [cell for cell in cells if not is_finished(cell.folder)]
+    terminal.say(
+        f"{len(study.losses)} losses × {len(setting.folds)} folds × {study.seeds} seeds: {len(cells)} networks, "
+        f"{len(cells) - len(open_cells)} finished before"
+    )
+    if open_cells:
+        with terminal.bar("measuring a few steps of every loss", len(study.losses)) as advance:
+            needed = estimate.estimate(open_cells, setting.prepared, setting.strategy, out, advance)
+        terminal.show_estimate(needed)
+    if dry_run:
+        return
+    study.write(out / "study.yaml")
+    files.write_text(out / "environment.json", setting.environment)
+    for run, config in study.runs().items():
+        claim(out / "runs" / run, {"config.yaml": config.to_yaml(), **setting.made_by})
+        files.write_text(out / "runs" / run / "environment.json", setting.environment)
+    with terminal.training("networks", len(cells)) as listener:
+        failed = grid.run_grid(cells, setting.prepared, setting.strategy, listener)
+    runs = grid.finish_runs(cells, setting.prepared, setting.folds)
+    told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+    problem = f"{len(failed)} of {len(cells)} networks failed, the same command tries them again: {told}"
+    if len({losses.title(cell.config.loss) for cell in cells if cell.run in runs}) < 2:
+        raise ValueError(f"no two losses to compare. {problem}")
+    summary = grid.write_tables(out, runs, setting.prepared)
+    for sentence in write_comparison(out):
+        terminal.say(sentence)
+    terminal.show_losses(summary)
+    terminal.show_paths(out, "report.html", "scores.csv", "tests.csv", "tables")
+    if failed:
+        raise ValueError(problem)
+
+
+def prepare_scans(source: Source, data: Path, out: Path) -> None:
+    """Prepare scans into a folder, and say what it holds.
 
     Raises:
         ConfigError: where the recipe or the folder to write is wrong.
         ValueError: where the data are.
     """
     terminal = Terminal()
-    prepared = _prepare(data, recipe, out, terminal)
+    prepared = prepare(data, source, out, terminal)
     height, width, channels = prepared.image_shape
     slices = int(prepared.index["slices"].sum())
     terminal.say(f"{len(prepared.index)} cases, {slices} slices of {height}×{width}, {channels} channels in {out}")
+
+
+def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> None:
+    """Print what a dataset is like and every fault it has; draw its cases where asked to.
+
+    Raises:
+        DataError: where the layout is not known, or where there is a fault.
+    """
+    terminal = Terminal()
+    dataset = read_dataset(data, subject_pattern)
+    with terminal.bar("inspecting", len(dataset.cases)) as advance:
+        faults, fingerprint = inspection.inspect(dataset, advance)
+    if fingerprint:
+        terminal.show(fingerprint_markdown(fingerprint))
+    if fingerprint and pictures:
+        sound = inspection.without_faulty(dataset, faults)
+        with terminal.bar("drawing", min(contact_sheet.MOST_CASES, len(sound.cases))) as advance:
+            contact_sheet.write_contact_sheet(sound, fingerprint.axis, pictures, advance)
+        terminal.say(f"pictures {pictures}")
+    for fault in faults:
+        terminal.say(fault.message)
+    if faults:
+        cases = len({fault.case for fault in faults})
+        raise DataError(f"{data}: {cases} of {len(dataset.cases)} cases have a fault; --skip-bad goes on without them")
+
+
+def show_doctor(devices: str | None) -> None:
+    """Print what this machine brings to training, with a training step on every device.
+
+    Raises:
+        ConfigError: on a device that is not there.
+    """
+    terminal = Terminal()
+    with quiet_stderr():
+        rows = doctor.examine(devices)
+    for what, value in rows:
+        terminal.say(f"{what:16} {value}")
 
 
 def make_phantoms(out: Path, kind: str, subjects: int, size: int, seed: int) -> None:
@@ -144,6 +209,19 @@ def export(run: Path, out: Path, fold: int | None) -> None:
     Terminal().say(f"SavedModel of {len(chosen)} networks in {out}; {savedmodel.METADATA} says how to prepare an image")
 
 
+def write_again(folder: Path) -> None:
+    """Write the report of a run or a comparison, and say where it is.
+
+    Raises:
+        ValueError: where the folder lacks what a report shows.
+    """
+    if (folder / "study.yaml").is_file():
+        write_comparison(folder)
+    else:
+        write_report(folder)
+    Terminal().show_paths(folder, "report.html")
+
+
 def show_losses(name: str | None) -> None:
     """Print the card of a loss; every loss in a line where no name is given.
 
@@ -154,41 +232,9 @@ def show_losses(name: str | None) -> None:
         Terminal().say(list_losses())
         return
     try:
-        get(name)
+        losses.get(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     with quiet_stderr():  # the devices are looked for when the loss is computed
         markdown = to_markdown(card(name))
     Terminal().show(markdown)
-
-
-def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepared:
-    if source.prepared:
-        return Prepared(source.prepared)
-    data = source.data
-    if data is None:
-        data = out / "phantoms"
-        terminal.say(f"no --data: {PHANTOM_SUBJECTS} synthetic {PHANTOM_KIND} subjects stand in for scans ({data})")
-        if not data.is_dir():
-            with terminal.bar("making phantoms", PHANTOM_SUBJECTS) as advance:
-                write_dataset(data, PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE, seed, advance)
-    return _prepare(data, source.recipe, out / "prepared", terminal)
-
-
-def _prepare(data: Path, recipe_path: Path | None, out: Path, terminal: Terminal) -> Prepared:
-    dataset = read_dataset(data)
-    recipe = load_recipe(recipe_path) if recipe_path else Recipe()
-    with terminal.bar("reading", len(dataset.cases)) as advance:
-        resolved = resolve(recipe, dataset, advance)
-    with terminal.bar("preparing", len(dataset.cases)) as advance:
-        prepare_dataset(dataset, resolved, out, advance)
-    return Prepared(out)
-
-
-def _check_size(config: Config, prepared: Prepared) -> None:
-    multiple = 2**config.model.depth
-    if any(length % multiple for length in prepared.image_shape[:2]):
-        raise ConfigError(
-            f"model.depth: {config.model.depth} halvings need sides divisible by {multiple}; "
-            f"the slices have {prepared.image_shape[:2]}: set size in the recipe"
-        )

@@ -1,9 +1,10 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tfseg.data.pipeline import SliceBatches
+from tfseg.data.pipeline import SliceBatches, has_foreground
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,46 @@ def test_the_dataset_says_the_shape_of_whole_batches(cases):
     images, labels = SliceBatches(cases, 5, 0).dataset().element_spec
     assert (images.shape.as_list(), images.dtype.name) == ([5, 32, 32, 1], "float32")
     assert (labels.shape.as_list(), labels.dtype.name) == ([5, 32, 32, 1], "uint8")
+
+
+def test_an_epoch_may_have_a_fixed_number_of_steps(cases):
+    few, many = SliceBatches(cases, 4, 0, steps=2), SliceBatches(cases, 4, 0, steps=11)
+    np.testing.assert_array_equal(few.order(3), SliceBatches(cases, 4, 0).order(3)[:2])
+    assert many.order(3).shape == (11, 4, 2)
+    assert set(map(tuple, many.order(3).reshape(-1, 2).tolist())) == every_slice(cases)
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.3, 2), (0.5, 2), (1.0, 4)])
+def test_a_share_of_every_batch_holds_foreground(cases, share, least):
+    batches = SliceBatches(cases, 4, 0, foreground_share=share)
+    order = batches.order(1)
+    assert order.shape == (5, 4, 2)
+    filled = np.array([[cases[case].label[index].any() for case, index in batch] for batch in order])
+    assert filled[:, -least:].all()
+    assert not all(case.label[index].any() for case in cases for index in range(len(case.label)))
+    np.testing.assert_array_equal(order, SliceBatches(cases, 4, 0, foreground_share=share).order(1))
+    chosen = order[:, -least:].reshape(-1, 2).tolist()
+    distinct = {tuple(pair) for pair in chosen}
+    full = {(c, s) for c, s in every_slice(cases) if cases[c].label[s].any()}
+    assert len(distinct) == min(len(chosen), len(full))  # none twice before all were seen
+
+
+def test_a_batch_is_described_by_case_and_slice(cases):
+    batches = SliceBatches(cases, 4, 0)
+    said = batches.describe(2, 1)
+    for case, index in batches.order(2)[1]:
+        part = next(part for part in said.split("), ") if part.startswith(f"{cases[case].name} (slices"))
+        assert str(index) in part.split("slices ")[1].rstrip(")").split(", ")
+
+
+def test_training_sees_the_slices_that_preparation_chose_alone(cases):
+    chosen = [replace(cases[0], training_slices=np.array([1, 4])), replace(cases[1], training_slices=np.array([2]))]
+    batches = SliceBatches(chosen, 2, 0)
+    assert batches.steps_per_epoch == 2
+    seen = {tuple(pair) for epoch in range(3) for pair in batches.order(epoch).reshape(-1, 2).tolist()}
+    assert seen == {(0, 1), (0, 4), (1, 2)}
+
+
+def test_what_is_ignored_is_no_foreground():
+    assert has_foreground(np.array([[0, 2]]))
+    assert not has_foreground(np.array([[0, 255]]))

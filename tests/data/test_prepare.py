@@ -1,151 +1,24 @@
+import dataclasses
 import hashlib
 import itertools
 import json
 import shutil
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import ndimage
+import yaml
 
 from tfseg.config import ConfigError
-from tfseg.data import prepare
+from tfseg.data import body, prepare
 from tfseg.data.layouts import read_dataset
-from tfseg.data.prepare import prepare_dataset, prepare_image, prepare_label, restore_label
+from tfseg.data.prepare import prepare_dataset, restore_label, training_slices
+from tfseg.data.prepared import Prepared
 from tfseg.data.recipe import Recipe, resolve
-from tfseg.data.slicing import AXES, SliceGrid
+from tfseg.data.slicing import SliceGrid
 from tfseg.data.volume import DataError
-
-PLAIN = Recipe(axis="axial", size=(4, 4), scaling="none")
-STRAIGHT = SliceGrid.of((2, 3, 2), np.eye(4), "axial", (4, 4))
-INSIDE = np.s_[:, 1:3, 0:3]  # where STRAIGHT puts its 2×3 pixels
-
-
-def axial(volume):
-    """`[x, y, z, ...]` as `[slice, row, column, ...]`."""
-    return np.moveaxis(volume, 2, 0)
-
-
-def noise(*shape):
-    return np.random.default_rng(0).normal(20, 10, shape).astype(np.float32)
-
-
-# --- images
-
-
-def test_an_image_without_steps_is_only_sliced_and_padded_with_its_least_value():
-    image = noise(2, 3, 2)
-    slices = prepare_image(image, STRAIGHT, PLAIN)
-    assert (slices.shape, slices.dtype) == ((2, 4, 4, 1), np.float32)
-    np.testing.assert_array_equal(slices[INSIDE][..., 0], axial(image))
-    slices[INSIDE] = image.min()
-    assert (slices == image.min()).all()
-
-
-def test_padding_takes_each_channels_least_value():
-    image = np.stack([noise(2, 3, 2), 100 + noise(2, 3, 2)], axis=-1)
-    slices = prepare_image(image, STRAIGHT, PLAIN)
-    assert slices[0, 0, 0].tolist() == image.min(axis=(0, 1, 2)).tolist()
-
-
-def test_a_window_becomes_zero_to_one():
-    image = np.array([-500, -160, -60, 40, 240, 900], np.float32).reshape(1, 6, 1)
-    grid = SliceGrid.of(image.shape, np.eye(4), "axial", (1, 6))
-    recipe = Recipe(axis="axial", window_hu=(-160, 240), scaling="minmax", size=(1, 6))
-    assert prepare_image(image, grid, recipe).ravel().tolist() == [0, 0, 0.25, 0.5, 1, 1]
-
-
-def test_minmax_without_a_window_spans_each_channel():
-    image = np.stack([noise(2, 3, 2), 5 * noise(2, 3, 2)], axis=-1)
-    slices = prepare_image(image, STRAIGHT, PLAIN.model_copy(update={"scaling": "minmax"}))
-    spread = np.ptp(image, axis=(0, 1, 2))
-    np.testing.assert_allclose(slices[INSIDE], axial((image - image.min(axis=(0, 1, 2))) / spread), atol=1e-6)
-
-
-def test_zscore_is_measured_over_each_channel_without_the_padding():
-    image = np.stack([noise(2, 3, 2), 100 + 5 * noise(2, 3, 2)], axis=-1)
-    inside = prepare_image(image, STRAIGHT, PLAIN.model_copy(update={"scaling": "zscore"}))[INSIDE]
-    np.testing.assert_allclose(inside.mean(axis=(0, 1, 2)), 0, atol=1e-5)
-    np.testing.assert_allclose(inside.std(axis=(0, 1, 2)), 1, atol=1e-5)
-
-
-def test_scaling_over_nonzero_leaves_zeros_at_the_least_value():
-    image = np.array([0, 0, 2, 4, 0, 6], np.float32).reshape(1, 6, 1)
-    grid = SliceGrid.of(image.shape, np.eye(4), "axial", (1, 6))
-    recipe = Recipe(axis="axial", scaling="minmax", scaling_over="nonzero", size=(1, 6))
-    assert prepare_image(image, grid, recipe).ravel().tolist() == [0, 0, 0, 0.5, 0, 1]
-
-
-def test_scaling_over_nonzero_of_an_empty_image_is_refused():
-    with pytest.raises(DataError, match="no voxel to measure the scaling over"):
-        prepare_image(np.zeros((2, 3, 2)), STRAIGHT, PLAIN.model_copy(update={"scaling_over": "nonzero"}))
-
-
-@pytest.mark.parametrize("axis", AXES)
-def test_the_median_stays_within_a_slice(axis):
-    image = noise(7, 8, 9)
-    kernel = [3, 3, 3]
-    kernel[AXES.index(axis)] = 1
-    recipe = Recipe(axis=axis, median_kernel=3, scaling="none", size=(16, 16))
-    grid = SliceGrid.of(image.shape, np.eye(4), axis, (16, 16))
-    expected = ndimage.median_filter(image, kernel, mode="nearest")
-    np.testing.assert_array_equal(grid.from_slices(prepare_image(image, grid, recipe))[..., 0], expected)
-
-
-def test_stripping_finds_the_brain_in_its_channel_and_clears_the_rest_of_all(monkeypatch):
-    brain = np.zeros((2, 3, 2), bool)
-    brain[:, 1:, :] = True
-    seen = {}
-
-    def strip(image, spacing_mm):
-        seen.update(image=image, spacing_mm=spacing_mm)
-        return brain
-
-    monkeypatch.setattr(prepare, "skull_strip", strip)
-    image = noise(2, 3, 2, 2)
-    grid = SliceGrid.of((2, 3, 2), np.diag([1, 2, 3, 1]), "axial", (4, 4))
-    recipe = Recipe(axis="axial", skull_strip="region", skull_strip_channel=1, scaling="zscore", size=(4, 4))
-    slices = grid.from_slices(prepare_image(image, grid, recipe))
-    np.testing.assert_array_equal(seen["image"], image[..., 1])
-    assert seen["spacing_mm"] == (1, 2, 3)
-    np.testing.assert_allclose(slices[brain].mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(slices[brain].std(axis=0), 1, atol=1e-5)
-    np.testing.assert_array_equal(np.unique(slices[~brain], axis=0), [slices[brain].min(axis=0)])
-
-
-# --- labels
-
-SPARSE = {2: "a", 5: "b", 300: "c"}
-
-
-@pytest.mark.parametrize("axis", AXES)
-@pytest.mark.parametrize("directions", itertools.permutations(range(3)))
-@pytest.mark.parametrize("signs", itertools.product((1, -1), repeat=3))
-def test_labels_put_back_are_those_of_the_scan(axis, directions, signs):
-    affine = np.eye(4)
-    affine[:3, :3] = 0
-    affine[list(directions), range(3)] = np.multiply(signs, (0.5, 1, 4))
-    label = np.random.default_rng(1).choice([0, 2, 5, 300], (3, 4, 5)).astype(np.int32)
-    grid = SliceGrid.of(label.shape, affine, axis, (8, 8))
-    classes = prepare_label(label, grid, SPARSE)
-    assert classes.dtype == np.uint8
-    np.testing.assert_array_equal(restore_label(classes, grid, SPARSE), label)
-
-
-def test_classes_count_the_labels_in_order_and_padding_is_background():
-    label = np.array([[0, 2, 5], [300, 2, 300]]).reshape(2, 3, 1)
-    classes = prepare_label(label, SliceGrid.of((2, 3, 1), np.eye(4), "axial", (3, 4)), SPARSE)
-    assert classes.tolist() == [[[0, 1, 2, 0], [3, 1, 3, 0], [0, 0, 0, 0]]]
-
-
-@pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.uint16)])
-def test_labels_are_put_back_in_the_smallest_type_that_holds_them(largest, dtype):
-    labels = {1: "a", largest: "b"}
-    restored = restore_label(np.full((2, 4, 4), 2, np.uint8), STRAIGHT, labels)
-    assert restored.dtype == dtype
-    assert (restored == largest).all()
-
 
 # --- a dataset
 
@@ -164,12 +37,12 @@ def scans():
 
 @pytest.fixture
 def write(make_decathlon, tmp_path):
-    def write(scans, channels=("MRI",)):
+    def write(scans, channels=("MRI",), labels=MappingProxyType({2: "core", 300: "rim"})):
         images = {
             name: (nib.Nifti1Image(image, affine), nib.Nifti1Image(label, label_affine))
             for name, (image, label, affine, label_affine) in scans.items()
         }
-        return read_dataset(make_decathlon(tmp_path / "data", images, {2: "core", 300: "rim"}, channels))
+        return read_dataset(make_decathlon(tmp_path / "data", images, labels, channels))
 
     return write
 
@@ -239,7 +112,7 @@ def test_the_index_tells_of_every_case(dataset, scans, tmp_path):
     assert index["voxels_core"].tolist() == [np.count_nonzero(label == 2) for label in labels]
     assert index["voxels_rim"].tolist() == [np.count_nonzero(label == 300) for label in labels]
     for kind in ("image", "label"):
-        files = [getattr(case, kind) for case in dataset.cases]
+        files = [case.label if kind == "label" else case.images[0] for case in dataset.cases]
         assert index[kind].tolist() == [file.name for file in files]
         hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         assert index[f"{kind}_sha256"].tolist() == hashes
@@ -272,11 +145,15 @@ def test_a_case_that_was_half_written_is_prepared_anew(dataset, tmp_path, monkey
     recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
     prepare_dataset(dataset, recipe, tmp_path / "whole")
 
-    def kill(_):
-        raise KilledError
+    dumps = json.dumps
+
+    def kill(written, **how):
+        if "grid" in written:
+            raise KilledError
+        return dumps(written, **how)
 
     with monkeypatch.context() as killed:
-        killed.setattr(prepare.files, "sha256", kill)
+        killed.setattr(prepare.json, "dumps", kill)
         killed.setattr(shutil, "rmtree", lambda _: None)  # a killed process leaves what it wrote behind
         with pytest.raises(KilledError):
             prepare_dataset(dataset, recipe, out)
@@ -327,7 +204,175 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(dataset, tmp_path)
     assert contents(out) == {"thesis.tex": b"years of work"}
 
 
+# --- in parallel, and again
+
+
+def test_the_number_of_processes_does_not_change_a_byte(dataset, tmp_path):
+    recipe = resolve(Recipe(median_kernel=3, spacing_mm=(0.7, 1.2, 2)), dataset)
+    done = []
+    prepare_dataset(dataset, recipe, tmp_path / "one")
+    prepare_dataset(dataset, recipe, tmp_path / "two", lambda: done.append(1), processes=2)
+    assert len(done) == 3
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_a_case_whose_file_changed_is_prepared_anew_and_no_other(dataset, tmp_path):
+    recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
+    prepare_dataset(dataset, recipe, out)
+    times = modified(out / "cases")
+    (path,) = dataset.cases[1].images
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32) ** 2, image.affine), path)
+    prepare_dataset(dataset, recipe, out)
+    changed = {name for name, time in modified(out / "cases").items() if time != times[name]}
+    assert changed == {"case_1", *(f"case_1/{name}" for name in ("image.npy", "label.npy", "case.json"))}
+    prepare_dataset(dataset, recipe, tmp_path / "whole")
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_folder_whose_case_is_redone_is_not_finished_meanwhile(dataset, tmp_path, monkeypatch):
+    recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
+    prepare_dataset(dataset, recipe, out)
+    nib.save(
+        nib.Nifti1Image(np.zeros((5, 4, 8), np.float32), nib.load(*dataset.cases[1].images).affine),
+        *dataset.cases[1].images,
+    )
+    with pytest.raises(DataError, match=r"case_1\.nii\.gz: every voxel has the value 0"):
+        prepare_dataset(dataset, recipe, out)
+    assert not (out / "index.csv").exists()
+
+
+def test_a_folder_made_before_there_were_more_steps_is_still_its_own(dataset, tmp_path):
+    recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
+    prepare_dataset(dataset, recipe, out)
+    known = (
+        "axis",
+        "window_hu",
+        "skull_strip",
+        "skull_strip_channel",
+        "median_kernel",
+        "scaling",
+        "scaling_over",
+        "size",
+    )
+    old = {name: recipe.model_dump(mode="json")[name] for name in known}
+    (out / "recipe.yaml").write_text(yaml.safe_dump(old))
+    index = pd.read_csv(out / "index.csv").drop(columns=["training_slices", "body", "body_voxels"])
+    index.to_csv(out / "index.csv", index=False)
+    before = contents(out)
+    prepare_dataset(dataset, recipe, out)
+    assert contents(out) == before
+    assert Prepared(out).slices_of(["case_0", "case_1"]) == 9
+
+
+# --- labels, slices and ratios
+
+
+def test_labels_are_fused_merged_ignored_and_cleaned_up(write, tmp_path):
+    first = np.zeros((6, 6, 1), np.uint8)
+    first[0:3, 0:3], first[5, 0], first[4:6, 4:6] = 2, 2, 3
+    second = np.zeros((6, 6, 1), np.uint8)
+    second[2:4, 2:4], second[0, 5] = 7, 9
+    image = np.random.default_rng(0).normal(0, 1, first.shape).astype(np.float32)
+    dataset = write({"case_0": (image, first, np.eye(4), np.eye(4))}, labels={2: "skin", 3: "unsure"})
+    nib.save(nib.Nifti1Image(second, np.eye(4)), dataset.cases[0].label.with_name("case_0_second.nii.gz"))
+    recipe = Recipe.model_validate(
+        {
+            "second_map": {"path": "../labelsTr/{case}_second.nii.gz", "values": {7: 20}},
+            "labels": {"tissue": 20, "skin": "skin"},
+            "ignore": ["unsure"],
+            "largest_component": ["skin"],
+            "regions": {"all": ["tissue", "skin"]},
+        }
+    )
+    prepare_dataset(dataset, resolve(recipe, dataset), tmp_path / "out")
+    prepared = Prepared(tmp_path / "out")
+    expected = np.zeros((6, 6), np.uint8)
+    expected[0:3, 0:3], expected[2:4, 2:4], expected[4:6, 4:6] = 2, 20, 3
+    case = prepared.case("case_0")
+    np.testing.assert_array_equal(case.label_volume(prepared.labels, prepared.ignore_label)[..., 0], expected)
+    assert (prepared.labels, prepared.ignore_label) == ({20: "tissue", 2: "skin"}, 3)
+    assert prepared.regions == {"all": (20, 2)}
+    assert (
+        case.grid.unpad(case.label)[0].tolist()
+        == np.select([expected == 20, expected == 2, expected == 3], [1, 2, 255]).tolist()
+    )
+    row = prepared.index.iloc[0]
+    assert (row["voxels_tissue"], row["voxels_skin"]) == (4, 8)
+    assert row["second_map"] == "case_0_second.nii.gz"
+
+
+def test_the_ratio_to_the_body_is_in_the_index(write, scans, tmp_path):
+    image, label, affine, _ = scans["case_0"]
+    image[:2] = 0
+    dataset = write({"case_0": (image, label, affine, affine)})
+    prepare_dataset(dataset, resolve(Recipe(), dataset), tmp_path / "out")
+    row = Prepared(tmp_path / "out").index.iloc[0]
+    assert (row["body"], row["body_voxels"]) == ("nonzero", 4 * 7 * 4)
+    assert row["ratio_core"] == pytest.approx(np.count_nonzero(label == 2) / (4 * 7 * 4), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("share", "seen"), [(1, [0, 1, 2, 3, 4, 5, 6, 7]), (0, [2, 6]), (0.5, [0, 2, 3, 5, 6]), (0.34, [0, 2, 4, 6])]
+)
+def test_training_sees_a_share_of_the_empty_slices(share, seen):
+    label = np.zeros((8, 2, 2), np.uint8)
+    label[2, 0, 0], label[6, 1, 1], label[5] = 1, 2, 255
+    assert training_slices(label, share).tolist() == seen
+
+
+def test_empty_slices_are_kept_for_scoring(write, scans, tmp_path):
+    image, label, affine, _ = scans["case_0"]
+    label[..., 1:] = 0
+    dataset = write({"case_0": (image, label, affine, affine)})
+    prepare_dataset(dataset, resolve(Recipe(empty_slices=0), dataset), tmp_path / "out")
+    prepared = Prepared(tmp_path / "out")
+    case = prepared.case("case_0")
+    assert (len(case.image), case.training_slices.tolist()) == (4, [0])
+    assert prepared.slices_of(["case_0"]) == 1
+
+
+def test_the_truth_is_kept_where_labels_were_resampled(dataset, scans, tmp_path):
+    prepare_dataset(dataset, resolve(Recipe(spacing_mm=(2, 2, None)), dataset), tmp_path / "out")
+    prepared = Prepared(tmp_path / "out")
+    for name, (_, label, _, _) in scans.items():
+        case = prepared.case(name)
+        assert case.label.size < label.size * 16
+        np.testing.assert_array_equal(case.label_volume(prepared.labels), label)
+
+
+def test_labels_outside_the_crop_are_refused(write, scans, tmp_path):
+    image, label, affine, _ = scans["case_0"]
+    image[3:] = 0
+    dataset = write({"case_0": (image, label, affine, affine)})
+    recipe = Recipe(crop="nonzero", crop_margin_mm=1, size=(16, 16))
+    lost = np.count_nonzero(label[4:])
+    with pytest.raises(DataError, match=rf"labelsTr/case_0\.nii\.gz: {lost} labelled voxels are cropped off"):
+        prepare_dataset(dataset, resolve(recipe, dataset), tmp_path / "out")
+
+
 # --- scans that do not fit
+
+
+def test_a_bad_case_can_be_skipped_and_is_listed(write, scans, tmp_path):
+    scans["case_1"] = replaced(scans["case_1"], image=np.ones_like(scans["case_1"][0]))
+    dataset = write(scans)
+    dataset = dataclasses.replace(dataset, left_out={"case_9": "its file is empty"})
+    prepare_dataset(dataset, resolve(Recipe(), dataset), tmp_path / "out", skip_bad=True)
+    index = pd.read_csv(tmp_path / "out" / "index.csv", keep_default_na=False)
+    assert index["case"].tolist() == ["case_0", "case_2", "case_9", "case_1"]
+    assert index["slices"].tolist() == [4, 7, 0, 0]
+    prepared = Prepared(tmp_path / "out")
+    assert prepared.subjects == ["case_0", "case_2"]
+    assert prepared.index["voxels_core"].dtype == np.int64
+    assert prepared.skipped["case_9"] == "its file is empty"
+    assert "every voxel has the value 1" in prepared.skipped["case_1"]
+
+
+def test_where_every_case_is_bad_there_is_nothing_to_go_on_with(write, scans, tmp_path):
+    dataset = write({"case_0": replaced(scans["case_0"], image=np.ones_like(scans["case_0"][0]))})
+    with pytest.raises(DataError, match=r"no case can be prepared: .*every voxel has the value 1"):
+        prepare_dataset(dataset, resolve(Recipe(), dataset), tmp_path / "out", skip_bad=True)
 
 
 def replaced(scan, **changes):
@@ -343,11 +388,15 @@ def undeclared(scan):
 
 REFUSED = [
     (undeclared, "labelsTr", "label values [1, 7] are not declared; [2, 300] are"),
-    (lambda scan: replaced(scan, label=scan[1][:-1]), "labelsTr", "shape (4, 4, 8), but its image has (5, 4, 8)"),
     (
-        lambda scan: replaced(scan, label_affine=scan[2] + np.diag([0, 0, 0.01, 0])),
+        lambda scan: replaced(scan, label=scan[1][:-1]),
         "labelsTr",
-        "its affine is not that of its image",
+        "its shape is (4, 4, 8), that of case_1.nii.gz (5, 4, 8)",
+    ),
+    (
+        lambda scan: replaced(scan, label_affine=scan[2] + np.diag([0, 0, 0.1, 0])),
+        "labelsTr",
+        "its affine is not that of case_1.nii.gz",
     ),
     (
         lambda scan: replaced(scan, image=np.stack([scan[0]] * 2, axis=-1)),
@@ -381,7 +430,7 @@ def test_a_scan_whose_brain_is_not_found_is_refused_by_its_file(dataset, tmp_pat
     def strip(image, spacing_mm):
         raise ValueError("the erosion leaves nothing")
 
-    monkeypatch.setattr(prepare, "skull_strip", strip)
+    monkeypatch.setattr(body, "skull_strip", strip)
     with pytest.raises(DataError, match=r"case_0\.nii\.gz: the erosion leaves nothing"):
         prepare_dataset(dataset, resolve(Recipe(skull_strip="region"), dataset), tmp_path / "out")
 

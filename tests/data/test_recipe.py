@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from tfseg.config import ConfigError
+from tfseg.data import recipe
 from tfseg.data.layouts import read_dataset
-from tfseg.data.recipe import Recipe, load_recipe, resolve
+from tfseg.data.recipe import Recipe, derive, load_recipe, processes_for, resolve
 from tfseg.data.volume import DataError
 
 
@@ -87,9 +88,8 @@ def ct(make_decathlon, tmp_path):
     for seed in range(2):
         rng = np.random.default_rng(seed)
         image = rng.normal(40 + 30 * seed, 60, (32, 32, 32)).astype(np.float32)
-        label = rng.choice([0, 1, 3, 9], (32, 32, 32)).astype(np.uint8)
+        label = rng.choice([0, 1, 3], (32, 32, 32)).astype(np.uint8)
         image[label == 0] = -1000
-        image[label == 9] = 2000
         scans[f"case_{seed}"] = nib.Nifti1Image(image, np.eye(4)), nib.Nifti1Image(label, np.eye(4))
     return read_dataset(make_decathlon(tmp_path / "ct", scans, {1: "liver", 3: "spleen"}, ("ct",)))
 
@@ -98,7 +98,7 @@ def test_ct_is_clipped_to_the_percentiles_of_its_foreground(ct):
     foreground = []
     for case in ct.cases:
         label = np.asanyarray(nib.load(case.label).dataobj)
-        foreground.append(nib.load(case.image).get_fdata()[(label == 1) | (label == 3)])
+        foreground.append(nib.load(*case.images).get_fdata()[(label == 1) | (label == 3)])
     read = []
     resolved = resolve(Recipe(), ct, lambda: read.append(1))
     expected = np.percentile(np.concatenate(foreground), [0.5, 99.5])
@@ -108,23 +108,23 @@ def test_ct_is_clipped_to_the_percentiles_of_its_foreground(ct):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "window_hu", "scaling"),
+    ("given", "window_hu", "scaling"),
     [
         (Recipe(window_hu=(-160, 240)), (-160, 240), "minmax"),
         (Recipe(window_hu=(-160, 240), scaling="zscore"), (-160, 240), "zscore"),
         (Recipe(scaling="zscore"), None, "zscore"),
     ],
 )
-def test_a_given_window_or_scaling_is_kept_for_ct(ct, recipe, window_hu, scaling):
-    resolved = resolve(recipe, ct)
+def test_a_given_window_or_scaling_is_kept_for_ct(ct, given, window_hu, scaling):
+    resolved = resolve(given, ct)
     assert (resolved.window_hu, resolved.scaling) == (window_hu, scaling)
 
 
 def test_what_a_recipe_gives_is_kept(make_dataset):
-    recipe = Recipe(
+    given = Recipe(
         axis="sagittal", median_kernel=3, scaling="none", scaling_over="nonzero", size=(40, 50), skull_strip="region"
     )
-    assert resolve(recipe, make_dataset(((4, 4, 4), affine(1, 1, 5)))) == recipe
+    assert resolve(given, make_dataset(((4, 4, 4), affine(1, 1, 5)))) == given
 
 
 def test_a_resolved_recipe_stays_as_it_is(ct):
@@ -133,9 +133,10 @@ def test_a_resolved_recipe_stays_as_it_is(ct):
 
 
 def test_ct_without_a_foreground_is_refused(ct):
-    empty = type(ct)(ct.name, ct.channels, {7: "pancreas"}, ct.cases)
-    with pytest.raises(DataError, match=r"no voxel of any case carries a label of \[7\]"):
-        resolve(Recipe(), empty)
+    for case in ct.cases:
+        nib.save(nib.Nifti1Image(np.zeros((32, 32, 32), np.uint8), np.eye(4)), case.label)
+    with pytest.raises(DataError, match=r"no voxel of any case carries a label of \[1, 3\]"):
+        resolve(Recipe(), ct)
 
 
 def test_a_brain_channel_that_is_not_there_is_refused(make_dataset):
@@ -147,16 +148,71 @@ def test_a_brain_channel_that_is_not_there_is_refused(make_dataset):
 
 def test_a_header_that_cannot_be_read_is_named(make_dataset):
     dataset = make_dataset(((4, 4, 4), np.eye(4)))
-    dataset.cases[0].image.write_bytes(b"")
+    dataset.cases[0].images[0].write_bytes(b"")
     with pytest.raises(DataError, match=r"case_0\.nii\.gz: not a readable NIfTI file"):
         resolve(Recipe(), dataset)
 
 
 def test_an_image_of_two_dimensions_is_named(make_dataset):
     dataset = make_dataset(((4, 4, 4), np.eye(4)))
-    nib.save(nib.Nifti1Image(np.zeros((4, 4), np.float32), np.eye(4)), dataset.cases[0].image)
+    nib.save(nib.Nifti1Image(np.zeros((4, 4), np.float32), np.eye(4)), *dataset.cases[0].images)
     with pytest.raises(DataError, match=r"case_0\.nii\.gz: expected a 3D image"):
         resolve(Recipe(), dataset)
+
+
+def test_the_median_spacing_is_taken_within_slices_where_spacings_differ(make_dataset):
+    grids = [((8, 8, 4), affine(x, 1, z)) for x, z in ((0.8, 5), (1.0, 3), (1.5, 6))]
+    resolved = resolve(Recipe(spacing_mm="median"), make_dataset(*grids))
+    assert (resolved.axis, resolved.spacing_mm) == ("axial", (1.0, None, None))
+    assert resolved.size == (16, 16)
+
+
+def test_spacings_that_agree_are_kept(make_dataset):
+    grids = [((8, 8, 4), affine(x, 1, z)) for x, z in ((1.0, 5), (1.001, 3))]
+    assert resolve(Recipe(spacing_mm="median"), make_dataset(*grids)).spacing_mm == "own"
+
+
+@pytest.mark.parametrize("stored", ["xyz", "zxy"])
+def test_the_size_holds_slices_that_were_resampled(make_dataset, stored):
+    shape = [{"x": 20, "y": 30, "z": 4}[axis] for axis in stored]
+    dataset = make_dataset((tuple(shape), affine(2, 1, 5, stored)))
+    assert resolve(Recipe(spacing_mm=(0.5, 2, None)), dataset).size == (80, 16)
+
+
+@pytest.fixture
+def framed(make_decathlon, tmp_path):
+    """Scans of 40×40×8 with something in 20×18×8 voxels, or more in one of them; zeros around."""
+    scans = {}
+    for number, width in enumerate((18, 18, 38)):
+        image = np.zeros((40, 40, 8), np.float32)
+        image[10:30, 1 : 1 + width] = np.random.default_rng(number).normal(100, 10, (20, width, 8))
+        label = (image > 110).astype(np.uint8)
+        scans[f"case_{number}"] = nib.Nifti1Image(image, np.eye(4)), nib.Nifti1Image(label, np.eye(4))
+    return read_dataset(make_decathlon(tmp_path / "framed", scans, {1: "organ"}))
+
+
+def test_the_size_holds_what_is_left_by_a_crop(framed):
+    read = []
+    resolved = resolve(Recipe(crop="nonzero", crop_margin_mm=2), framed, lambda: read.append(1))
+    assert resolved.size == (32, 48)  # 24 and 40 with the margins, less one where the border is nearer
+    assert len(read) == 3
+    assert resolve(Recipe(crop="nonzero", size=(64, 64)), framed).size == (64, 64)
+
+
+def test_images_with_zeros_around_are_cropped_and_scaled_by_the_rest(framed, make_dataset):
+    assert derive(framed) == Recipe(spacing_mm="median", crop="nonzero", crop_margin_mm=0, scaling_over="nonzero")
+    assert derive(make_dataset(((4, 4, 4), np.eye(4)))) == Recipe(spacing_mm="median")
+
+
+def test_ct_is_not_cropped(ct):
+    assert derive(ct) == Recipe(spacing_mm="median")
+
+
+def test_small_data_are_not_worth_a_process(make_dataset, monkeypatch):
+    dataset = make_dataset(((4, 4, 4), np.eye(4)), ((4, 4, 4), np.eye(4)), ((4, 4, 4), np.eye(4)))
+    assert processes_for(dataset, most=8) == 1
+    monkeypatch.setattr(recipe, "BYTES_PER_PROCESS", 100)
+    assert (processes_for(dataset, most=8), processes_for(dataset, most=2)) == (3, 2)
 
 
 # --- what is written
@@ -174,6 +230,16 @@ def test_a_recipe_changes_its_base(tmp_path):
     assert load_recipe(tmp_path / "liver.yaml") == Recipe(window_hu=(-160, 240), median_kernel=5)
 
 
+def test_a_window_is_given_by_its_width_and_level_too(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("window_hu: {width: 300, level: 150}")
+    assert load_recipe(tmp_path / "recipe.yaml") == Recipe(window_hu=(0, 300))
+
+
+def test_a_label_of_one_value_needs_no_list(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("labels: {organ: 1, rest: [2, tumour]}")
+    assert load_recipe(tmp_path / "recipe.yaml").labels == {"organ": (1,), "rest": (2, "tumour")}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -181,6 +247,27 @@ def test_a_recipe_changes_its_base(tmp_path):
         ("window_hu: [5, 5]", "window_hu expects low < high"),
         ("window_hu: [-.inf, 100]", "window_hu.0: Input should be a finite number"),
         ("window_hu: 400", "window_hu: "),
+        ("window_hu: {width: 400}", "window_hu expects [low, high] or {width: …, level: …}"),
+        ("window_hu: {width: -400, level: 40}", "window_hu expects low < high"),
+        ("scaling_percentiles: [99, 1]", "scaling_percentiles expects low < high"),
+        ("scaling_percentiles: [1, 101]", "scaling_percentiles.1: Input should be less than or equal to 100"),
+        ("blur_mm: -1", "blur_mm: "),
+        ("spacing_mm: [1, 1]", "spacing_mm"),
+        ("spacing_mm: [0, 1, 1]", "spacing_mm"),
+        ("spacing_mm: isotropic", "spacing_mm: "),
+        ("empty_slices: 1.5", "empty_slices: Input should be less than or equal to 1"),
+        ("skull_strip: mask", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
+        ("skull_strip_mask: x", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
+        ("skull_strip: command", "skull_strip_command belongs to skull_strip: command, which needs it"),
+        ("{skull_strip: command, skull_strip_command: bet x y}", "needs the places {image} and {mask}"),
+        ("second_map: {path: x}", "second_map.values: Field required"),
+        (
+            "second_map: {path: x, values: {1: 2}, under: true}",
+            "unknown key second_map.under; known: path, values, over",
+        ),
+        ("labels: {organ: 1.5}", "labels.organ"),
+        ("labels: {organ: []}", "labels.organ: "),
+        ("regions: {whole: []}", "regions.whole: "),
         ("median_kernel: 4", "median_kernel expects an odd number of pixels, or 0; received 4"),
         ("median_kernel: -1", "median_kernel: Input should be greater than or equal to 0"),
         ("size: [0, 32]", "size.0: "),

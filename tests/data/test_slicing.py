@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from tfseg.data.resampling import linear
 from tfseg.data.slicing import AXES, SliceGrid
 from tfseg.data.volume import DataError
 
@@ -127,3 +128,52 @@ def test_json_round_trip():
     again = SliceGrid.from_json(json.loads(json.dumps(grid.to_json())))
     assert again == grid
     np.testing.assert_array_equal(again.from_slices(grid.to_slices(numbered())), numbered())
+
+
+# --- crops and resampling
+
+CROP = ((0, 2), (1, 4), (2, 5))
+
+
+@every_affine
+@every_axis
+def test_a_crop_comes_back_to_its_place_and_the_rest_takes_the_fill(affine, axis):
+    grid = SliceGrid.of(SHAPE, affine, axis, (8, 9), crop=CROP, slices=6)
+    slices = grid.to_slices(numbered(2), fill=-1)
+    assert slices.shape == (6, 8, 9, 2)
+    expected = np.full((*SHAPE, 2), -5, np.float32)
+    expected[:2, 1:4, 2:5] = numbered(2)[:2, 1:4, 2:5]
+    np.testing.assert_array_equal(grid.from_slices(slices, fill=-5), expected)
+
+
+@every_affine
+@every_axis
+def test_slices_are_resampled_as_the_volume_is(affine, axis):
+    grid = SliceGrid.of(SHAPE, affine, axis, (10, 10), crop=CROP, resampled=(4, 9, 3))
+    straight = SliceGrid.of((4, 9, 3), affine, axis, (10, 10))
+    expected = straight.to_slices(linear(numbered()[:2, 1:4, 2:5], (4, 9, 3)))
+    np.testing.assert_array_equal(grid.to_slices(numbered(), resample=linear), expected)
+    assert grid.slice_shape == straight.slice_shape
+    mm = np.multiply(SPACING_MM, (2, 3, 3)) / (4, 9, 3)
+    assert sorted(grid.slice_spacing_mm) == pytest.approx(sorted(mm))
+
+
+def test_the_spacing_of_resampled_slices_covers_the_same_extent():
+    grid = SliceGrid.of((10, 20, 30), np.diag([1, 2, 3, 1]), "axial", (40, 40), resampled=(5, 40, 30))
+    assert (grid.spacing_mm, grid.slice_spacing_mm) == ((1, 2, 3), (3, 2, 1))
+
+
+def test_slices_are_padded_to_their_number():
+    grid = SliceGrid.of((2, 2, 2), np.eye(4), "axial", (2, 2), slices=5)
+    assert grid.to_slices(np.ones((2, 2, 2)), fill=9)[:, 0, 0].tolist() == [9, 1, 1, 9, 9]
+    with pytest.raises(DataError, match="2 slices do not fit the 1 asked for"):
+        SliceGrid.of((2, 2, 2), np.eye(4), "axial", (2, 2), slices=1).to_slices(np.ones((2, 2, 2)))
+
+
+def test_json_round_trip_of_a_crop():
+    grid = SliceGrid.of(SHAPE, oblique(), "sagittal", (16, 32), crop=CROP, resampled=(4, 9, 3), slices=12)
+    assert SliceGrid.from_json(json.loads(json.dumps(grid.to_json()))) == grid
+
+
+def test_what_is_absent_is_left_out_of_the_json():
+    assert list(SliceGrid.of(SHAPE, oblique(), "axial", (8, 8)).to_json()) == ["shape", "affine", "axis", "size"]

@@ -1,10 +1,26 @@
+import itertools
 import struct
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from tfseg.data.volume import DataError, open_nifti, read_image, read_label, spacing_of, write_volume
+from tfseg.data import volume
+from tfseg.data.volume import (
+    DataError,
+    Header,
+    Volume,
+    header_stored_like,
+    open_nifti,
+    read_header,
+    read_image,
+    read_label,
+    read_label_header,
+    same_grid,
+    spacing_of,
+    stored_like,
+    write_volume,
+)
 
 AFFINE = np.array([[0, -2, 0, 10], [1.5, 0, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1.0]])
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
@@ -44,6 +60,13 @@ def test_scale_factors_are_applied(tmp_path, dtype):
     np.testing.assert_array_equal(read_image(path).array, 2.5 * ramp() - 1000)
 
 
+def test_scaling_is_that_of_nibabel(tmp_path):
+    stored = np.random.default_rng(0).integers(-30000, 30000, (8, 9, 10))
+    for dtype in ("i2", "i4", "f4", "f8"):
+        path = set_scale_factors(save(tmp_path / "a.nii", stored.astype(dtype)), 0.000286, 1.7)
+        np.testing.assert_allclose(read_image(path).array, nib.load(path).get_fdata(), rtol=1e-6, atol=1e-6)
+
+
 def test_a_slope_of_zero_means_no_scaling(tmp_path):
     path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("i2")), 0, 7)
     np.testing.assert_array_equal(read_image(path).array, ramp())
@@ -63,6 +86,12 @@ def test_spacing_of_an_oblique_affine():
     affine = np.eye(4)
     affine[:3, :3] = turn @ np.diag([0.7, 1.2, 5])
     assert spacing_of(affine) == pytest.approx((0.7, 1.2, 5))
+
+
+def test_colours_are_no_image(tmp_path):
+    colours = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    with pytest.raises(DataError, match=r"a\.nii: the image data cannot be read: its values are of type"):
+        read_image(save(tmp_path / "a.nii", colours))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -99,7 +128,7 @@ def test_a_fourth_axis_of_one_is_dropped_from_labels(tmp_path):
     np.testing.assert_array_equal(read_label(path).array, ramp())
 
 
-@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf])
+@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf, 2.0**40])
 def test_labels_that_are_not_whole_are_refused(tmp_path, bad):
     array = ramp().astype(np.float32)
     array[1, 2, 3] = bad
@@ -153,6 +182,47 @@ def test_an_affine_that_does_not_span_space_is_refused(tmp_path, first):
         open_nifti(path)
 
 
+def test_a_header_that_asks_for_more_than_memory_is_refused_unread(tmp_path, monkeypatch):
+    path = save(tmp_path / "scan.nii", ramp().astype("i2"))
+    content = bytearray(path.read_bytes())
+    content[40:56] = struct.pack("<8h", 3, 30000, 30000, 30000, 1, 1, 1, 1)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii: its header asks for 1\.08e\+05 GB \(30000×30000×30000 voxels\)"):
+        open_nifti(path)
+    monkeypatch.setattr(volume, "memory_bytes", lambda: 4 * 60)
+    small = save(tmp_path / "small.nii", ramp().astype("u1"))
+    assert open_nifti(small).shape == (3, 4, 5)
+    monkeypatch.setattr(volume, "memory_bytes", lambda: 4 * 60 - 1)
+    for read in (read_header, read_image, read_label_header, read_label):
+        with pytest.raises(DataError, match=r"small\.nii: its header asks for"):
+            read(small)
+
+
+def test_an_image_without_voxels_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"a\.nii: an empty image, its shape is \(3, 0, 5\)"):
+        open_nifti(save(tmp_path / "a.nii", np.zeros((3, 0, 5), np.uint8)))
+
+
+def test_values_that_float32_cannot_hold_are_refused(tmp_path):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("i2")), 1e38, 0)
+    with pytest.raises(DataError, match=r"a\.nii: 56 voxels are NaN or infinite"):  # all above 3.4e38
+        read_image(path)
+
+
+def test_an_affine_without_directions_is_refused(tmp_path):
+    sheared = np.eye(4)
+    sheared[0, 2] = 1e20
+    with pytest.raises(DataError, match=r"a\.nii: its affine does not span space, its axes are all but parallel"):
+        open_nifti(save(tmp_path / "a.nii", ramp().astype("u1"), sheared))
+
+
+def test_headers_tell_shape_channels_and_affine(tmp_path):
+    header = read_header(save(tmp_path / "a.nii.gz", ramp((3, 4, 5, 2)).astype("i2")))
+    assert (header.shape, header.channels, header.in_pixels) == ((3, 4, 5), 2, False)
+    assert header.spacing_mm == (1.5, 2, 4)
+    assert read_label_header(save(tmp_path / "l.nii.gz", ramp((3, 4, 5, 1)).astype("u1"))).shape == (3, 4, 5)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 def test_a_written_volume_is_read_by_nibabel(tmp_path, dtype):
     write_volume(tmp_path / "out" / "a.nii.gz", ramp().astype(dtype), AFFINE)
@@ -162,3 +232,55 @@ def test_a_written_volume_is_read_by_nibabel(tmp_path, dtype):
     np.testing.assert_array_equal(image.affine, AFFINE)
     assert image.header.get_xyzt_units()[0] == "mm"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.nii.gz"]
+
+
+# --- grids
+
+
+def orientations():
+    """All 48 ways to store a volume, as affines with the spacing 1, 2 and 3 mm along right, front and up."""
+    for axes in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            affine = np.eye(4)
+            affine[:3, :3] = (np.eye(3)[:, list(axes)] * signs) * np.array([1, 2, 3])[list(axes)]
+            yield affine
+
+
+def stored_as(turned, shape):
+    """The affine of a grid of `shape` that starts at the corner where `turned` runs from, so that all 48 coincide."""
+    ends = turned[:3, :3].copy()
+    affine = turned.copy()
+    affine[:3, 3] = -np.minimum(ends, 0) @ (np.array(shape) - 1)
+    return affine
+
+
+def test_a_volume_is_turned_to_any_of_the_48_orders():
+    canonical = Volume(ramp((3, 4, 5)), np.diag([1.0, 2, 3, 1]))
+    places = {tuple((canonical.affine @ [*at, 1])[:3]): value for at, value in np.ndenumerate(canonical.array)}
+    for turned in orientations():
+        target = stored_as(turned, np.abs(np.rint(np.linalg.inv(turned)[:3, :3] @ [3, 8, 15])).astype(int))
+        result = stored_like(canonical, target)
+        np.testing.assert_allclose(result.affine[:3, :3], turned[:3, :3])
+        found = {
+            tuple(np.round((result.affine @ [*at, 1])[:3], 6)): value for at, value in np.ndenumerate(result.array)
+        }
+        assert found == places
+        header = header_stored_like(Header((3, 4, 5), 1, canonical.affine), target)
+        assert header.shape == result.array.shape
+        np.testing.assert_array_equal(header.affine, result.affine)
+
+
+def test_a_volume_that_runs_alike_is_left_as_it_is():
+    volume_ = Volume(ramp(), AFFINE)
+    assert stored_like(volume_, AFFINE + 1e-4) is volume_
+
+
+def test_two_grids_are_one_to_a_tenth_of_a_voxel():
+    moved = np.eye(4)
+    moved[0, 3] = 0.09
+    assert same_grid((3, 4, 5), np.eye(4), moved)
+    moved[0, 3] = 0.11
+    assert not same_grid((3, 4, 5), np.eye(4), moved)
+    stretched = np.diag([1.02, 1, 1, 1])  # the last of n voxels lies 0.02 (n - 1) mm further
+    assert same_grid((5, 4, 5), np.eye(4), stretched)
+    assert not same_grid((7, 4, 5), np.eye(4), stretched)

@@ -56,6 +56,15 @@ def test_value_is_the_reference(arrays, values, key, name, params):
     np.testing.assert_allclose(computed, expected, rtol=2e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("data", ["binary2d", "binary3d"])
+def test_log_hausdorff(arrays, values, data):
+    """The reference takes the logarithm of the batch's mean, ours that of each sample."""
+    loss = get("log_hausdorff_dt", reduction=None, dtype="float64")
+    distances = np.expm1(loss(arrays[f"{data}_true"], arrays[f"{data}_prob"]))
+    expected = values[f"{data}/log_hausdorff_dt alpha=2 mean over batch"]
+    np.testing.assert_allclose(np.log1p(distances.mean()), expected, rtol=2e-7)
+
+
 def test_dice_of_each_class(arrays, values):
     expected = np.reshape(values["multi2d/dice per sample and class, background in"], (3, 4))
     for label in range(4):

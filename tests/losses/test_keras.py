@@ -66,21 +66,46 @@ def test_saved_compiled_model_reloads(tmp_path, name):
     assert loaded.loss.get_config() == model.loss.get_config()
 
 
-def test_a_model_trains_under_mixed_precision_and_is_evaluated_after_reload(tmp_path):
+@pytest.fixture
+def mixed_float16():
     keras.mixed_precision.set_global_policy("mixed_float16")
-    try:
-        model = small_model()
-        model.compile("sgd", loss=get("hybrid", overlap_over="batch"))
-        image = np.random.default_rng(0).random((4, 12, 12, 1), dtype="float32")
-        truth = (image > 0.5).astype("uint8")
-        model.fit(image, truth, batch_size=2, epochs=1, verbose=0)
-        model.save(tmp_path / "model.keras")
-        value = model.evaluate(image, truth, verbose=0)
-        assert np.isfinite(value)
-        loaded = keras.saving.load_model(tmp_path / "model.keras")
-        assert loaded.evaluate(image, truth, verbose=0) == pytest.approx(value)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.usefixtures("mixed_float16")
+def test_a_model_trained_under_mixed_precision_is_evaluated_after_reload(tmp_path):
+    model = small_model()
+    model.compile("sgd", loss=get("hybrid", overlap_over="batch"))
+    image = np.random.default_rng(0).random((4, 12, 12, 1), dtype="float32")
+    truth = (image > 0.5).astype("uint8")
+    model.fit(image, truth, batch_size=2, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    value = model.evaluate(image, truth, verbose=0)
+    assert np.isfinite(value)
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.evaluate(image, truth, verbose=0) == pytest.approx(value)
+
+
+@pytest.mark.usefixtures("mixed_float16")
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_model_trains_under_mixed_precision(name):
+    """In the end the optimiser leaves out a step whose gradient is not finite, and the weights stay as they were."""
+    keras.utils.set_random_seed(0)
+    model = small_model()
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=16)
+    model.compile(optimizer, loss=get(name), run_eagerly=True)
+    truth = np.zeros((2, 12, 12, 1), "float32")
+    truth[:, 2:10, 2:10] = 1
+    image = 8 * truth - 4
+    image[:, :4] *= -1  # wrong there, and so surely that an erosion leaves something of the errors
+    model.layers[-1].kernel.assign(np.full((3, 3, 1, 1), 1 / 9))
+    before = model.get_weights()
+    model.fit(image, truth, verbose=0)
+    assert model(image).dtype == "float16"
+    after = model.get_weights()
+    assert all(np.isfinite(values).all() for values in after)
+    assert max(np.abs(new - old).max() for new, old in zip(after, before, strict=True)) > 0
 
 
 TWO_DEVICES = """
@@ -90,14 +115,15 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 one_device = tf.distribute.ReductionToOneDevice()
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=one_device)
-image = np.random.default_rng(0).random((4, 12, 12, 1), dtype="float32")
+image = np.random.default_rng(0).random((8, 12, 12, 1), dtype="float32")
+image[6:] = 0  # what fills up the last batch, and weighs nothing: the second device gets nothing else
+weight = np.array([1.0, 2.0, 0.5, 1.0, 1.0, 2.0, 0.0, 0.0])
 def weights_after_training(name):
     keras.utils.set_random_seed(0)
     layers = [keras.Input((12, 12, 1)), keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")]
     model = keras.Sequential(layers)
     model.compile("sgd", loss=get(name), jit_compile=False)
     before = model.get_weights()
-    weight = np.array([1.0, 2.0, 0.5, 1.0])
     model.fit(image, (image > 0.5).astype("uint8"), batch_size=4, verbose=0, shuffle=False, sample_weight=weight)
     return before, model.get_weights()
 for name in LOSSES:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tfseg.losses import LOSSES, get, parse, parse_list
+from tfseg.losses import LOSSES, get, parse, parse_list, title
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,13 @@ def test_parse_list():
     assert parse_list("focal:gamma=1,focal:gamma=2") == [("focal", {"gamma": 1}), ("focal", {"gamma": 2})]
     with pytest.raises(ValueError, match="expected a name"):
         parse_list("dice,,ce")
+
+
+def test_a_title_is_what_a_user_types():
+    assert title({"name": "dice"}) == "dice"
+    assert title({"name": "tversky", "alpha": 0.3, "beta": 0.7}) == "tversky:alpha=0.3,beta=0.7"
+    ramped = {"name": "boundary", "weight": {"from": 0, "to": 1, "epochs": 9}}
+    assert title({"sum": ["dice", {"name": "bce", "weight": 0.5}, ramped]}) == "dice + 0.5·bce + (0→1)·boundary"
 
 
 def test_unknown_names_bring_the_nearest():

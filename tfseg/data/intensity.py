@@ -1,5 +1,8 @@
 """Intensity steps of preparation, on arrays."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from scipy import ndimage
@@ -13,40 +16,79 @@ def clip_window(image: Array, window_hu: tuple[float, float]) -> Array:
 
 
 def median_filter(slices: Array, kernel: int) -> Array:
-    """Median filter each slice and channel of float32 `[slice, h, w, channels]` over `kernel`×`kernel` pixels, odd.
+    """Median filter each slice of float32 `[slice, h, w]` over `kernel`×`kernel` pixels, odd.
 
     Borders repeat their outermost pixel.
     """
-    filtered = np.empty_like(slices)
-    for index in np.ndindex(slices.shape[0], slices.shape[3]):
-        image = np.ascontiguousarray(slices[index[0], :, :, index[1]])
+    filtered = np.empty(slices.shape, np.float32)
+    for image, into in zip(slices, filtered, strict=True):
         # OpenCV is the fastest, but takes float32 up to a kernel of 5 alone.
         if kernel <= 5:
-            filtered[index[0], :, :, index[1]] = cv2.medianBlur(image, kernel)
+            cv2.medianBlur(np.ascontiguousarray(image), kernel, into)
         else:
-            filtered[index[0], :, :, index[1]] = ndimage.median_filter(image, kernel, mode="nearest")
+            ndimage.median_filter(image, kernel, output=into, mode="nearest")
     return filtered
 
 
-def zscore(image: Array, inside: Array | None = None) -> Array:
-    """Shift and scale one channel to mean 0 and standard deviation 1, measured `inside` a mask or everywhere.
+def gaussian_blur(image: Array, blur_mm: float, spacing_mm: Sequence[float]) -> Array:
+    """Blur `[i, j, k]` by a Gaussian of standard deviation `blur_mm` in all directions.
+
+    Across voxels that are long beside it, it hardly reaches. Borders repeat their outermost voxel.
+    """
+    return ndimage.gaussian_filter(image, np.divide(blur_mm, spacing_mm), output=np.float32, mode="nearest")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A linear change of intensities, `(value - shift) / scale`, clipped to 0 to 1 where `clipped`."""
+
+    shift: float
+    scale: float
+    clipped: bool = False
+
+    def apply(self, image: Array) -> Array:
+        """Scale an array, as float32."""
+        scaled = np.subtract(image, np.float32(self.shift), dtype=np.float32)
+        scaled /= self.scale
+        return np.clip(scaled, 0, 1, out=scaled) if self.clipped else scaled
+
+    def undo(self, scaled: Array) -> Array:
+        """Bring scaled values back to what they were, but for those that were clipped."""
+        return (scaled * self.scale + self.shift).astype(np.float32)
+
+
+def zscore(values: Array) -> Scaling:
+    """Return the scaling of values to mean 0 and standard deviation 1.
 
     Raises:
         DataError: where every value is the same, so that there is nothing to scale by.
     """
-    values = image if inside is None else image[inside]
     mean, deviation = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     if deviation == 0:
         raise DataError(f"every voxel has the value {mean:g}: z-scoring needs some that differ")
-    return ((image - mean) / deviation).astype(np.float32)
+    return Scaling(mean, deviation)
 
 
-def rescale(image: Array, low: float, high: float) -> Array:
-    """Map the range `low` to `high` to 0 to 1 linearly, clipping what lies outside.
+def rescale(low: float, high: float) -> Scaling:
+    """Return the scaling of the range `low` to `high` to 0 to 1, clipping what lies outside.
 
     Raises:
         DataError: where the range is empty.
     """
     if not low < high:
         raise DataError(f"every voxel has the value {low:g}: min-max scaling needs some that differ")
-    return np.clip((image - low) / (high - low), 0, 1).astype(np.float32)
+    return Scaling(low, high - low, clipped=True)
+
+
+def percentiles(values: Array, low_high: tuple[float, float]) -> Scaling:
+    """Return the scaling of the range between two percentiles of values to 0 to 1, clipping what lies outside.
+
+    Raises:
+        DataError: where both percentiles are the same value.
+    """
+    low, high = np.percentile(values, low_high).tolist()
+    if not low < high:
+        raise DataError(
+            f"percentiles {low_high[0]:g} and {low_high[1]:g} are both {low:g}: scaling needs them to differ"
+        )
+    return rescale(low, high)

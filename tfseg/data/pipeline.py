@@ -1,13 +1,15 @@
 """From prepared cases to `tf.data`: batches of slices in an order that is a function of seed and epoch."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.volume import Array
+
+PARALLEL_BATCHES = 2  # read at a time; the order stays
 
 
 class SliceBatches:
@@ -15,45 +17,91 @@ class SliceBatches:
 
     Every batch is full: the last one of an epoch is completed with slices from the epoch's beginning, so that
     each slice is seen at least once, replicas get equal parts and batch-wise losses always see a whole batch.
+
+    Args:
+        cases: prepared cases.
+        batch_size: slices in a batch.
+        seed: decides the order.
+        steps: batches of an epoch; as many as hold every slice where None.
+        foreground_share: this share of every batch, rounded up, is drawn from slices with foreground alone.
     """
 
-    def __init__(self, cases: Sequence[PreparedCase], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        cases: Sequence[PreparedCase],
+        batch_size: int,
+        seed: int,
+        steps: int | None = None,
+        foreground_share: float = 0.0,
+    ) -> None:
         self._cases = list(cases)
-        lengths = [case.label.shape[0] for case in self._cases]
-        self._slices = np.array([(c, s) for c, length in enumerate(lengths) for s in range(length)])
+        self._slices = np.array([(number, index) for number, case in enumerate(cases) for index in seen_slices(case)])
         self._batch_size = batch_size
         self._seed = seed
+        self.steps_per_epoch = steps or -(-len(self._slices) // batch_size)
+        self._foreground = self._slices[:0]
+        if foreground_share:
+            full = [has_foreground(self._cases[number].label[index]) for number, index in self._slices]
+            self._foreground = self._slices[full]
+        self._chosen = int(np.ceil(foreground_share * batch_size)) if len(self._foreground) else 0
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Batches of one epoch."""
-        return -(-len(self._slices) // self._batch_size)
+    def case_names(self) -> list[str]:
+        """The cases, in the order in which `order` counts them."""
+        return [case.name for case in self._cases]
 
     def order(self, epoch: int) -> Array:
         """Return the slices of an epoch as (case, slice) indices `[steps, batch, 2]`."""
-        shuffled = np.random.default_rng([self._seed, epoch]).permutation(self._slices)
-        full = np.resize(shuffled, (self.steps_per_epoch * self._batch_size, 2))
-        return full.reshape(self.steps_per_epoch, self._batch_size, 2)
+        rng = np.random.default_rng([self._seed, epoch])
+        parts = [
+            np.resize(rng.permutation(slices), (self.steps_per_epoch * count, 2)).reshape(-1, count, 2)
+            for slices, count in ((self._slices, self._batch_size - self._chosen), (self._foreground, self._chosen))
+            if count
+        ]
+        return np.concatenate(parts, axis=1)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Array, Array]]:
         """Yield an epoch's batches: images float32 `[batch, h, w, channels]`, labels uint8 `[batch, h, w, 1]`."""
-        for batch in self.order(epoch):
-            images = np.stack([self._cases[case].image[index] for case, index in batch])
-            labels = np.stack([self._cases[case].label[index] for case, index in batch])
-            yield images, labels[..., np.newaxis]
+        return map(self.load, self.order(epoch))
+
+    def load(self, batch: Array) -> tuple[Array, Array]:
+        """Return the images and labels of a batch of (case, slice) indices `[batch, 2]`, as `epoch` yields them."""
+        images = np.stack([self._cases[case].image[index] for case, index in batch])
+        labels = np.stack([self._cases[case].label[index] for case, index in batch])
+        return images, labels[..., np.newaxis]
+
+    def describe(self, epoch: int, step: int) -> str:
+        """Return the slices of a batch in words, by case: `case_0 (slices 2, 5), case_3 (slices 0)`."""
+        by_case: dict[str, list[int]] = {}
+        for case, index in self.order(epoch)[step]:
+            by_case.setdefault(self._cases[case].name, []).append(int(index))
+        return ", ".join(f"{name} (slices {', '.join(map(str, sorted(by_case[name])))})" for name in sorted(by_case))
 
     def dataset(self, initial_epoch: int = 0) -> tf.data.Dataset:
         """Return all epochs from `initial_epoch` on as one endless dataset."""
         height, width, channels = self._cases[0].image.shape[1:]
-        signature = (
-            tf.TensorSpec((self._batch_size, height, width, channels), tf.float32),
-            tf.TensorSpec((self._batch_size, height, width, 1), tf.uint8),
-        )
+        slices = (self._batch_size, height, width)
 
-        def batches() -> Iterator[tuple[Array, Array]]:
-            return itertools.chain.from_iterable(map(self.epoch, itertools.count(initial_epoch)))
+        def batches(epoch: tf.Tensor) -> tf.data.Dataset:
+            order = tf.numpy_function(self.order, [epoch], tf.int64)
+            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, (None, self._batch_size, 2)))
 
-        dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        def load(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images, labels = tf.numpy_function(self.load, [batch], (tf.float32, tf.uint8))
+            return tf.ensure_shape(images, (*slices, channels)), tf.ensure_shape(labels, (*slices, 1))
+
+        epochs = tf.data.Dataset.range(initial_epoch, tf.int64.max)
+        dataset = epochs.flat_map(batches).map(load, num_parallel_calls=PARALLEL_BATCHES, deterministic=True)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return dataset.with_options(options).prefetch(2)
+
+
+def seen_slices(case: PreparedCase) -> Array:
+    """Return the indices of the slices that training sees."""
+    return np.arange(len(case.label)) if case.training_slices is None else case.training_slices
+
+
+def has_foreground(label: Array) -> bool:
+    """Whether any voxel is of a class other than background."""
+    return bool(((label != 0) & (label != IGNORED)).any())

@@ -12,23 +12,48 @@ import pandas as pd
 
 from tfseg import files
 from tfseg.config import read_yaml
+from tfseg.data.label_maps import to_values
 from tfseg.data.slicing import SliceGrid
+from tfseg.data.splits import Split
 from tfseg.data.volume import Array, DataError
+
+TEXT_COLUMNS = ("case", "subject", "strata", "skipped")
 
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """One case's slices, mapped from disk: `image` float32 `[slice, h, w, channels]`, `label` uint8 `[slice, h, w]`."""
+    """One case's slices, mapped from disk.
+
+    Args:
+        name: of the case.
+        subject: whose it is.
+        image: float32 `[slice, h, w, channels]`.
+        label: class indices uint8 `[slice, h, w]`; 255 is ignored.
+        grid: between slices and the scan's own voxels.
+        training_slices: indices of the slices that training sees; all where None. Scoring sees every slice.
+        truth: class indices on the scan's own grid `[i, j, k]`, where the label was resampled.
+        in_pixels: a picture, whose spacing of 1 is a pixel.
+    """
 
     name: str
     subject: str
     image: Array
     label: Array
     grid: SliceGrid
+    training_slices: Array | None = None
+    truth: Array | None = None
+    in_pixels: bool = False
+
+    def label_volume(self, labels: Iterable[int], ignore_label: int | None = None) -> Array:
+        """Return the case's label values on the scan's own grid, as they were before any resampling."""
+        return to_values(self.grid.from_slices(self.label) if self.truth is None else self.truth, labels, ignore_label)
 
 
 class Prepared:
-    """A finished prepared folder: its cases, the names of its channels and labels, the recipe that made it.
+    """A finished prepared folder: its cases, its channels and labels, the recipe that made it.
+
+    `ignore_label` is the value of what is ignored on a scan's grid; `regions` are unions of label values, `splits`
+    the dataset's own, and `skipped` says why cases are left out.
 
     Raises:
         DataError: where the folder is not a finished preparation.
@@ -39,11 +64,21 @@ class Prepared:
         if not (folder / "index.csv").is_file():
             raise DataError(f"{folder}: not a finished prepared folder (no index.csv)")
         # A subject may be called NA.
-        self.index = pd.read_csv(folder / "index.csv", dtype={"case": str, "subject": str}, keep_default_na=False)
+        index = pd.read_csv(folder / "index.csv", dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
+        reasons = index.get("skipped", pd.Series("", index.index))
+        self.index = index[reasons == ""]
+        self.skipped: dict[str, str] = {
+            case: reason for case, reason in zip(index["case"], reasons, strict=True) if reason
+        }
         description = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         self.name: str = description["name"]
         self.channels: tuple[str, ...] = tuple(description["channels"])
         self.labels: dict[int, str] = {int(value): name for value, name in description["labels"].items()}
+        self.ignore_label: int | None = description.get("ignore_label")
+        self.regions: dict[str, tuple[int, ...]] = {
+            name: tuple(values) for name, values in description.get("regions", {}).items()
+        }
+        self.splits = [Split(*map(tuple, split.values())) for split in description.get("splits", [])]
         self.recipe = read_yaml(folder / "recipe.yaml")
 
     @property
@@ -69,8 +104,9 @@ class Prepared:
         return hashlib.sha256(both.encode()).hexdigest()
 
     def slices_of(self, subjects: Iterable[str]) -> int:
-        """Count the slices of some subjects."""
-        return int(self.index.loc[self.index["subject"].isin(list(subjects)), "slices"].sum())
+        """Count the slices of some subjects that training sees."""
+        column = "training_slices" if "training_slices" in self.index else "slices"
+        return int(self.index.loc[self.index["subject"].isin(list(subjects)), column].sum())
 
     def case(self, name: str) -> PreparedCase:
         """Open a case by its name."""
@@ -78,11 +114,23 @@ class Prepared:
         try:
             image = np.load(folder / "image.npy", mmap_mode="r")
             label = np.load(folder / "label.npy", mmap_mode="r")
-            grid = SliceGrid.from_json(json.loads((folder / "case.json").read_text())["grid"])
+            description = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+            grid = SliceGrid.from_json(description["grid"])
+            truth = np.load(folder / "truth.npy", mmap_mode="r") if grid.resampled else None
         except (OSError, EOFError, ValueError, KeyError) as error:
             raise DataError(f"{folder}: the prepared case is damaged: {error}") from error
         subject = self.index.loc[self.index["case"] == name, "subject"].iloc[0]
-        return PreparedCase(name, subject, image, label, grid)
+        seen = description.get("training_slices")
+        return PreparedCase(
+            name,
+            subject,
+            image,
+            label,
+            grid,
+            training_slices=None if seen is None else np.array(seen, int),
+            truth=truth,
+            in_pixels=description.get("in_pixels", False),
+        )
 
     def cases_of(self, subjects: Iterable[str]) -> list[PreparedCase]:
         """Open every case of some subjects, in the order of the index."""

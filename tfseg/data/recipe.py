@@ -1,60 +1,37 @@
-"""How a dataset becomes training data: a recipe, given as YAML or derived from the data."""
+"""How a dataset becomes training data: a recipe, read from YAML, and what it leaves open, derived from the data."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import yaml
-from pydantic import Field, field_validator
 
-from tfseg.config import ConfigError, Count, Section, read_yaml_chain, validate
+from tfseg.config import ConfigError, read_yaml_chain, validate
+from tfseg.data import workers
 from tfseg.data.layouts import Dataset
-from tfseg.data.slicing import AXES, SliceGrid
-from tfseg.data.volume import Array, DataError, open_nifti, read_image, read_label
+from tfseg.data.reading import read_case_header, read_case_image, read_case_label
+from tfseg.data.scan import crop_to, find_inside, make_grid, naming
+from tfseg.data.slicing import AXES, canonical_spacing_mm
+from tfseg.data.steps import FOREGROUND_PERCENTILES, Recipe
+from tfseg.data.volume import Array, DataError
+from tfseg.geometry import Mask, bounding_box
+
+__all__ = ["Recipe", "derive", "load_recipe", "processes_for", "resolve"]
 
 # The default network halves its image four times.
 SIZE_MULTIPLE = 16
 # Slices are cut across the direction in which voxels are this much longer than in the others.
 ANISOTROPY = 1.5
-FOREGROUND_PERCENTILES = (0.5, 99.5)
-
-
-class Recipe(Section):
-    """Preparation steps, in the order in which they are applied; what is left out is derived from the data.
-
-    `window_hu` clips to (low, high); `median_kernel` is in pixels of a slice, 0 for none; `skull_strip` keeps
-    the brain, found in channel `skull_strip_channel`, and gives the rest its least value; `scaling` is measured
-    over the `volume` or its `nonzero` voxels (the brain, after skull stripping); `size` is what slices are padded to.
-    """
-
-    axis: Literal["sagittal", "coronal", "axial"] | None = None
-    window_hu: tuple[float, float] | None = None
-    skull_strip: Literal["none", "region"] = "none"
-    skull_strip_channel: Annotated[int, Field(ge=0)] = 0
-    median_kernel: Annotated[int, Field(ge=0)] = 0
-    scaling: Literal["zscore", "minmax", "none"] | None = None
-    scaling_over: Literal["volume", "nonzero"] = "volume"
-    size: tuple[Count, Count] | None = None
-
-    @field_validator("window_hu")
-    @classmethod
-    def _window_is_a_range(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
-        if window is not None and not window[0] < window[1]:
-            raise ValueError("window_hu expects low < high")
-        return window
-
-    @field_validator("median_kernel")
-    @classmethod
-    def _kernel_is_odd(cls, kernel: int) -> int:
-        if kernel and kernel % 2 == 0:
-            raise ValueError("median_kernel expects an odd number of pixels, or 0")
-        return kernel
-
-    def to_yaml(self) -> str:
-        """Return the recipe as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+# Spacings that differ by less than this share count as one.
+SPACING_TOLERANCE = 0.01
+# Isensee 2021 (10.1038/s41592-020-01008-z) measures scaling inside what is not 0 where that is less of the volume.
+NONZERO_SHARE = 0.75
+LOWEST_HU, HIGHEST_HU = -2048, 4096
+# A process starts in about the time that packed images of this size take to be prepared.
+BYTES_PER_PROCESS = 8 * 2**20
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -66,77 +43,131 @@ def load_recipe(path: Path) -> Recipe:
     return validate(Recipe, read_yaml_chain(path), str(path))
 
 
-def resolve(recipe: Recipe, dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> Recipe:
-    """Fill in what a recipe leaves open, from the headers of a dataset and, for CT, from its foreground.
+def derive(dataset: Dataset, on_case: Callable[[], None] = lambda: None, processes: int = 1) -> Recipe:
+    """Choose a recipe for a dataset by rules after Isensee 2021 (10.1038/s41592-020-01008-z); `resolve` completes it.
 
-    The axis is the one with the longest voxels, axial where they are near cubes; CT is clipped to the 0.5th
-    to 99.5th percentile of the voxels inside labels (as Isensee 2021 does, 10.1038/s41592-020-01008-z) and
+    Slices are resampled to the median spacing; where an image other than CT is 0 around a part of less than three
+    quarters, in the median over cases, it is cropped to that part and scaled by what is not 0.
+
+    Raises:
+        DataError: where a case cannot be read.
+    """
+    if _is_ct(dataset):
+        return Recipe(spacing_mm="median")
+    shares = [share for _, share in workers.each(_nonzero_share, _singles(dataset, on_case), processes)]
+    if np.median(shares) < NONZERO_SHARE:
+        return Recipe(spacing_mm="median", crop="nonzero", crop_margin_mm=0, scaling_over="nonzero")
+    return Recipe(spacing_mm="median")
+
+
+def resolve(recipe: Recipe, dataset: Dataset, on_case: Callable[[], None] = lambda: None, processes: int = 1) -> Recipe:
+    """Fill in what a recipe leaves open, from the headers of a dataset and, for CT or a crop, from its voxels.
+
+    The axis is the one with the longest voxels, axial where they are near cubes, which is a convention and not
+    always the best choice; `median` is the median spacing within slices, where spacings differ; CT is clipped to the
+    0.5th to 99.5th percentile of the voxels inside labels (as Isensee 2021 does, 10.1038/s41592-020-01008-z) and
     min-max scaled, any other modality z-scored; slices are padded to the largest, rounded up to a multiple of 16.
 
     Raises:
         ConfigError: where the channel to find the brain in is not there.
-        DataError: where a header cannot be read.
+        DataError: where a case cannot be read.
     """
     if recipe.skull_strip_channel >= len(dataset.channels):
         raise ConfigError(
             f"skull_strip_channel: expected 0 to {len(dataset.channels) - 1}, received {recipe.skull_strip_channel}"
         )
-    shapes, affines = _read_headers(dataset)
-    axis = recipe.axis or _longest_axis(shapes, affines)
-    is_ct = "CT" in (channel.upper() for channel in dataset.channels)
+    headers = [read_case_header(case) for case in dataset.cases]
+    spacings_mm = np.array([canonical_spacing_mm(header.affine) for header in headers])
     window = recipe.window_hu
-    if window is None and is_ct and recipe.scaling is None:
-        window = _foreground_window(dataset, on_case)
-    filled = {
-        "axis": axis,
-        "window_hu": window,
-        "scaling": recipe.scaling or ("minmax" if window else "zscore"),
-        "size": recipe.size or _common_size(shapes, affines, axis),
-    }
-    return recipe.model_copy(update=filled)
+    if window is None and _is_ct(dataset) and recipe.scaling is None:
+        window = _foreground_window(dataset, on_case, processes)
+    axis = recipe.axis or _longest_axis(spacings_mm)
+    filled = recipe.model_copy(
+        update={
+            "axis": axis,
+            "window_hu": window,
+            "scaling": recipe.scaling or ("minmax" if window else "zscore"),
+            "spacing_mm": _median_within(axis, spacings_mm) if recipe.spacing_mm == "median" else recipe.spacing_mm,
+        }
+    )
+    if recipe.size:
+        return filled
+    unpadded = filled.model_copy(update={"size": (1, 1), "fit": "pad"})
+    if recipe.crop == "none":
+        shapes = [make_grid(header.shape, header.affine, unpadded).slice_shape for header in headers]
+    else:
+        measured = workers.each(partial(_cropped_shape, unpadded), _singles(dataset, on_case), processes)
+        shapes = [shape for _, shape in measured]
+    height, width = (
+        math.ceil(length / SIZE_MULTIPLE) * SIZE_MULTIPLE for length in np.max(shapes, axis=0)[1:].tolist()
+    )
+    return filled.model_copy(update={"size": (height, width)})
 
 
-def _read_headers(dataset: Dataset) -> tuple[list[tuple[int, ...]], list[Array]]:
-    shapes, affines = [], []
+def _is_ct(dataset: Dataset) -> bool:
+    return "CT" in (channel.upper() for channel in dataset.channels)
+
+
+def _singles(dataset: Dataset, on_case: Callable[[], None]) -> Iterator[Dataset]:
+    """Each case as a dataset of its own, counted as it is taken up."""
     for case in dataset.cases:
-        image = open_nifti(case.image)
-        if len(image.shape) not in (3, 4):
-            raise DataError(f"{case.image}: expected a 3D image, or 4D with channels last; its shape is {image.shape}")
-        shapes.append(image.shape[:3])
-        affines.append(image.affine)
-    return shapes, affines
-
-
-def _longest_axis(shapes: list[tuple[int, ...]], affines: list[Array]) -> str:
-    axial = [SliceGrid.of(*pair, "axial", (1, 1)) for pair in zip(shapes, affines, strict=True)]
-    # The axial grid's order is slice, row, column, that is z, x, y.
-    z, x, y = np.median([grid.slice_spacing_mm for grid in axial], axis=0)
-    spacing = np.array([x, y, z])
-    longest = int(spacing.argmax())
-    others = np.delete(spacing, longest)
-    return AXES[longest] if spacing[longest] >= ANISOTROPY * others.max() else "axial"
-
-
-def _common_size(shapes: list[tuple[int, ...]], affines: list[Array], axis: str) -> tuple[int, int]:
-    grids = [SliceGrid.of(*pair, axis, (1, 1)) for pair in zip(shapes, affines, strict=True)]
-    largest = np.max([grid.slice_shape[1:] for grid in grids], axis=0)
-    height, width = (math.ceil(length / SIZE_MULTIPLE) * SIZE_MULTIPLE for length in largest.tolist())
-    return height, width
-
-
-def _foreground_window(dataset: Dataset, on_case: Callable[[], None]) -> tuple[float, float]:
-    """Percentiles of every case's foreground, by a histogram of whole Hounsfield units."""
-    lowest, highest = -2048, 4096
-    counts = np.zeros(highest - lowest + 1, np.int64)
-    for case in dataset.cases:
-        image, label = read_image(case.image).array, read_label(case.label).array
-        if image.shape[:3] != label.shape:
-            raise DataError(f"{case.image}: shape {image.shape[:3]}, but its label has {label.shape}")
-        inside = np.clip(np.rint(image[np.isin(label, list(dataset.labels))]), lowest, highest)
-        counts += np.bincount(inside.astype(np.int64).ravel() - lowest, minlength=counts.size)
+        yield replace(dataset, cases=(case,))
         on_case()
+
+
+def _longest_axis(spacings_mm: Array) -> str:
+    """The axis along which voxels are longest, from spacings `[case, (x, y, z)]`."""
+    median_mm = np.median(spacings_mm, axis=0)
+    longest = int(median_mm.argmax())
+    others = np.delete(median_mm, longest)
+    return AXES[longest] if median_mm[longest] >= ANISOTROPY * others.max() else "axial"
+
+
+def _median_within(axis: str, spacings_mm: Array) -> Literal["own"] | tuple[float | None, float | None, float | None]:
+    """The median spacing along x, y and z, none across slices and where all cases agree."""
+    median_mm = np.median(spacings_mm, axis=0)
+    differs = np.abs(spacings_mm / median_mm - 1).max(axis=0) > SPACING_TOLERANCE
+    differs[AXES.index(axis)] = False
+    x, y, z = (round(step, 4) if other else None for step, other in zip(median_mm.tolist(), differs, strict=True))
+    return (x, y, z) if differs.any() else "own"
+
+
+def processes_for(dataset: Dataset, most: int) -> int:
+    """Return how many processes are worth starting, `most` at the most: each costs as much as reading some files."""
+    paths = [path for case in dataset.cases for path in case.images]
+    listed = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
+    packed_bytes = sum(file.stat().st_size for file in listed)
+    return max(1, min(most, len(dataset.cases), packed_bytes // BYTES_PER_PROCESS))
+
+
+def _nonzero_share(single: Dataset) -> float:
+    """The share of a case's only volume that the box of its nonzero voxels takes up."""
+    nonzero: Mask = np.any(read_case_image(single.cases[0]).array, axis=-1)
+    return float(nonzero[bounding_box(nonzero)].size / nonzero.size)
+
+
+def _cropped_shape(recipe: Recipe, single: Dataset) -> tuple[int, int, int]:
+    case = single.cases[0]
+    image = read_case_image(case)
+    inside = crop_to(image, *find_inside(image, case, recipe), recipe)
+    with naming(case):
+        return make_grid(image.array.shape[:3], image.affine, recipe, inside).slice_shape
+
+
+def _foreground_window(dataset: Dataset, on_case: Callable[[], None], processes: int) -> tuple[float, float]:
+    """Percentiles of every case's foreground, by a histogram of whole Hounsfield units."""
+    counted = workers.each(_foreground_counts, _singles(dataset, on_case), processes)
+    counts = sum((counts for _, counts in counted), start=np.zeros(HIGHEST_HU - LOWEST_HU + 1, np.int64))
     if not counts.any():
         raise DataError(f"{dataset.name}: no voxel of any case carries a label of {list(dataset.labels)}")
     shares = np.cumsum(counts) / counts.sum()
-    low, high = (float(np.searchsorted(shares, p / 100) + lowest) for p in FOREGROUND_PERCENTILES)
+    low, high = (float(np.searchsorted(shares, p / 100) + LOWEST_HU) for p in FOREGROUND_PERCENTILES)
     return low, max(high, low + 1)
+
+
+def _foreground_counts(single: Dataset) -> Array:
+    """How many labelled voxels of a dataset's only case have each whole Hounsfield unit."""
+    image = read_case_image(single.cases[0]).array
+    label = read_case_label(single.cases[0], single).array
+    inside = np.clip(np.rint(image[np.isin(label, list(single.labels))]), LOWEST_HU, HIGHEST_HU)
+    return np.bincount(inside.astype(np.int64).ravel() - LOWEST_HU, minlength=HIGHEST_HU - LOWEST_HU + 1)

@@ -1,11 +1,13 @@
 """Between a scan's own grid and its stack of 2D slices, both ways."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 
+from tfseg.data.resampling import Resampler, nearest
 from tfseg.data.volume import Array, DataError, spacing_of
 
 AXES = ("sagittal", "coronal", "axial")
@@ -13,38 +15,39 @@ AXES = ("sagittal", "coronal", "axial")
 
 @dataclass(frozen=True)
 class SliceGrid:
-    """How a scan's voxels map to slices: canonical (RAS+) orientation, one axis to slice along, centred padding.
+    """How a scan's voxels map to slices: crop, resampling, RAS+ orientation, one axis to slice along, centred padding.
 
     Args:
         shape: voxels of the scan as stored, `(i, j, k)`.
         affine: 4×4, from voxel indices to RAS+ millimetres.
         axis: "sagittal", "coronal" or "axial".
         size: pixels `(h, w)` of a slice after padding.
+        crop: (first, one past the last) voxel kept along each stored axis; all where absent.
+        resampled: voxels along each stored axis after resampling what is kept; as many where absent.
+        slices: their number after padding; no more than there are where absent.
     """
 
     shape: tuple[int, int, int]
     affine: tuple[tuple[float, ...], ...]
     axis: str
     size: tuple[int, int]
+    crop: tuple[tuple[int, int], ...] | None = None
+    resampled: tuple[int, int, int] | None = None
+    slices: int | None = None
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], affine: Array, axis: str, size: tuple[int, int]) -> "SliceGrid":
+    def of(cls, shape: tuple[int, ...], affine: Array, axis: str, size: tuple[int, int], **more: Any) -> "SliceGrid":
         """Make the grid of a scan with this shape and affine."""
-        return cls((shape[0], shape[1], shape[2]), tuple(map(tuple, np.asarray(affine).tolist())), axis, size)
+        return cls((shape[0], shape[1], shape[2]), _as_tuples(np.asarray(affine).tolist()), axis, size, **more)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "SliceGrid":
         """Read back what `to_json` gave."""
-        shape, affine, size = (
-            tuple(values["shape"]),
-            tuple(map(tuple, values["affine"])),
-            tuple(values["size"]),
-        )
-        return cls(shape, affine, values["axis"], size)
+        return cls(**{name: _as_tuples(value) for name, value in values.items()})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the grid as plain values."""
-        return asdict(self)
+        """Return the grid as plain values, what is absent left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -52,60 +55,109 @@ class SliceGrid:
         return spacing_of(np.asarray(self.affine))
 
     @property
+    def cropped_shape(self) -> tuple[int, int, int]:
+        """Voxels along the stored axes that are kept."""
+        if self.crop is None:
+            return self.shape
+        i, j, k = (stop - start for start, stop in self.crop)
+        return i, j, k
+
+    @property
     def slice_spacing_mm(self) -> tuple[float, float, float]:
-        """Distance between slices, between rows and between columns."""
-        ordered = np.asarray(self.spacing_mm)[self._stored_axes()]
-        return float(ordered[0]), float(ordered[1]), float(ordered[2])
+        """Distance between slices, between rows and between columns, after resampling."""
+        kept, resampled = np.asarray(self.cropped_shape), np.asarray(self.resampled or self.cropped_shape)
+        slices, rows, columns = (self.spacing_mm * kept / resampled)[self.stored_axes].tolist()
+        return slices, rows, columns
 
     @property
     def slice_shape(self) -> tuple[int, int, int]:
         """Slices, rows and columns before padding."""
-        slices, rows, columns = np.asarray(self.shape)[self._stored_axes()].tolist()
+        slices, rows, columns = np.asarray(self.resampled or self.cropped_shape)[self.stored_axes].tolist()
         return slices, rows, columns
 
-    def to_slices(self, volume: Array, fill: float | Array = 0) -> Array:
+    @property
+    def padded_shape(self) -> tuple[int, int, int]:
+        """Slices, rows and columns after padding."""
+        return self.slices or self.slice_shape[0], *self.size
+
+    def to_slices(self, volume: Array, fill: float | Array = 0, resample: Resampler = nearest) -> Array:
         """Turn `[i, j, k]` or `[i, j, k, channels]` into `[slice, h, w]` or `[slice, h, w, channels]`.
 
         Padding takes the value `fill`, one for all or one per channel.
 
         Raises:
-            DataError: where the slices are larger than `size`.
+            DataError: where the slices are larger than `size`, or more than `slices`.
         """
-        canonical = nib.orientations.apply_orientation(volume, self._orientation())
+        volume = volume[self._box()]
+        if self.resampled:
+            volume = resample(volume, self.resampled)
+        canonical = nib.orientations.apply_orientation(volume, self._orientation)
         slices = np.moveaxis(canonical, AXES.index(self.axis), 0)
-        rows, columns = self._window()
-        padded = np.empty((slices.shape[0], *self.size, *slices.shape[3:]), volume.dtype)
+        window = self._window()
+        padded = np.empty((*self.padded_shape, *slices.shape[3:]), volume.dtype)
         padded[:] = fill
-        padded[:, rows, columns] = slices
+        padded[window] = slices
         return padded
 
     def unpad(self, slices: Array) -> Array:
         """Cut the padding off `[slice, h, w, ...]`."""
-        rows, columns = self._window()
-        return slices[:, rows, columns]
+        return slices[self._window()]
 
-    def from_slices(self, slices: Array) -> Array:
-        """Put `[slice, h, w, ...]` back on the scan's own grid, `[i, j, k, ...]`; the inverse of `to_slices`."""
+    def from_slices(self, slices: Array, fill: float | Array = 0, resample: Resampler = nearest) -> Array:
+        """Put `[slice, h, w, ...]` back on the scan's own grid, `[i, j, k, ...]`; the inverse of `to_slices`.
+
+        What was cropped off takes the value `fill`, one for all or one per channel.
+        """
         canonical = np.moveaxis(self.unpad(slices), 0, AXES.index(self.axis))
         identity = nib.orientations.axcodes2ornt("RAS")
-        back = nib.orientations.ornt_transform(identity, self._orientation())
-        return np.ascontiguousarray(nib.orientations.apply_orientation(canonical, back))
+        back = nib.orientations.ornt_transform(identity, self._orientation)
+        volume = np.ascontiguousarray(nib.orientations.apply_orientation(canonical, back))
+        if self.resampled:
+            volume = resample(volume, self.cropped_shape)
+        if self.crop is None:
+            return volume
+        whole = np.empty((*self.shape, *volume.shape[3:]), volume.dtype)
+        whole[:] = fill
+        whole[self._box()] = volume
+        return whole
 
-    def _orientation(self) -> Array:
-        orientation: Array = nib.orientations.io_orientation(np.asarray(self.affine))
-        return orientation
-
-    def _stored_axes(self) -> Array:
+    @cached_property
+    def stored_axes(self) -> Array:
         """The stored axes in the order slice, row, column."""
-        canonical = np.argsort(self._orientation()[:, 0])
+        canonical = np.argsort(self._orientation[:, 0])
         first = AXES.index(self.axis)
         return canonical[[first, *(axis for axis in range(3) if axis != first)]]
 
-    def _window(self) -> tuple[slice, slice]:
-        window = []
-        for length, padded in zip(self.slice_shape[1:], self.size, strict=True):
-            if length > padded:
-                raise DataError(f"slices of {self.slice_shape[1:]} pixels do not fit the size {self.size}")
-            start = (padded - length) // 2
-            window.append(slice(start, start + length))
-        return window[0], window[1]
+    def _box(self) -> tuple[slice, ...]:
+        return tuple(slice(*sides) for sides in self.crop or ())
+
+    @property
+    def _orientation(self) -> Array:
+        return orientation_of(self.affine)
+
+    def _window(self) -> tuple[slice, ...]:
+        """Where the slices lie within the padding."""
+        room = np.subtract(self.padded_shape, self.slice_shape)
+        if room[0] < 0:
+            raise DataError(f"{self.slice_shape[0]} slices do not fit the {self.slices} asked for")
+        if room.min() < 0:
+            raise DataError(f"slices of {self.slice_shape[1:]} pixels do not fit the size {self.size}")
+        starts = (room // 2).tolist()
+        return tuple(slice(start, start + length) for start, length in zip(starts, self.slice_shape, strict=True))
+
+
+@lru_cache(maxsize=64)
+def orientation_of(affine: tuple[tuple[float, ...], ...]) -> Array:
+    """Return the axis of x, y, z that each stored axis is nearest to, and its direction, `[3, 2]`."""
+    orientation: Array = nib.orientations.io_orientation(np.asarray(affine))
+    return orientation
+
+
+def canonical_spacing_mm(affine: Array) -> tuple[float, float, float]:
+    """Voxel size along x, y and z, or the axes nearest to them."""
+    x, y, z = np.asarray(spacing_of(affine))[np.argsort(nib.orientations.io_orientation(affine)[:, 0])].tolist()
+    return x, y, z
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

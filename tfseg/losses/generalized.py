@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from tfseg.losses.checks import check_number
-from tfseg.losses.region import RegionOptions, confusion
+from tfseg.losses.region import RegionOptions, confusion, sums
 from tfseg.losses.registry import Tensor, registered
 
 
@@ -32,8 +32,8 @@ class GeneralizedDice(RegionOptions):
             loss = self.index_loss(tp, fp, fn, self.class_weights and self.class_weights[first:])
         else:
             tp, fp, fn = counts
-            weight = truth * 0 + (1.0 if mask is None else mask)
-            voxels, _, _ = confusion(weight, weight, self.overlap_over)
+            counted = ops.ones_like(truth[..., :1]) if mask is None else mask
+            (voxels,) = sums((counted,), self.overlap_over)
             pairs = ((tp, voxels - tp - fp - fn), (fp, fn), (fn, fp))
             both, added, missed = (ops.stack(pair, axis=-1) for pair in pairs)
             loss = self.class_mean(self.index_loss(both, added, missed, None))

@@ -42,6 +42,10 @@ conventions that all of them share are in the [README](../README.md#losses).
 **The pictures** show the loss of the same tube over the Dice index of the prediction, each on its own scale: the tube
 shifted sideways, too thin, too thick, and in its place with a probability that grows from 0 to 1 (*unsure*).
 
+**Loading.** A model saved with one of these losses opens in a new process once they are registered with Keras, which
+`from tfseg.losses import LOSSES` does; `import tfseg` alone loads no Keras, and does not. The networks that training
+leaves, `best.keras`, need neither.
+
 **Elsewhere** compares with {{collections}}.
 A collection that a card does not name has no such loss.
 """

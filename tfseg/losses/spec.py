@@ -1,6 +1,8 @@
-"""The command-line form of a loss, `name` or `name:param=value,param=value`; read without loading Keras."""
+"""The command-line form of a loss, `name` or `name:param=value,param=value`; read and written without loading Keras."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 Value = bool | int | float | str | None
 
@@ -46,6 +48,23 @@ def parse_list(text: str) -> list[tuple[str, dict[str, Value]]]:
         else:
             losses.append(part)
     return [parse(loss) for loss in losses]
+
+
+def title(loss: Mapping[str, Any]) -> str:
+    """Return a configured loss as it is written on a command line, `tversky:alpha=0.3`; a sum with its weights."""
+    if "sum" in loss:
+        return " + ".join(_weighted_title(part) for part in loss["sum"])
+    described = ",".join(f"{key}={value}" for key, value in loss.items() if key != "name")
+    return f"{loss['name']}:{described}" if described else str(loss["name"])
+
+
+def _weighted_title(part: str | Mapping[str, Any]) -> str:
+    if isinstance(part, str):
+        return part
+    weight = part.get("weight", 1)
+    if isinstance(weight, Mapping):
+        weight = f"({weight['from']}→{weight['to']})"
+    return f"{weight}·{title({key: value for key, value in part.items() if key != 'weight'})}"
 
 
 def _check_name(name: str, text: str) -> None:

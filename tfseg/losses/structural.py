@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from tfseg.losses.base import ForegroundLoss, power, voxel_mean
+from tfseg.losses.filters import filter_along, samples_as_channels
 from tfseg.losses.registry import Tensor, registered
 
 WINDOW = 11
@@ -23,32 +24,28 @@ def gaussian(size: int) -> np.ndarray:
 
 
 def blur(fields: Tensor) -> Tensor:
-    """Gaussian window means of `[batch, *spatial, channels]` wherever the window fits, axis after axis.
+    """Gaussian window means of `[1, *spatial, channels]` wherever the window fits, axis after axis.
 
     The window shrinks to an axis that is shorter; an axis whose length a graph does not know is taken to be
     longer.
     """
-    channels = fields.shape[-1]
-    last = len(fields.shape) - 2
-    for axis in range(1, last + 1):
-        size = min(WINDOW, fields.shape[axis] or WINDOW)
-        shape = ops.shape(fields)
-        # Two axes at a time around this one, so that a 2D convolution serves volumes too.
-        if axis == last:
-            rows, window = (-1, shape[axis - 1], shape[axis], channels), (1, size, 1, 1)
-        else:
-            rows, window = (-1, shape[axis], math.prod(shape[axis + 1 : -1]), channels), (size, 1, 1, 1)
-        kernel = np.tile(gaussian(size).reshape(window), (1, 1, channels, 1))
-        means = ops.depthwise_conv(ops.reshape(fields, rows), ops.cast(kernel, fields.dtype), padding="valid")
-        fields = ops.reshape(means, (-1, *shape[1:axis], shape[axis] - size + 1, *shape[axis + 1 :]))
+    for axis in range(1, len(fields.shape) - 1):
+        fields = filter_along(fields, axis, gaussian(min(WINDOW, fields.shape[axis] or WINDOW)).tolist(), "valid")
     return fields
+
+
+def beside_one_another(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Truth, prediction and mask, the last broadcast to their shape, as `samples_as_channels`."""
+    if mask is not None:
+        mask = samples_as_channels(ops.broadcast_to(mask, ops.shape(truth)))
+    return samples_as_channels(truth), samples_as_channels(prediction), mask
 
 
 def similarity(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Luminance, contrast-structure and weight of every window; the product of the first two is SSIM.
 
-    Truth and prediction are `[batch, *spatial, classes]` in [0, 1]. With a mask, in [0, 1] too, a window's means
-    are over its voxels that count, and it weighs as much as it holds of them.
+    Truth and prediction are `[1, *spatial, channels]` in [0, 1]. With a mask, in [0, 1] too, a window's means are
+    over its voxels that count, and it weighs as much as it holds of them.
     """
     squares, product = ops.square(truth) + ops.square(prediction), truth * prediction
     fields = ops.concatenate((truth, prediction, squares, product), axis=-1)
@@ -56,7 +53,6 @@ def similarity(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[
         coverage = None
         means = ops.split(blur(fields), 4, axis=-1)
     else:
-        mask = ops.broadcast_to(mask, ops.shape(truth))
         coverage = blur(mask)
         counted = ops.concatenate([mask] * 4, axis=-1)
         means = [ops.divide_no_nan(mean, coverage) for mean in ops.split(blur(fields * counted), 4, axis=-1)]
@@ -68,16 +64,14 @@ def similarity(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[
 
 
 def halve(values: Tensor) -> Tensor:
-    """`values` [batch, *spatial, channels] at half the size: means of two voxels, of ¼, ½, ¼ where a side is odd."""
+    """`values` [1, *spatial, channels] at half the size: means of two voxels, of ¼, ½, ¼ where a side is odd."""
     for axis in range(1, len(values.shape) - 1):
-
-        def every_other(start: int, stop: int | None, values: Tensor = values, axis: int = axis) -> Tensor:
-            return values[(slice(None),) * axis + (slice(start, stop, 2),)]
-
         if values.shape[axis] % 2:
-            values = every_other(0, -2) / 4 + every_other(1, -1) / 2 + every_other(2, None) / 4
-        else:
-            values = (every_other(0, None) + every_other(1, None)) / 2
+            before = (slice(None),) * axis
+            values = (values[(*before, slice(None, -1))] + values[(*before, slice(1, None))]) / 2
+        shape = ops.shape(values)
+        pairs = ops.reshape(values, (*shape[:axis], shape[axis] // 2, 2, *shape[axis + 1 :]))
+        values = ops.mean(pairs, axis=axis + 1)
     return values
 
 
@@ -106,8 +100,9 @@ class SSIM(ForegroundLoss):
     """
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        luminance, contrast_structure, coverage = similarity(truth, prediction, mask)
-        return self.foreground_mean(voxel_mean(1 - luminance * contrast_structure, coverage))
+        luminance, contrast_structure, coverage = similarity(*beside_one_another(truth, prediction, mask))
+        mean = voxel_mean(1 - luminance * contrast_structure, coverage)
+        return self.foreground_mean(ops.reshape(mean, (-1, prediction.shape[-1])))
 
 
 @registered
@@ -133,6 +128,8 @@ class MultiScaleSSIM(ForegroundLoss):
         if None in sides:
             raise ValueError(f"y_pred must have a known size for ms_ssim; received {prediction.shape}")
         scales = min(len(SCALE_WEIGHTS), max(1, int(math.log2(min(sides) / WINDOW)) + 1)) if min(sides) >= WINDOW else 1
+        classes = prediction.shape[-1]
+        truth, prediction, mask = beside_one_another(truth, prediction, mask)
         product = 1.0
         for scale in range(scales):
             luminance, contrast_structure, coverage = similarity(truth, prediction, mask)
@@ -142,4 +139,4 @@ class MultiScaleSSIM(ForegroundLoss):
             product = product * power(mean, SCALE_WEIGHTS[scale] / sum(SCALE_WEIGHTS[:scales]))
             if not last:
                 truth, prediction, mask = halve_counted(truth, prediction, mask)
-        return self.foreground_mean(1 - product)
+        return self.foreground_mean(ops.reshape(1 - product, (-1, classes)))

@@ -125,4 +125,4 @@ def _is_weight(value: Any) -> bool:
 
 def _variable(weight: float | dict[str, float]) -> Any:
     """A ramp is a variable, so that a graph sees it move."""
-    return keras.Variable(weight["from"], trainable=False) if isinstance(weight, dict) else weight
+    return keras.Variable(float(weight["from"]), trainable=False) if isinstance(weight, dict) else weight

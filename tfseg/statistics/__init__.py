@@ -1,6 +1,6 @@
 """Statistics of a comparison of losses: the subject is the unit, and all losses are scored on the same subjects."""
 
-from tfseg.statistics.anova import one_way_anova
+from tfseg.statistics.anova import IGNORES, Anova, one_way_anova
 from tfseg.statistics.conclusions import Conclusion, conclude, overall
 from tfseg.statistics.conventions import CONVENTIONS, rankings
 from tfseg.statistics.folds import corrected_t, fold_tests
@@ -14,7 +14,9 @@ from tfseg.statistics.table import pairs_table
 
 __all__ = [
     "CONVENTIONS",
+    "IGNORES",
     "METRICS",
+    "Anova",
     "Conclusion",
     "Paired",
     "Ranking",

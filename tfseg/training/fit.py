@@ -1,32 +1,24 @@
-"""Training one network."""
+"""Training one network, through all its stages."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfseg import losses
-from tfseg.config import Config
-from tfseg.data.pipeline import SliceBatches
+from tfseg.config import Config, ConfigError
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
-from tfseg.models import MODELS
-from tfseg.training.callbacks import BestWeights, EpochSeeds, FiniteLoss, History, LossRamps, Steps, VolumeValidation
-from tfseg.training.schedules import learning_rate_schedule
-from tfseg.training.strategy import compiled_forward
+from tfseg.training.checkpoint import CheckpointFolder
+from tfseg.training.history import History
+from tfseg.training.progress import QUIET, Progress
+from tfseg.training.resuming import check_conditions, conditions_of
+from tfseg.training.stage import Cell, Weights, make_loss, train_stage
+from tfseg.training.strategy import threads_used
 
+__all__ = ["QUIET", "Progress", "Trained", "make_loss", "train"]
 
-@dataclass(frozen=True)
-class Progress:
-    """Listeners to a training: after each step, and after each epoch with its number from 0 and its logs."""
-
-    on_step: Callable[[], None] = lambda: None
-    on_epoch: Callable[[int, Mapping[str, float]], None] = lambda epoch, logs: None
-
-
-QUIET = Progress()
+CHECKPOINTS = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -36,15 +28,6 @@ class Trained:
     path: Path
     best_epoch: int
     epochs: int
-
-
-def make_loss(config: Config) -> keras.losses.Loss:
-    """Make the configured loss; `training.overlap_over` goes to every loss that measures overlap.
-
-    Raises:
-        ValueError: on an unknown loss or parameter, or a value out of its range.
-    """
-    return losses.make(config.loss, overlap_over=config.training.overlap_over)
 
 
 def train(
@@ -58,58 +41,54 @@ def train(
 ) -> Trained:
     """Train one network and keep its best weights, by validation subjects scored as volumes.
 
+    A training that was killed goes on from its last checkpoint, to the same bits.
+
     Args:
         config: what to train and how.
         prepared: the prepared folder.
         split: subjects to train on and to validate with; `test` is not looked at.
         seed: decides initial weights, order of slices and dropout.
-        out: folder for `best.keras` and `history.csv`.
+        out: folder for `best.keras`, `history.csv`, `checkpoint/` and `logs/`.
         strategy: the devices.
         progress: listeners.
 
     Raises:
-        FloatingPointError: where the loss is no longer a finite number.
+        ConfigError: where `out` holds a training begun under other conditions, or weights to start from do not fit.
+        Diverged: where the loss is no longer a finite number.
+        FloatingPointError: where the score that selects an epoch never is one.
     """
-    training = config.training
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    batches = SliceBatches(prepared.cases_of(split.train), training.batch_size, seed)
-    steps = batches.steps_per_epoch
-    with strategy.scope():
-        settings = config.model.model_dump(exclude={"name"})
-        synchronized = strategy.num_replicas_in_sync > 1
-        model = MODELS[config.model.name](prepared.image_shape, prepared.classes, synchronized=synchronized, **settings)
-        loss = make_loss(config)
-        optimizer = keras.optimizers.Adam(learning_rate_schedule(training, steps))
-        # XLA trains this network several times slower on a CPU.
-        model.compile(optimizer, loss, jit_compile=False)
-    validation = VolumeValidation(
-        prepared.cases_of(split.val),
-        list(prepared.labels.values()),
-        compiled_forward(model),
-        tf.function(loss, reduce_retracing=True),
-        training.batch_size,
-    )
-    best = BestWeights(out / "best.keras", training.select_by)
-    history = History(out / "history.csv", validation)
-    callbacks: list[keras.callbacks.Callback] = [
-        EpochSeeds(seed),
-        LossRamps(loss),
-        FiniteLoss(),
-        validation,
-        best,
-        history,
-        Steps(progress.on_step, progress.on_epoch),
-    ]
-    if training.patience is not None:
-        mode = "min" if training.select_by == "val_loss" else "max"
-        callbacks.append(keras.callbacks.EarlyStopping(training.select_by, patience=training.patience, mode=mode))
-    model.fit(
-        batches.dataset(),
-        epochs=training.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=callbacks,
-    )
-    return Trained(out / "best.keras", best.best_epoch + 1, len(history.rows))
+    machine = {"threads": threads_used(), "devices": strategy.num_replicas_in_sync}
+    versions = {"TensorFlow": tf.__version__, "Keras": keras.__version__}
+    conditions = conditions_of(config, prepared, split, seed, **machine, **versions)
+    checkpoints = CheckpointFolder(out / CHECKPOINTS, progress.say)
+    saved = checkpoints.newest()
+    if saved:
+        check_conditions(saved, conditions, out)
+    history = History(out / "history.csv")
+    cell = Cell(prepared, split, seed, out, strategy, progress, history, checkpoints, conditions)
+    stages = config.resolved_stages()
+    begin = saved.state["stage"] if saved else 0
+    best_epoch = -1
+    weights = None if saved else given_weights(config.training.start_from)
+    if saved:
+        progress.on_resume(saved.state["epochs_before"] + saved.state["epochs"])
+    for stage, stage_config in enumerate(stages[begin:], begin):
+        history.stage = stage + 1 if len(stages) > 1 else None
+        weights, best_epoch = train_stage(stage_config, cell, stage, weights, saved if stage == begin else None)
+    if best_epoch < 0:
+        raise FloatingPointError(f"{stages[-1].training.select_by} was never a finite number: no epoch is the best")
+    return Trained(out / "best.keras", best_epoch + 1, len(history.rows))
+
+
+def given_weights(path: str | None) -> Weights | None:
+    """Read the weights of a Keras file.
+
+    Raises:
+        ConfigError: where it is not one.
+    """
+    if path is None:
+        return None
+    try:
+        return keras.saving.load_model(path, compile=False).get_weights()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"training.start_from: cannot read {path}: {error}") from error

@@ -1,26 +1,67 @@
-"""How the learning rate falls over a training."""
+"""How the learning rate goes on over a training."""
+
+from typing import Any, TypeAlias
 
 import keras
+from keras import ops
+from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule, PolynomialDecay
 
 from tfseg.config import TrainingConfig
+from tfseg.training_config import ScheduleConfig
+
+Rate: TypeAlias = float | LearningRateSchedule
 
 
-def learning_rate_schedule(
-    training: TrainingConfig, steps_per_epoch: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
+class WarmUp(LearningRateSchedule):
+    """A linear rise from zero to `rate` over `steps`, then another schedule from its beginning, or `rate` for good."""
+
+    def __init__(self, rate: float, steps: int, after: LearningRateSchedule | None) -> None:
+        self.rate = rate
+        self.steps = steps
+        self.after = after
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rising = self.rate * step / self.steps
+        after = self.rate if self.after is None else self.after(ops.maximum(step - self.steps, 0.0))
+        return ops.where(step < self.steps, rising, after)
+
+
+class ScaledRate(LearningRateSchedule):
+    """A rate, itself a schedule or constant, times what `scale` holds."""
+
+    def __init__(self, rate: Rate) -> None:
+        self.rate = rate
+        self.scale = keras.Variable(1.0, trainable=False, name="rate_scale")
+
+    def __call__(self, step: Any) -> Any:
+        rate = self.rate(step) if callable(self.rate) else self.rate
+        return rate * self.scale.value
+
+
+def learning_rate_schedule(training: TrainingConfig, steps_per_epoch: int) -> Rate:
     """Return the configured schedule as a function of the optimiser's step.
 
-    Cosine: Loshchilov 2017 (arXiv:1608.03983), one period without restart, after a linear warm-up.
+    Cosine: Loshchilov 2017 (arXiv:1608.03983), one period without restart. Polynomial: `rate (1 - t)^power`,
+    t from 0 to 1 over the training, as Liu 2015 (arXiv:1506.04579).
     """
-    schedule, rate = training.schedule, training.learning_rate
-    if schedule.name == "step":
-        return keras.optimizers.schedules.ExponentialDecay(
-            rate, decay_steps=schedule.every * steps_per_epoch, decay_rate=schedule.factor, staircase=True
-        )
+    schedule = training.schedule
+    warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    steps = max(training.epochs * steps_per_epoch - warmup, 1)
+    after = _without_warm_up(schedule, training.learning_rate, steps, steps_per_epoch)
+    rate = after or training.learning_rate
+    if warmup:
+        rate = WarmUp(training.learning_rate, warmup, after)
+    return ScaledRate(rate) if schedule.name == "plateau" else rate
+
+
+def _without_warm_up(
+    schedule: ScheduleConfig, rate: float, steps: int, steps_per_epoch: int
+) -> LearningRateSchedule | None:
+    if schedule.name in ("constant", "plateau"):
+        return None
     if schedule.name == "cosine":
-        warmup = round(schedule.warmup_epochs * steps_per_epoch)
-        decay = max(training.epochs * steps_per_epoch - warmup, 1)
-        if warmup:
-            return keras.optimizers.schedules.CosineDecay(0.0, decay, warmup_target=rate, warmup_steps=warmup)
-        return keras.optimizers.schedules.CosineDecay(rate, decay)
-    return rate
+        return CosineDecay(rate, steps)
+    if schedule.name == "polynomial":
+        return PolynomialDecay(rate, steps, end_learning_rate=0.0, power=schedule.power)
+    return ExponentialDecay(rate, schedule.every * steps_per_epoch, schedule.factor, staircase=schedule.name == "step")

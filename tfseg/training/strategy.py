@@ -1,6 +1,8 @@
 """The devices that a process trains on."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -20,15 +22,32 @@ def set_threads(threads: int | None) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
+def threads_used() -> int:
+    """Return the threads that an operation may use; as many as there are cores to run on where nothing was set."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tf.config.threading.get_intra_op_parallelism_threads() or cores
+
+
+def logical_devices() -> list[str]:
+    """Return the names of all devices, as `CPU:0`, `GPU:0`."""
+    with quiet_stderr():
+        found = tf.config.list_logical_devices()
+    return [device.name.removeprefix("/device:") for device in found]
+
+
+def gpu_names() -> list[str]:
+    """Return what the GPUs call themselves, in the order of `GPU:0`, `GPU:1`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", "unknown GPU") for gpu in gpus]
+
+
 def choose_devices(devices: str | None) -> list[str]:
     """Return names of logical devices: all GPUs (one CPU where there are none), or those in "GPU:0,GPU:2".
 
     Raises:
         ConfigError: on a device that is not there.
     """
-    with quiet_stderr():
-        found = tf.config.list_logical_devices()
-    there = [device.name.removeprefix("/device:") for device in found]
+    there = logical_devices()
     if devices is None:
         return [name for name in there if name.startswith("GPU")] or ["CPU:0"]
     chosen = [name.strip().upper() for name in devices.split(",")]
@@ -43,15 +62,24 @@ def make_strategy(devices: list[str]) -> tf.distribute.Strategy:
 
     A second MirroredStrategy in one process crashes on CPU devices: make one and keep it.
     """
+    if devices == ["CPU:0"] and not tf.config.list_physical_devices("GPU"):
+        return tf.distribute.get_strategy()
     if len(devices) == 1:
-        return (
-            tf.distribute.OneDeviceStrategy(f"/device:{devices[0]}")
-            if devices[0] != "CPU:0"
-            else tf.distribute.get_strategy()
-        )
+        return tf.distribute.OneDeviceStrategy(f"/device:{devices[0]}")
     on_cpu = devices[0].startswith("CPU")
     operations = tf.distribute.ReductionToOneDevice() if on_cpu else None
     return tf.distribute.MirroredStrategy([f"/device:{name}" for name in devices], cross_device_ops=operations)
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Build networks that compute in another precision; weights and probabilities stay float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def compiled_forward(model: keras.Model) -> Callable[[Array], Array]:

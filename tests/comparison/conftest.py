@@ -1,0 +1,71 @@
+"""A comparison of real, tiny networks on scans with names that a page must escape."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+HOSTILE = '<script>alert("x")</script> $y^2$ | & 海馬'
+SUBJECTS = [f"s<i>{number}" for number in range(6)]
+
+
+@pytest.fixture(scope="package")
+def scans(tmp_path_factory, make_decathlon) -> Path:
+    """Six subjects of 24×28×6 voxels with two labels, the second absent in one of them."""
+    rng = np.random.default_rng(0)
+    pairs = {}
+    for number, name in enumerate(SUBJECTS):
+        label = np.zeros((24, 28, 6), np.uint8)
+        label[4 : 12 + number % 3, 6:20, 1:5] = 1
+        if number:
+            label[15:20, 8 : 16 + number % 2, 1:5] = 2
+        image = 100 * label + rng.normal(0, 15, label.shape).astype(np.float32)
+        affine = np.diag([1.0, 1.0, 3.0, 1.0])
+        pairs[name] = (nib.Nifti1Image(image.astype(np.float32), affine), nib.Nifti1Image(label, affine))
+    return make_decathlon(tmp_path_factory.mktemp("data") / "scans", pairs, {1: "liver", 2: HOSTILE})
+
+
+@pytest.fixture(scope="package")
+def compare(scans):
+    """Runs `tfseg compare` in this process: losses as the command line or a study lists them, and the folder."""
+    from tfseg import workflow
+    from tfseg.comparison.study import load_study
+    from tfseg.setting import Source
+
+    settings = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=6", "folds=2"]
+
+    def run(losses: str | tuple, out: Path, *more: str, dry_run: bool = False) -> None:
+        study = load_study(None, None, [*settings, *more], losses if isinstance(losses, str) else None, None)
+        if not isinstance(losses, str):
+            study = replace(study, losses=losses)
+        workflow.compare(study, Source(data=scans), out, None, None, "tfseg compare", dry_run)
+
+    return run
+
+
+@pytest.fixture(scope="package")
+def compared(compare, tmp_path_factory):
+    """A comparison of three losses, the third added later beside one that cannot be trained; and when each was."""
+    out = tmp_path_factory.mktemp("cmp") / "cmp"
+    compare("dice,ce", out)
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/best.keras")}
+    unfit = {"name": "jaccard", "class_weights": [1, 2, 3, 4]}  # the scans have three classes
+    with pytest.raises(ValueError, match="2 of 8 networks failed") as failed:
+        compare(({"name": "bce"}, unfit), out)
+    return out, trained, str(failed.value)
+
+
+@pytest.fixture
+def cell_facts():
+    """Reads `fold.json` of every finished network: (run, fold) → what it says."""
+
+    def read(out: Path) -> dict[tuple[str, str], dict]:
+        return {
+            (path.parent.parent.name, path.parent.name): json.loads(path.read_text())
+            for path in out.glob("runs/*/*/fold.json")
+        }
+
+    return read

@@ -1,0 +1,185 @@
+"""A comparison from end to end: what is held equal, what is kept, what fails, and the page that tells it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfseg import metrics
+from tfseg.comparison.folder import read_comparison
+from tfseg.comparison.report import write_comparison
+from tfseg.config import ConfigError
+from tfseg.evaluation import read_scores
+
+UNFIT, UNFIT_RUN = "jaccard:class_weights=[1, 2, 3, 4]", "jaccard_class_weights=_1_2_3_4_s0"
+
+
+@pytest.fixture(scope="module")
+def page(compared, read_page):
+    out, _, _ = compared
+    return read_page((out / "report.html").read_text(encoding="utf-8"))
+
+
+def test_a_loss_added_later_leaves_the_others_networks_alone(compared):
+    out, trained, _ = compared
+    assert len(trained) == 4
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert sorted(path.name for path in (out / "runs").iterdir()) == ["bce_s0", "ce_s0", "dice_s0", UNFIT_RUN]
+
+
+def test_losses_begin_and_go_on_alike(compared, cell_facts):
+    out, _, _ = compared
+    facts = cell_facts(out)
+    for fold in ("fold_0", "fold_1"):
+        own = [each for (_, name), each in facts.items() if name == fold]
+        assert len(own) == 3
+        for held in ("initial_weights_sha256", "batches_sha256", "steps"):
+            assert len({each[held] for each in own}) == 1, held
+    assert len({each["batches_sha256"] for each in facts.values()}) == 2, "each fold has batches of its own"
+    assert all(each["steps"] == 2 * 2 and each["peak_memory_bytes"] > 1e8 for each in facts.values())
+
+
+def test_a_network_that_fails_is_told_and_the_others_finish(compared, page):
+    out, _, message = compared
+    assert f"{UNFIT}, seed 0, fold 0" in message
+    told = [json.loads(path.read_text()) for path in out.glob(f"runs/{UNFIT_RUN}/*/failure.json")]
+    assert sorted(each["name"] for each in told) == [f"{UNFIT}, seed 0, fold {fold}" for fold in (0, 1)]
+    assert "2 networks could not be trained" in page.text
+    assert told[0]["reason"] in page.text
+
+
+def test_scores_are_those_of_the_runs(compared):
+    out, _, _ = compared
+    scores = read_scores(out / "scores.csv")
+    assert list(scores["loss"].unique()) == ["dice", "ce", "bce"]
+    assert list(scores.columns) == [*metrics.summary.COLUMNS]
+    assert not scores.duplicated(["loss", "seed", "case", "label", "metric"]).any()
+    runs = pd.concat([read_scores(out / "runs" / f"{loss}_s0" / "scores.csv") for loss in ("dice", "ce", "bce")])
+    keys = ["loss", "case", "label", "metric"]
+    pd.testing.assert_frame_equal(
+        scores.sort_values(keys, ignore_index=True), runs.sort_values(keys, ignore_index=True)
+    )
+
+
+def test_every_pair_is_tested(compared):
+    out, _, _ = compared
+    tests = pd.read_csv(out / "tests.csv")
+    assert set(zip(tests["first"], tests["second"], strict=True)) == {("dice", "ce"), ("dice", "bce"), ("ce", "bce")}
+    assert set(tests["metric"]) >= {"dice", "nsd", "hd95"}
+    assert tests["label"].nunique() == 3
+    scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver'")
+    means = scores.groupby("loss")["value"].mean()
+    row = tests.query("metric == 'dice' and label == 'liver' and first == 'dice' and second == 'bce'").iloc[0]
+    assert row["mean_difference"] == pytest.approx(means["dice"] - means["bce"])
+
+
+def test_tables_hold_what_the_studies_print(compared):
+    out, _, _ = compared
+    scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver' and loss == 'dice'")
+    by_fold = pd.read_csv(out / "tables" / "by_fold.csv", dtype={"fold": str})
+    own = by_fold[(by_fold["label"] == "liver") & (by_fold["loss"] == "dice")].set_index("fold")["Dice"]
+    expected = scores.groupby("fold")["value"].mean()
+    assert own[["0", "1"]].to_numpy() == pytest.approx(expected.to_numpy())
+    assert own["mean"] == pytest.approx(expected.mean())
+    for name in ("by_fold", "by_class", "by_surface", "by_label"):
+        assert (out / "tables" / f"{name}.md").read_text().startswith("| ")
+        assert r"\toprule" in (out / "tables" / f"{name}.tex").read_text()
+
+
+def test_the_page_needs_nothing_else_and_is_whole(compared, page):
+    out, _, _ = compared
+    assert page.open == []
+    text = (out / "report.html").read_text(encoding="utf-8")
+    sources = [value for tag, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+    assert sources and all(source.startswith("data:image/") for source in sources)
+    assert not re.search(r"<script|@import|url\(", text)
+
+
+def test_names_are_escaped(compared, page):
+    out, _, _ = compared
+    label = read_comparison(out).labels[1]
+    assert "<script>" in label
+    assert label not in (out / "report.html").read_text(encoding="utf-8")
+    assert html.escape(label, quote=False)[:20] in (out / "report.html").read_text(encoding="utf-8")
+    assert " ".join(label.split()) in page.text
+
+
+def test_the_page_says_what_the_scores_say(compared, page):
+    out, _, _ = compared
+    scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver'")
+    by_loss = scores.groupby("loss")["value"]
+    rows = {row[0]: row for row in page.tables[0]}
+    for loss in ("dice", "ce", "bce"):
+        assert rows[loss][1] == "6"
+        assert rows[loss][2] == f"{by_loss.mean()[loss]:.3f} ± {by_loss.std()[loss]:.3f}"
+
+
+def test_the_conclusion_comes_first(compared, page):
+    out, _, _ = compared
+    for sentence in write_comparison(out):
+        assert " ".join(sentence.split()) in page.text.partition("Scores")[0]
+
+
+def test_hashes_stand_on_the_page(compared, page, cell_facts):
+    out, _, _ = compared
+    for facts in cell_facts(out).values():
+        assert facts["initial_weights_sha256"][:16] in page.text
+        assert facts["batches_sha256"][:16] in page.text
+    assert "all losses began with the same weights" in page.text
+
+
+def test_unequal_training_is_no_fair_comparison(compared, tmp_path, read_page):
+    out = shutil.copytree(compared[0], tmp_path / "cmp")
+    path = out / "runs" / "ce_s0" / "fold_1" / "fold.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_weights_sha256": "f" * 64}))
+    write_comparison(out)
+    text = read_page((out / "report.html").read_text(encoding="utf-8")).text
+    assert "Not a fair comparison" in text
+    assert "no: initial weights" in text
+
+
+def test_runs_of_other_splits_are_refused(compared, compare, tmp_path):
+    out = shutil.copytree(compared[0], tmp_path / "cmp")
+    splits = json.loads((out / "splits.json").read_text())
+    (out / "runs" / "ce_s0" / "splits.json").write_text(json.dumps(splits[::-1]))
+    with pytest.raises(ValueError, match="made with other splits"):
+        write_comparison(out)
+    with pytest.raises(ConfigError, match=r"another splits\.json"):
+        compare((), out)
+    with pytest.raises(ConfigError, match=r"another config\.yaml"):
+        compare("dice,ce", out, "folds=3")
+
+
+def test_a_dry_run_trains_nothing(compare, tmp_path, capsys):
+    compare("dice,ce", tmp_path / "cmp", dry_run=True)
+    printed = capsys.readouterr().out
+    assert "2 losses × 2 folds × 1 seeds: 4 networks, 0 finished before" in printed
+    assert re.search(r"one step: dice \d+ ms, ce \d+ ms", printed)
+    assert not (tmp_path / "cmp" / "runs").exists()
+
+
+@pytest.mark.parametrize("losses", [(), "dice"])
+def test_one_loss_is_no_comparison(compare, tmp_path, losses):
+    with pytest.raises(ConfigError, match="two losses or more"):
+        compare(losses, tmp_path / "cmp")
+    assert not (tmp_path / "cmp").exists()
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium to draw the page")
+@pytest.mark.parametrize("width", [500, 1200])
+def test_a_browser_draws_the_page_without_a_scroll_bar_below(compared, tmp_path, width):
+    out, _, _ = compared
+    probe = tmp_path / "probe.html"
+    script = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth</script></body>"
+    probe.write_text((out / "report.html").read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+    command = ["chromium", *options, f"--window-size={width},900", "--dump-dom", probe.as_uri()]
+    drawn = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    needed, there = map(int, re.search(r"<title>(\d+) of (\d+)", drawn).groups())
+    assert needed <= there
+    assert np.isclose(there, width, atol=20)

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from tfseg.data.layouts import read_dataset
+from tfseg.data.volume import DataError
+
+
+@pytest.fixture
+def write(tmp_path, save_volume):
+    """Writes a small label map, of the values 0 to 2, under each name."""
+
+    def write(*names):
+        for name in names:
+            save_volume(tmp_path / name, np.arange(27, dtype=np.uint8).reshape(3, 3, 3) % 3)
+        return tmp_path
+
+    return write
+
+
+def listed(folder):
+    return {
+        case.name: (case.subject, [str(path.relative_to(folder)) for path in (*case.images, case.label)])
+        for case in read_dataset(folder).cases
+    }
+
+
+def test_subjects_and_sessions_are_in_the_names(write):
+    folder = write(
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_dseg.nii.gz",
+        "sub-01/ses-b/anat/sub-01_ses-b_T1w.nii.gz",
+        "sub-01/ses-b/anat/sub-01_ses-b_dseg.nii.gz",
+    )
+    read = read_dataset(folder)
+    assert (read.layout, read.channels, read.labels) == ("bids", ("T1w",), {1: "label_1", 2: "label_2"})
+    assert listed(folder) == {
+        f"sub-01_ses-{session}": (
+            "01",
+            [f"sub-01/ses-{session}/anat/sub-01_ses-{session}_{suffix}.nii.gz" for suffix in ("T1w", "dseg")],
+        )
+        for session in "ab"
+    }
+
+
+def test_images_of_raw_data_go_with_labels_of_derivatives(write):
+    folder = write(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-3d_FLAIR.nii.gz",
+        "derivatives/manual/sub-1/anat/sub-1_space-orig_label-lesion_mask.nii.gz",
+    )
+    assert read_dataset(folder).channels == ("T1w", "acq-3d_FLAIR")
+    assert listed(folder) == {
+        "sub-1": (
+            "1",
+            [
+                "sub-1/anat/sub-1_T1w.nii.gz",
+                "sub-1/anat/sub-1_acq-3d_FLAIR.nii.gz",
+                "derivatives/manual/sub-1/anat/sub-1_space-orig_label-lesion_mask.nii.gz",
+            ],
+        )
+    }
+
+
+def test_images_beside_the_label_come_before_those_of_the_raw_data(write):
+    folder = write(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-MNI_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-MNI_dseg.nii.gz",
+    )
+    assert read_dataset(folder).channels == ("desc-preproc_T1w",)
+
+
+def test_channels_are_those_of_most_cases_and_a_missing_one_is_a_missing_file(write):
+    names = [f"sub-{n}/anat/sub-{n}_{kind}.nii.gz" for n in "123" for kind in ("T1w", "T2w", "dseg")]
+    folder = write(*(name for name in names if name not in names[4:5]), "sub-3/anat/sub-3_PDw.nii.gz")
+    read = read_dataset(folder)
+    assert read.channels == ("T1w", "T2w")
+    assert [case.name for case in read.cases if not all(path.is_file() for path in case.images)] == ["sub-2"]
+
+
+def test_an_image_without_a_label_is_a_case(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_dseg.nii.gz", "sub-2/sub-2_T1w.nii.gz")
+    labels = [case.label for case in read_dataset(folder).cases]
+    assert [path.is_file() for path in labels] == [True, False]
+    assert labels[1] == folder / "sub-2/sub-2_dseg.nii.gz"
+
+
+def test_a_segmentation_comes_before_a_mask_and_a_lesion_before_the_brain(write):
+    folder = write(
+        "sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_desc-brain_mask.nii.gz", "sub-1/sub-1_label-lesion_mask.nii.gz"
+    )
+    assert read_dataset(folder).cases[0].label.name == "sub-1_label-lesion_mask.nii.gz"
+    write("sub-1/sub-1_dseg.nii.gz")
+    assert read_dataset(folder).cases[0].label.name == "sub-1_dseg.nii.gz"
+
+
+def test_two_kinds_of_labels_are_refused(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_label-a_mask.nii.gz", "sub-1/sub-1_label-b_mask.nii.gz")
+    with pytest.raises(DataError, match="label maps of several kinds: label-a_mask, label-b_mask; list those"):
+        read_dataset(folder)
+
+
+def test_a_table_names_the_labels(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_dseg.nii.gz")
+    (folder / "desc-x_dseg.tsv").write_text("index\tname\tcolor\n0\tair\t#000\n2\tthalamus\t#fff\n1\tcaudate\t#eee\n")
+    assert read_dataset(folder).labels == {1: "caudate", 2: "thalamus"}
+    (folder / "desc-x_dseg.tsv").write_text("id\tname\n1\tcaudate\n")
+    with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: expected the columns index and name"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["sub-1/sub-1_T1w.nii.gz"], "no label maps, whose names end in _dseg, _seg, _roi, _mask"),
+        (["sub-1/sub-1_dseg.nii.gz"], "no kind of image goes with most label maps; found none"),
+    ],
+)
+def test_a_dataset_without_labels_or_images_is_refused(write, names, said):
+    with pytest.raises(DataError, match=said):
+        read_dataset(write(*names))

@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pytest
+
+from tfseg.data.layouts import read_dataset
+from tfseg.data.layouts.folders import key_of
+from tfseg.data.volume import DataError
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
+COLOURS = np.stack([GREY] * 3, axis=-1)
+MASK = np.where(GREY > 5, 255, 0).astype(np.uint8)
+
+
+@pytest.fixture
+def write(tmp_path, save_picture):
+    """Writes pictures and masks by their names."""
+
+    def write(images, masks, folders=("images", "masks"), image=GREY, mask=MASK):
+        for name in images:
+            save_picture(tmp_path / folders[0] / name, image)
+        for name in masks:
+            save_picture(tmp_path / folders[1] / name, mask)
+        return tmp_path
+
+    return write
+
+
+def pairs(folder):
+    return [
+        (case.name, *(str(path.relative_to(folder)) for path in (*case.images, case.label)))
+        for case in read_dataset(folder).cases
+    ]
+
+
+@pytest.mark.parametrize("folders", [("images", "masks"), ("images", "labels"), ("imgs", "masks")])
+def test_pictures_and_masks_of_the_same_name(write, folders):
+    folder = write(["b.jpg", "a.png"], ["a.png", "b.png"], folders)
+    read = read_dataset(folder)
+    assert (read.name, read.layout, read.channels) == (folder.name, "pictures", ("grey",))
+    assert pairs(folder) == [
+        ("a", f"{folders[0]}/a.png", f"{folders[1]}/a.png"),
+        ("b", f"{folders[0]}/b.jpg", f"{folders[1]}/b.png"),
+    ]
+    assert [case.subject for case in read.cases] == ["a", "b"]
+
+
+def test_pictures_in_colour_have_three_channels(write):
+    assert read_dataset(write(["a.png"], ["a.png"], image=COLOURS)).channels == ("red", "green", "blue")
+
+
+@pytest.mark.parametrize(
+    ("mask", "labels"),
+    [
+        (MASK, {255: "foreground"}),
+        (MASK // 255, {1: "foreground"}),
+        (GREY % 3, {1: "label_1", 2: "label_2"}),
+    ],
+)
+def test_labels_are_the_values_found(write, mask, labels):
+    assert read_dataset(write(["a.png"], ["a.png"], mask=mask)).labels == labels
+
+
+@pytest.mark.parametrize("declared", [{"1": "liver", "2": "tumour"}, {"tumour": 2, "liver": 1, "background": 0}])
+def test_declared_labels_come_before_those_found(write, declared):
+    folder = write(["a.png"], ["a.png"])
+    (folder / "labels.json").write_text(json.dumps(declared))
+    assert list(read_dataset(folder).labels.items()) == [(1, "liver"), (2, "tumour")]
+
+
+def test_too_many_values_are_no_labels(write):
+    folder = write(["a.png"], ["a.png"], mask=np.arange(100, dtype=np.uint8).reshape(10, 10))
+    with pytest.raises(DataError, match=r"99 label values found \(1 to 99\); declare those that are labels"):
+        read_dataset(folder)
+
+
+def test_damaged_declarations_are_named(write):
+    folder = write(["a.png"], ["a.png"])
+    (folder / "labels.json").write_text('{"liver": "one"}')
+    with pytest.raises(DataError, match=r"labels\.json: not labels"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("case_1", "case_1_mask"),
+        ("case_1_image", "case_1_label"),
+        ("case-1", "case-1-seg"),
+        ("1", "mask_1"),
+        ("img_1", "gt_1"),
+        ("x.y", "x.y_Segmentation"),
+    ],
+)
+def test_words_that_tell_a_mask_from_its_image_are_no_part_of_the_name(image, mask):
+    assert key_of(image) == key_of(mask)
+
+
+def test_other_words_are_part_of_the_name():
+    assert key_of("masked_1") != key_of("1")
+    assert key_of("mask") == "mask"
+
+
+def test_subfolders_are_part_of_the_name(write):
+    folder = write(["p1/1.png", "p2/1.png"], ["p1/1_mask.png", "p2/1_mask.png"])
+    assert pairs(folder) == [
+        ("p1_1", "images/p1/1.png", "masks/p1/1_mask.png"),
+        ("p2_1", "images/p2/1.png", "masks/p2/1_mask.png"),
+    ]
+    assert [case.subject for case in read_dataset(folder, "^[^_]+").cases] == ["p1", "p2"]
+
+
+def test_what_has_no_pair_is_a_case_with_a_missing_file(write):
+    folder = write(["a.png", "b.png"], ["b.png", "c.png"])
+    assert [name for name, *paths in pairs(folder) if not all((folder / path).is_file() for path in paths)] == [
+        "a",
+        "c",
+    ]
+
+
+def test_two_images_of_one_name_are_two_cases(write):
+    assert [name for name, *_ in pairs(write(["a.png", "a.jpg"], ["a.png"]))] == ["a", "a"]
+
+
+def test_an_unreadable_mask_is_passed_over(write):
+    folder = write(["a.png", "b.png"], ["a.png", "b.png"])
+    (folder / "masks" / "a.png").write_bytes(b"")
+    assert read_dataset(folder).labels == {255: "foreground"}
+    (folder / "masks" / "b.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.png: not a readable picture"):
+        read_dataset(folder)
+
+
+def test_volumes_in_folders_are_read_alike(tmp_path, save_volume):
+    label = np.zeros((3, 4, 5), np.uint8)
+    label[1, 2, 3] = 4
+    save_volume(tmp_path / "images" / "a.nii.gz", np.zeros((3, 4, 5, 2), np.float32))
+    save_volume(tmp_path / "labels" / "a.nii.gz", label)
+    read = read_dataset(tmp_path)
+    assert (read.layout, read.channels, read.labels) == ("volumes", ("image_0", "image_1"), {4: "foreground"})

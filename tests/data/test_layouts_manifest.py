@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from tfseg.data.layouts import Case, read_dataset
+from tfseg.data.splits import Split
+from tfseg.data.volume import DataError
+
+
+@pytest.fixture
+def write(tmp_path, save_volume):
+    """Writes a manifest, and the label maps a, b and c that it may name."""
+
+    def write(text, name="manifest.csv"):
+        for label in "abc":
+            save_volume(tmp_path / "labels" / f"{label}.nii.gz", np.eye(3, dtype=np.uint8)[..., np.newaxis])
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_a_row_is_a_case(write):
+    folder = write("subject,image,label\n007,x/a.nii,labels/a.nii.gz\nNA,x/b.nii,labels/b.nii.gz\n")
+    read = read_dataset(folder)
+    assert (read.name, read.layout, read.channels) == (folder.name, "manifest", ("image",))
+    assert (read.labels, read.splits) == ({1: "foreground"}, None)
+    assert read.cases == (
+        Case("007", "007", (folder / "x/a.nii",), folder / "labels/a.nii.gz"),
+        Case("NA", "NA", (folder / "x/b.nii",), folder / "labels/b.nii.gz"),
+    )
+
+
+def test_a_column_per_channel_and_a_manifest_of_another_name(write):
+    folder = write("label,image_T2w,subject,image_CT\nlabels/a.nii.gz,t2.nii,1,ct.nii\n", "mine.csv")
+    read = read_dataset(folder / "mine.csv")
+    assert read.channels == ("T2w", "CT")
+    assert read.cases[0].images == (folder / "t2.nii", folder / "ct.nii")
+    with pytest.raises(DataError, match="expected a dataset in one of the layouts "):
+        read_dataset(folder)
+
+
+def test_cases_of_one_subject_are_called_by_their_image_or_as_told(write):
+    rows = ["1,x/a_1.nii.gz,labels/a.nii.gz", "1,x/a_2.nii.gz,labels/b.nii.gz"]
+    read = read_dataset(write("\n".join(["subject,image,label", *rows])))
+    assert [(case.name, case.subject) for case in read.cases] == [("a_1", "1"), ("a_2", "1")]
+    read = read_dataset(write("\n".join(["case,subject,image,label", *(f"v{i},{row}" for i, row in enumerate(rows))])))
+    assert [(case.name, case.subject) for case in read.cases] == [("v0", "1"), ("v1", "1")]
+
+
+def test_splits_and_strata(write):
+    rows = [
+        f"{n},{n}.nii,labels/a.nii.gz,{part},site {n % 2}" for n, part in enumerate(("test", "val", "train", "train"))
+    ]
+    read = read_dataset(write("\n".join(["subject,image,label,split,strata", *rows])))
+    assert read.splits == (Split(train=("2", "3"), val=("1",), test=("0",)),)
+    assert [case.strata for case in read.cases] == ["site 0", "site 1", "site 0", "site 1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not a readable CSV file"),
+        ("subject,image\n1,a.nii", "the columns label are missing; there are subject, image"),
+        ("subject,scan,label\n1,a.nii,b.nii", "the columns image are missing"),
+        ("subject,image,label\n1,a.nii,labels/a.nii.gz\n2,,labels/a.nii.gz", "line 3: image is empty"),
+        ("subject,image,label,split\n1,a,labels/a.nii.gz,train", "split expects train, val and test"),
+        (
+            "subject,image,label,split\n"
+            + "\n".join(f"{n % 3},a,labels/a.nii.gz,{part}" for n, part in enumerate(("train", "val", "test", "test"))),
+            "the subject 0 is on two sides of the split",
+        ),
+        ("subject,image,label\n", "no cases"),
+        ("subject,image,label\n../1,a.nii,labels/a.nii.gz", "the case name '../1' cannot name a folder"),
+        ("case,subject,image,label\n,1,a.nii,labels/a.nii.gz", "the case name '' cannot name a folder"),
+    ],
+)
+def test_what_is_missing_is_said(write, text, said):
+    with pytest.raises(DataError) as refused:
+        read_dataset(write(text))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,132 @@
+"""A training that cannot go on says why in one line, and loses nothing."""
+
+import errno
+import math
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfseg import experiment, files
+from tfseg.config import load_config
+from tfseg.data.pipeline import SliceBatches
+from tfseg.data.prepared import Prepared
+from tfseg.data.splits import Split, make_splits
+from tfseg.evaluation import evaluate
+from tfseg.training.divergence import Diverged
+from tfseg.training.fit import Progress, train
+
+HERE = tf.distribute.get_strategy()
+TINY = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=4", "folds=3", "loss=dice"]
+
+
+@pytest.fixture
+def poisoned(prepared, tmp_path):
+    """The prepared cases, one slice of case_1 with a NaN in it."""
+    folder = tmp_path / "prepared"
+    shutil.copytree(prepared.folder, folder)
+    path = folder / "cases" / "case_1" / "image.npy"
+    image = np.load(path)
+    image[3, 5, 5] = np.nan
+    np.save(path, image)
+    return Prepared(folder)
+
+
+def step_of(prepared, subjects, epoch, case, index):
+    """The step of an epoch, from 1, in which a slice is seen first."""
+    cases = prepared.cases_of(subjects)
+    order = SliceBatches(cases, 4, 0).order(epoch)
+    number = [each.name for each in cases].index(case)
+    return int(np.argmax((order == (number, index)).all(axis=-1).any(axis=-1))) + 1
+
+
+def test_a_loss_that_is_nan_says_when_and_on_which_slices_and_keeps_the_best(poisoned, tmp_path):
+    (tmp_path / "best.keras").write_text("the best so far")
+    split = Split(("case_0", "case_1"), ("case_4",), ())
+    step = step_of(poisoned, split.train, 0, "case_1", 3)
+    with pytest.raises(Diverged, match=rf"the loss is nan in epoch 1, step {step}, on .*case_1 \(slices .*3.*\)"):
+        train(load_config(None, TINY), poisoned, split, 0, tmp_path, HERE)
+    assert (tmp_path / "best.keras").read_text() == "the best so far"
+
+
+def cell_that_fails_in(folds):
+    """Stands in for `run_cell`: a network that finds nothing, and diverges in some folds."""
+
+    def cell(config, prepared, split, fold, seed, out, strategy, progress):
+        if fold in folds:
+            raise Diverged(math.nan, 2, 3, "case_1 (slices 3)")
+        nothing = np.eye(3, dtype="float32")[0]
+        cases = prepared.cases_of(split.test)
+        scores = evaluate(
+            lambda image: np.broadcast_to(nothing, (*image.shape[:3], 3)), prepared, cases, 1.0, 4, out / "predictions"
+        )
+        for column, value in (("fold", fold), ("seed", seed), ("loss", "dice")):
+            scores.insert(0, column, value)
+        files.write_text(out / "scores.csv", scores.to_csv(index=False))
+
+    return cell
+
+
+class Heard:
+    """Remembers what was said."""
+
+    def __init__(self):
+        self.said = []
+
+    def begin(self, name, steps, epochs):
+        return Progress(say=self.said.append)
+
+    def skipped(self, name):
+        self.said.append(f"{name} skipped")
+
+
+def test_a_fold_that_diverges_does_not_keep_the_others_from_their_work(prepared, tmp_path, monkeypatch):
+    config, heard, folds = load_config(None, TINY), Heard(), make_splits(prepared.subjects, 3, 0)
+    monkeypatch.setattr(experiment, "run_cell", cell_that_fails_in({1}))
+    experiment.run_folds(config, prepared, folds, tmp_path, HERE, heard)
+    reason = "the loss is nan in epoch 2, step 3, on case_1 (slices 3); a lower learning rate may help"
+    assert pd.read_csv(tmp_path / "failures.csv").to_dict("records") == [{"fold": 1, "reason": reason}]
+    assert heard.said == [f"fold 2/3 failed: {reason}"]
+    assert set(pd.read_csv(tmp_path / "scores.csv")["fold"]) == {0, 2}
+    tested = {subject for fold in (0, 2) for subject in folds[fold].test}
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert summary.loc[summary["metric"] == "dice", "n"].max() == len(tested)
+    monkeypatch.setattr(experiment, "run_cell", cell_that_fails_in(()))
+    experiment.run_folds(config, prepared, folds, tmp_path, HERE, heard)
+    assert heard.said[1:] == ["fold 1/3 skipped", "fold 3/3 skipped"]
+    assert not (tmp_path / "failures.csv").exists()
+
+
+def test_folds_that_all_diverge_fail_the_run(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "run_cell", cell_that_fails_in({0, 1, 2}))
+    folds = make_splits(prepared.subjects, 3, 0)
+    with pytest.raises(FloatingPointError, match="every fold failed; the first: the loss is nan in epoch 2"):
+        experiment.run_folds(load_config(None, TINY), prepared, folds, tmp_path, HERE, Heard())
+
+
+def test_what_cannot_be_written_is_one_line_and_the_training_goes_on_later(prepared, tmp_path, monkeypatch):
+    """The first checkpoint is written, then nothing more."""
+    config, split = load_config(None, TINY), Split(("case_0",), ("case_1",), ("case_2",))
+    replace, full = os.replace, []
+
+    def refused(source, target):
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+        full.extend(["checkpoint"] * (target.suffix == ".npz"))
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OSError, match=r"No space left on device: cannot write to .*cell; when it can be") as told:
+        experiment.run_cell(config, prepared, split, 0, 0, tmp_path / "cell", HERE)
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.rglob(".unfinished-*"))
+    full.clear()
+    monkeypatch.setattr(os, "replace", replace)
+    resumed = []
+    experiment.run_cell(config, prepared, split, 0, 0, tmp_path / "cell", HERE, Progress(on_resume=resumed.append))
+    assert resumed == [1]
+    assert (tmp_path / "cell" / "scores.csv").is_file()
+    assert not (tmp_path / "cell" / "checkpoint").exists()  # what is finished needs none

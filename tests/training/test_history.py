@@ -1,0 +1,21 @@
+"""The table of epochs."""
+
+import math
+
+import pandas as pd
+
+from tfseg.training.history import History
+
+
+def test_history_has_a_row_per_epoch(trained):
+    history = pd.read_csv(trained.path.with_name("history.csv"))
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert {"loss", "val_dice", "val_iou", "val_loss", "learning_rate", "train_seconds"} <= set(history.columns)
+    assert history["learning_rate"].is_monotonic_decreasing
+    assert (history["train_seconds"] > 0).all()
+
+
+def test_the_latest_value_of_every_column_is_known(tmp_path):
+    history = History(tmp_path / "history.csv")
+    history.rows = [{"loss": 3.0, "val_dice": 0.5}, {"loss": 2.0}, {"loss": 1.0, "val_dice": math.nan}]
+    assert history.latest() == {"loss": 1.0, "val_dice": 0.5}

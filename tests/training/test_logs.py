@@ -1,0 +1,54 @@
+"""What TensorBoard is given to show."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfseg.training.logs import fullest_slice, side_by_side
+
+
+def test_side_by_side_is_grey_and_colours_what_is_labelled():
+    image = np.array([[[0.0, 9], [1, 9]], [[2, 9], [4, 9]]])
+    picture = side_by_side(image, np.array([[0, 1], [0, 2]]), np.zeros((2, 2), int))
+    assert (picture.shape, picture.dtype) == ((2, 6, 3), np.uint8)
+    grey = np.array([[0, 64], [128, 255]])
+    np.testing.assert_array_equal(picture[:, :2], np.repeat(grey[..., np.newaxis], 3, axis=-1))
+    np.testing.assert_array_equal(picture[:, 4:], picture[:, :2])  # nothing found
+    np.testing.assert_array_equal(picture[0, 3], np.round((63.75 + np.array([31, 119, 180])) / 2))
+    np.testing.assert_array_equal(picture[1, 3], np.round((255 + np.array([255, 127, 14])) / 2))
+
+
+def test_a_flat_image_is_black():
+    assert not side_by_side(np.full((2, 2, 1), 7.0), np.zeros((2, 2)), np.zeros((2, 2))).any()
+
+
+def test_the_fullest_slice_is_pictured(prepared):
+    case = prepared.case("case_0")
+    image, label = fullest_slice(case)
+    assert (label != 0).sum() == max((each != 0).sum() for each in case.label)
+    assert any(np.array_equal(image, each) for each in case.image)
+
+
+@pytest.fixture(scope="module")
+def events(trained):
+    files = sorted((trained.path.parent / "logs").iterdir())
+    records = [record.numpy() for file in files for record in tf.data.TFRecordDataset(str(file))]
+    return [event for event in map(tf.compat.v1.Event.FromString, records) if event.summary.value]
+
+
+def test_every_number_of_the_history_is_a_curve(events, trained):
+    history = pd.read_csv(trained.path.with_name("history.csv"))
+    for name in ("loss", "val_dice", "val_loss", "learning_rate"):
+        values = {e.step: tf.make_ndarray(v.tensor) for e in events for v in e.summary.value if v.tag == name}
+        np.testing.assert_allclose([values[step] for step in (1, 2, 3)], history[name], rtol=1e-6)
+
+
+def test_pictures_are_those_of_the_first_epoch(events, small_config, split, prepared):
+    pictures = {(e.step, v.tag): v for e in events for v in e.summary.value if v.tag.startswith("validation")}
+    assert {step for step, _ in pictures} == {1}  # and then every fifth
+    assert len(pictures) == len(split.val)
+    value = pictures[1, "validation/0"]
+    assert value.metadata.plugin_data.plugin_name == "images"
+    width, height, png = tf.make_ndarray(value.tensor)
+    assert tf.io.decode_png(png).shape == (int(height), int(width), 3) == (32, 96, 3)

@@ -1,0 +1,129 @@
+"""A training that was stopped goes on to the same bits."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfseg.config import ConfigError, load_config
+from tfseg.data.splits import Split
+from tfseg.training.fit import Progress, train
+
+HERE = tf.distribute.get_strategy()
+# What keeps a state from step to step or from epoch to epoch: momentum, plateau, averages, best scores, stages.
+RICH = [
+    *("model.filters=2", "model.depth=1", "training.batch_size=4", "loss=dice_ce", "training.optimizer=adamw"),
+    *("training.weight_decay=1e-3", "training.clip_norm=1", "training.validate_every_steps=2"),
+    "training.schedule={name: plateau, watch: loss_average, factor: 0.5, patience: 1, min_delta: 0.05}",
+    "stages=[{training: {epochs: 4}}, {loss: {sum: [{name: dice, weight: {from: 0.1, to: 1.0, epochs: 3}}, "
+    "{name: bce}]}, training: {epochs: 3, patience: 2, schedule: {name: cosine}}}]",
+]
+
+
+class Stopped(Exception):
+    """What the listener throws, in place of a kill."""
+
+
+def stopping_after(steps):
+    """A listener that stops a training after some steps."""
+    heard = []
+
+    def on_step():
+        heard.append(None)
+        if len(heard) == steps:
+            raise Stopped
+
+    return Progress(on_step)
+
+
+def outcome(out):
+    """All that must be the same: the history without seconds, the best network, and the last checkpoint."""
+    history = pd.read_csv(out / "history.csv").drop(columns=["train_seconds", "validation_seconds"])
+    best = keras.saving.load_model(out / "best.keras").get_weights()
+    with np.load(max((out / "checkpoint").glob("*.npz"))) as last:
+        arrays = [last[name] for name in sorted(last.files) if name != "state"]
+    return history.to_csv(), [array.tobytes() for array in (*best, *arrays)]
+
+
+@pytest.fixture(scope="module")
+def small(prepared):
+    """Two cases to train on, one to validate with: three steps an epoch."""
+    return Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
+
+
+@pytest.fixture(scope="module")
+def never_stopped(prepared, small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("never_stopped")
+    train(load_config(None, RICH), prepared, small, 0, out, HERE)
+    return out
+
+
+def test_a_training_that_is_stopped_again_and_again_ends_the_same(never_stopped, prepared, small, tmp_path):
+    """Stopped within both stages; the newest checkpoint is damaged, and the one before leads to the same."""
+    config = load_config(None, RICH)
+    for steps in (5, 17):  # of three an epoch: after epochs 1 and 6
+        with pytest.raises(Stopped):
+            train(config, prepared, small, 0, tmp_path, HERE, stopping_after(steps))
+    newest = max((tmp_path / "checkpoint").glob("*.npz"))
+    newest.write_bytes(newest.read_bytes()[:-7])
+    resumed, said = [], []
+    train(config, prepared, small, 0, tmp_path, HERE, Progress(on_resume=resumed.append, say=said.append))
+    assert resumed == [5]
+    assert said == [f"{newest} is damaged; going on from the one before it"]
+    assert outcome(tmp_path) == outcome(never_stopped)
+    again = train(config, prepared, small, 0, tmp_path, HERE, stopping_after(1))  # nothing is left to do
+    assert again.epochs == len(pd.read_csv(never_stopped / "history.csv"))
+    assert outcome(tmp_path) == outcome(never_stopped)
+
+
+def test_other_conditions_are_refused(never_stopped, prepared, small, monkeypatch):
+    config = load_config(None, RICH)
+    before = outcome(never_stopped)
+    with pytest.raises(ConfigError, match="was begun with digest of settings and data"):
+        train(load_config(None, [*RICH, "training.learning_rate=0.1"]), prepared, small, 0, never_stopped, HERE)
+    monkeypatch.setattr("tfseg.training.fit.threads_used", lambda: 77)
+    with pytest.raises(ConfigError, match=r"was begun with threads \d+, and this is 77: go on as it was begun"):
+        train(config, prepared, small, 0, never_stopped, HERE)
+    assert outcome(never_stopped) == before
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+from tfseg.config import load_config
+from tfseg.data.prepared import Prepared
+from tfseg.data.splits import Split
+from tfseg.training.fit import Progress, train
+prepared, out, overrides, split = json.loads(sys.argv[1])
+split = Split(*map(tuple, split))
+tell = Progress(on_step=lambda: print("step", flush=True))
+train(load_config(None, overrides), Prepared(Path(prepared)), split, 0, Path(out), tf.distribute.get_strategy(), tell)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_process_killed_at_random_moments_goes_on_to_the_same_bits(never_stopped, prepared, small, tmp_path):
+    """A process with the same versions and threads gives the bits of this one."""
+    draw = random.Random(0)
+    arguments = json.dumps([str(prepared.folder), str(tmp_path), RICH, [small.train, small.val, small.test]])
+    command = [sys.executable, "-c", KILLED, arguments]
+    kills = 0
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            process.stdout.readline()
+            time.sleep(draw.uniform(0, 1.5))
+            os.kill(process.pid, signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+    assert kills > 0
+    train(load_config(None, RICH), prepared, small, 0, tmp_path, HERE)
+    assert outcome(tmp_path) == outcome(never_stopped)

@@ -1,0 +1,141 @@
+"""What the settings of a training do to its weights, its order and its table."""
+
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfseg.config import ConfigError, TrainingConfig, load_config
+from tfseg.data.splits import Split
+from tfseg.training.fit import train
+from tfseg.training.optimizers import make_optimizer, penalise_weights
+
+HERE = tf.distribute.get_strategy()
+TINY = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=4", "loss=dice_ce"]
+
+
+def step(gradient, **training):
+    """The weights 1, 2 after one step of rate 0.1 along a gradient."""
+    optimizer = make_optimizer(TrainingConfig.model_validate({"learning_rate": 0.1, **training}), 0.1)
+    kernel = keras.Variable([1.0, 2.0], name="kernel")
+    optimizer.apply([tf.constant(gradient)], [kernel])
+    return np.asarray(kernel)
+
+
+def test_adam_steps_by_the_rate_along_the_sign():
+    np.testing.assert_allclose(step([3.0, -0.5]), [0.9, 2.1], rtol=1e-5)
+
+
+def test_sgd_steps_by_the_rate_times_the_gradient():
+    np.testing.assert_allclose(step([3.0, -0.5], optimizer="sgd"), [0.7, 2.05], rtol=1e-6)
+
+
+def test_momentum_adds_the_steps_before():
+    optimizer = make_optimizer(TrainingConfig(optimizer="sgd", momentum=0.5), 0.1)
+    kernel = keras.Variable([1.0], name="kernel")
+    for expected in (0.9, 0.75, 0.575):  # steps of 0.1, 0.15, 0.175
+        optimizer.apply([tf.constant([1.0])], [kernel])
+        np.testing.assert_allclose(kernel, [expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_weight_decay_shrinks_kernels_and_nothing_else(optimizer):
+    made = make_optimizer(TrainingConfig(optimizer=optimizer, weight_decay=0.5), 0.1)
+    variables = [keras.Variable([2.0], name=name) for name in ("kernel", "bias", "gamma", "beta")]
+    made.apply([tf.constant([0.0])] * 4, variables)
+    np.testing.assert_allclose([float(v[0]) for v in variables], [2 * (1 - 0.1 * 0.5), 2, 2, 2], rtol=1e-6)
+
+
+def test_weight_decay_is_refused_for_adam():
+    with pytest.raises(ConfigError, match="weight_decay needs the optimizer adamw or sgd"):
+        load_config(None, ["training.weight_decay=1e-3"])
+
+
+@pytest.mark.parametrize(("gradient", "expected"), [([3.0, -4.0], [1 - 0.06, 2.08]), ([0.3, -0.4], [0.97, 2.04])])
+def test_gradients_longer_than_the_norm_are_shortened_to_it(gradient, expected):
+    np.testing.assert_allclose(step(gradient, optimizer="sgd", clip_norm=1.0), expected, rtol=1e-6)
+
+
+def test_l1_counts_kernels_alone():
+    image = keras.Input((4, 4, 1))
+    model = keras.Model(image, keras.layers.BatchNormalization()(keras.layers.Conv2D(2, 3)(image)))
+    model.set_weights([np.full(weight.shape, -0.5, "float32") for weight in model.get_weights()])
+    penalise_weights(model, 0.1)
+    assert float(sum(model.losses)) == pytest.approx(0.1 * 18 * 0.5)
+    penalise_weights(other := keras.models.clone_model(model), 0.0)
+    assert other.losses == []
+
+
+@pytest.fixture(scope="module")
+def small(prepared):
+    """Two cases to train on, one to validate with: three steps an epoch."""
+    return Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
+
+
+def run(prepared, split, out, *overrides, strategy=HERE):
+    trained = train(load_config(None, [*TINY, *overrides]), prepared, split, 0, out, strategy)
+    return pd.read_csv(out / "history.csv"), keras.saving.load_model(trained.path), trained
+
+
+@pytest.fixture(scope="module")
+def plateaus(prepared, small, tmp_path_factory):
+    """In half precision; a loss that hardly moves: from the second epoch on every epoch is a plateau."""
+    out = tmp_path_factory.mktemp("plateaus")
+    plateau = "training.schedule={name: plateau, factor: 0.2, patience: 1, min_delta: 10}"
+    overrides = ["training.epochs=3", "training.learning_rate=0.01", "training.steps_per_epoch=5", plateau]
+    half = "training.precision=mixed_bfloat16"
+    return run(prepared, small, out, *overrides, "training.validate_every=9", half), out
+
+
+def test_a_plateau_lowers_the_rate_and_steps_and_validations_are_as_many_as_asked(plateaus):
+    (history, _, trained), out = plateaus
+    np.testing.assert_allclose(history["learning_rate"], [0.01, 0.002, 0.0004], rtol=1e-5)
+    assert history["val_dice"].notna().tolist() == [False, False, True]
+    assert trained.best_epoch == 3
+    with np.load(max((out / "checkpoint").glob("*.npz"))) as last:
+        assert 15 in [int(last[name]) for name in last.files if last[name].dtype.kind == "i"]  # the optimiser's steps
+
+
+def test_mixed_precision_computes_in_half_and_keeps_weights_whole(plateaus):
+    (history, best, _), _ = plateaus
+    convolution = next(layer for layer in best.layers if isinstance(layer, keras.layers.Conv2D))
+    assert (convolution.compute_dtype, convolution.dtype) == ("bfloat16", "float32")
+    assert best.layers[-1].compute_dtype == "float32"
+    assert np.isfinite(history["loss"]).all()
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_training_starts_from_given_weights(prepared, small, tmp_path):
+    """At a rate that changes nothing, without norm, the best network is the given one."""
+    frozen = ["model.norm=none", "training.learning_rate=1e-30", "training.epochs=1"]
+    _, first, trained = run(prepared, small, tmp_path / "first", "model.norm=none", "training.epochs=1")
+    _, second, _ = run(prepared, small, tmp_path / "second", *frozen, f"training.start_from={trained.path}")
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    begun = [json.loads((tmp_path / name / "controls.json").read_text()) for name in ("first", "second")]
+    assert begun[0]["initial_weights_sha256"] != begun[1]["initial_weights_sha256"]
+    other = [*frozen, "model.filters=3", f"training.start_from={trained.path}"]
+    with pytest.raises(ConfigError, match=r"training\.start_from: those weights are another network's"):
+        run(prepared, small, tmp_path / "third", *other)
+
+
+def test_weights_that_are_not_there_are_refused(prepared, small, tmp_path):
+    with pytest.raises(ConfigError, match=r"training\.start_from: cannot read nowhere\.keras"):
+        run(prepared, small, tmp_path, "training.start_from=nowhere.keras")
+
+
+def test_stages_go_on_from_the_weights_before_with_their_own_loss_and_rate(prepared, small, tmp_path):
+    stages = "stages=[{training: {epochs: 2}}, {loss: bce, training: {epochs: 1, learning_rate: 1e-30}}]"
+    history, best, trained = run(prepared, small, tmp_path, "model.norm=none", stages)
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["stage"].tolist() == [1, 1, 2]
+    assert trained.best_epoch == 3  # a stage's best is its own
+    with np.load(min((tmp_path / "checkpoint").glob("*.npz"))) as end_of_first:
+        arrays = [end_of_first[name] for name in sorted(end_of_first.files) if name != "state"]
+    for weight, before in zip(best.get_weights(), arrays, strict=False):
+        np.testing.assert_array_equal(weight, before)
+    assert history["val_dice"].iloc[2] == history["val_dice"].iloc[1]
+    assert history["val_loss"].iloc[2] != history["val_loss"].iloc[1]

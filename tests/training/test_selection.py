@@ -1,0 +1,79 @@
+"""Which epoch is kept, and when no more come."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from tfseg.training.selection import BestWeights, EarlyStopping
+
+
+def small_model():
+    image = keras.Input((8, 8, 1))
+    model = keras.Model(image, keras.layers.Conv2D(1, 1, activation="sigmoid")(image))
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
+def watch(callback, model, monitor, values, first=0):
+    """Epochs whose weights all are the epoch's number."""
+    callback.set_model(model)
+    for epoch, value in enumerate(values, first):
+        model.set_weights([np.full(weight.shape, epoch, "float32") for weight in model.get_weights()])
+        callback.on_epoch_end(epoch, {} if value is None else {monitor: value})
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "best"),
+    [
+        ("val_dice", [0.2, 0.6, 0.4], 1),
+        ("val_loss", [0.9, 0.3, 0.2], 2),
+        ("val_dice", [0.5, 0.5], 0),
+        ("val_dice", [math.nan, None, 0.1, math.nan], 2),
+    ],
+)
+def test_best_weights_are_those_of_the_best_epoch(tmp_path, monitor, values, best):
+    callback = BestWeights(tmp_path / "best.keras", monitor)
+    watch(callback, small_model(), monitor, values)
+    assert callback.best_epoch == best
+    saved = keras.saving.load_model(tmp_path / "best.keras")
+    assert not saved.compiled
+    assert all((weight == best).all() for weight in saved.get_weights())
+
+
+def test_what_is_best_is_remembered(tmp_path):
+    first = BestWeights(tmp_path / "best.keras", "val_dice")
+    watch(first, small_model(), "val_dice", [0.2, 0.6])
+    again = BestWeights(tmp_path / "best.keras", "val_dice")
+    again.restore(first.state())
+    watch(again, small_model(), "val_dice", [0.5], first=2)
+    assert again.best_epoch == 1
+
+
+def test_a_new_stage_keeps_its_own_best(tmp_path):
+    callback = BestWeights(tmp_path / "best.keras", "val_dice", epochs_before=10)
+    watch(callback, small_model(), "val_dice", [0.1])
+    assert callback.best_epoch == 10
+    assert (callback.waited(1), callback.waited(4)) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "over_after"),
+    [
+        ([0.5, 0.4, 0.4], 3),
+        ([0.4, 0.5, 0.5, 0.4], 4),
+        ([0.1, 0.2, 0.3], None),
+        ([math.nan, math.nan], 2),
+        ([0.5, None, None, None, 0.4], 5),  # the scored ones alone end a training
+    ],
+)
+def test_patience_counts_epochs_without_a_better_network(tmp_path, values, over_after):
+    best = BestWeights(tmp_path / "best.keras", "val_dice")
+    stopping = EarlyStopping(best, patience=2, is_scored=lambda epoch: values[epoch] is not None)
+    model = small_model()
+    over = []
+    for epoch, value in enumerate(values):
+        watch(best, model, "val_dice", [value], first=epoch)
+        over.append(stopping.is_over(epoch + 1))
+    assert (over.index(True) + 1 if True in over else None) == over_after

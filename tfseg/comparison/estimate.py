@@ -1,0 +1,114 @@
+"""What a grid of trainings will need, from a few measured steps of every loss."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from tfseg import losses, memory
+from tfseg.comparison.grid import Cell
+from tfseg.data.prepare import restore_label
+from tfseg.data.prepared import Prepared
+from tfseg.data.splits import Split
+from tfseg.data.volume import write_volume
+from tfseg.experiment import steps_of
+from tfseg.training.fit import train
+
+_EPOCHS = 2  # the first one traces graphs; the second one is measured
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a grid needs, about: `seconds` of work, `memory_bytes` at the peak, `disk_bytes` of `free_bytes` there are.
+
+    `seconds_per_step`: by loss; those that could not be measured are left out, and count as the mean of the others.
+    """
+
+    seconds: float
+    memory_bytes: int
+    disk_bytes: int
+    free_bytes: int
+    seconds_per_step: dict[str, float]
+
+
+class _Measured(NamedTuple):
+    seconds_per_step: float
+    seconds_per_slice: float
+    network_bytes: float
+
+
+def estimate(
+    cells: Sequence[Cell],
+    prepared: Prepared,
+    strategy: tf.distribute.Strategy,
+    out: Path,
+    advance: Callable[[], None] = lambda: None,
+) -> Estimate:
+    """Train every loss of some cells on the smallest subject alone, and reckon from that what all cells need.
+
+    Args:
+        cells: what is still to be trained.
+        prepared: their prepared folder.
+        strategy: the devices.
+        out: where the grid is going to be written.
+        advance: told after every loss.
+    """
+    memory.reset_peak()
+    measured = {}
+    for cell in {losses.title(cell.config.loss): cell for cell in cells}.values():
+        title = losses.title(cell.config.loss)
+        try:
+            measured[title] = _measure(cell, prepared, strategy)
+        except Exception:  # what is wrong with this loss is told when its turn comes
+            continue
+        finally:
+            advance()
+    if not measured:
+        return Estimate(np.nan, memory.peak_bytes(), 0, shutil.disk_usage(out).free, {})
+    typical = _Measured(*np.mean(list(measured.values()), axis=0).tolist())
+    label_bytes = _label_bytes_per_slice(prepared)
+    seconds = disk_bytes = 0.0
+    for cell in cells:
+        cost = measured.get(losses.title(cell.config.loss), typical)
+        validated, tested = (prepared.slices_of(part) for part in (cell.split.val, cell.split.test))
+        steps = cell.config.total_epochs * steps_of(cell.config, prepared, cell.split)
+        slices = cell.config.total_epochs * validated + tested
+        seconds += steps * cost.seconds_per_step + slices * cost.seconds_per_slice
+        disk_bytes += cost.network_bytes + tested * label_bytes
+    steps_seconds = {title: cost.seconds_per_step for title, cost in measured.items()}
+    return Estimate(seconds, memory.peak_bytes(), round(disk_bytes), shutil.disk_usage(out).free, steps_seconds)
+
+
+def _measure(cell: Cell, prepared: Prepared, strategy: tf.distribute.Strategy) -> _Measured:
+    trained, validated = (_smallest(prepared, part) for part in (cell.split.train, cell.split.val))
+    split = Split((trained,), (validated,), ())
+    short = cell.config.training.model_copy(update={"epochs": _EPOCHS, "patience": None})
+    config = cell.config.model_copy(update={"training": short, "stages": ()})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        train(config, prepared, split, config.seed, folder, strategy)
+        last = pd.read_csv(folder / "history.csv").iloc[-1]
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return _Measured(
+        last["train_seconds"] / steps_of(config, prepared, split),
+        last["validation_seconds"] / prepared.slices_of(split.val),
+        size,
+    )
+
+
+def _smallest(prepared: Prepared, subjects: Sequence[str]) -> str:
+    return min(subjects, key=lambda subject: (prepared.slices_of([subject]), subject))
+
+
+def _label_bytes_per_slice(prepared: Prepared) -> float:
+    case = prepared.case(prepared.index["case"].iloc[0])
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "label.nii.gz"
+        write_volume(path, restore_label(case.label, case.grid, prepared.labels), np.asarray(case.grid.affine))
+        return path.stat().st_size / len(case.label)

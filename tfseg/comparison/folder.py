@@ -1,0 +1,94 @@
+"""What a comparison folder holds, read again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tfseg import statistics
+from tfseg.comparison.grid import FAILURE
+from tfseg.data.prepared import Prepared
+from tfseg.evaluation import diagonals_mm, read_scores
+from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.report import Run, read_json, read_run, require
+from tfseg.statistics import Paired
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison folder: its finished runs, its tables, what failed and why."""
+
+    folder: Path
+    runs: list[Run]
+    scores: pd.DataFrame
+    tests: pd.DataFrame
+    failed: Mapping[str, str]
+    environment: dict[str, Any]
+
+    @property
+    def prepared(self) -> Prepared:
+        """The prepared folder that all runs were trained on."""
+        return self.runs[0].prepared
+
+    @property
+    def losses(self) -> list[str]:
+        """The losses, in the order of the study."""
+        return list(self.scores["loss"].unique())
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels' names, in order; then "mean" where there are several."""
+        names = self.runs[0].labels
+        return [*names, MEAN_LABEL] if len(names) > 1 else names
+
+    @cached_property
+    def diagonals(self) -> Mapping[str, float]:
+        """Case → diagonal of its volume."""
+        return diagonals_mm(self.prepared.cases_of(self.scores["subject"].unique()))
+
+    @cached_property
+    def paired(self) -> dict[tuple[str, str], Paired]:
+        """Label and metric → every loss on the same subjects."""
+        return {(each.label, each.metric): each for each in statistics.paired_values(self.scores, self.diagonals)}
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """A row per network: loss, seed, fold, and what its `fold.json` says."""
+        return pd.DataFrame(
+            {"loss": run.scores["loss"].iloc[0], "seed": run.config.seed, "fold": fold, **cell}
+            for run in self.runs
+            for fold, cell in enumerate(run.folds)
+        )
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """Read a comparison folder whose tables are written.
+
+    Raises:
+        ValueError: naming what is missing, or runs that were made with different splits.
+    """
+    require(*(folder / name for name in ("study.yaml", "scores.csv", "tests.csv", "splits.json", "environment.json")))
+    scores = read_scores(folder / "scores.csv")
+    splits = (folder / "splits.json").read_bytes()
+    paths = [path for path in sorted((folder / "runs").iterdir()) if (path / "scores.csv").is_file()]
+    for path in paths:
+        require(path / "splits.json")
+        if (path / "splits.json").read_bytes() != splits:
+            raise ValueError(f"{path}: made with other splits than {folder / 'splits.json'}: no fair comparison")
+    runs = [read_run(path) for path in paths]
+    order = {loss: place for place, loss in enumerate(scores["loss"].unique())}
+    runs.sort(key=lambda run: (order[run.scores["loss"].iloc[0]], run.config.seed))
+    failed = {told["name"]: told["reason"] for told in map(read_json, sorted(folder.glob(f"runs/*/*/{FAILURE}")))}
+    tests = read_tests(folder / "tests.csv")
+    return Comparison(folder, runs, scores, tests, failed, read_json(folder / "environment.json"))
+
+
+def read_tests(path: Path) -> pd.DataFrame:
+    """Read `tests.csv`; a label may be called NA, a note may be empty."""
+    texts = dict.fromkeys(("label", "metric", "first", "second", "note"), str)
+    numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in texts]
+    empty = {column: [""] for column in numbers}
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=empty)

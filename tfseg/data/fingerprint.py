@@ -1,0 +1,259 @@
+"""The fingerprint of a dataset: what its scans and labels are like, in figures."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from tfseg.data.layouts import Dataset
+from tfseg.data.slicing import AXES
+from tfseg.data.volume import Array, Header
+
+PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
+# Voxels inside labels that a case brings to the percentiles, spread over all of them.
+SAMPLED_VOXELS = 20_000
+# Greatest values that differ so many times between cases are in units of each case's own.
+VARIED_RATIO = 10
+# Slices are cut across the direction in which voxels are this much longer than in the others.
+ANISOTROPY = 1.5
+
+
+@dataclass(frozen=True)
+class ChannelMeasures:
+    """Least and greatest value, mean and standard deviation outside the background, a sample from inside the labels."""
+
+    lowest: float
+    highest: float
+    mean: float
+    std: float
+    inside: Array
+
+
+@dataclass(frozen=True)
+class CaseMeasures:
+    """What is measured of one case; per-axis figures run along its canonical axes: right, front, up."""
+
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    stored: str
+    in_pixels: bool
+    voxels: dict[int, int]
+    labelled_slices: tuple[int, ...]
+    channels: tuple[ChannelMeasures, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Smallest, median and largest, per axis."""
+
+    smallest: tuple[float, ...]
+    median: tuple[float, ...]
+    largest: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ChannelPrint:
+    """A channel: its likely modality and the percentiles of its values inside the labels."""
+
+    name: str
+    modality: str
+    percentiles: dict[float, float]
+
+
+@dataclass(frozen=True)
+class LabelPrint:
+    """A label: in how many cases it is, how many voxels, their share of all voxels, and its median volume in a case."""
+
+    value: int
+    name: str
+    cases: int
+    voxels: int
+    share: float
+    median_volume: float
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A dataset in figures; lengths are in millimetres and volumes in millilitres, or both in pixels."""
+
+    name: str
+    layout: str
+    cases: int
+    subjects: int
+    shape: Range
+    spacing: Range
+    in_pixels: bool
+    orientations: dict[str, int]
+    axis: str
+    slices: int
+    empty_slices: int
+    channels: tuple[ChannelPrint, ...]
+    labels: tuple[LabelPrint, ...]
+
+
+def measure(header: Header, channels: Sequence[Array], label: Array, dataset: Dataset) -> CaseMeasures:
+    """Measure one case.
+
+    Args:
+        header: its grid.
+        channels: each `[x, y, z]`.
+        label: values `[x, y, z]`, stored as the image is.
+        dataset: declares the labels.
+    """
+    labelled = np.isin(label, list(dataset.labels))
+    order = np.argsort(nib.orientations.io_orientation(header.affine)[:, 0])
+    slices = tuple(int(labelled.any(axis=tuple({0, 1, 2} - {axis})).sum()) for axis in order.tolist())
+    return CaseMeasures(
+        shape=tuple(header.shape[axis] for axis in order),
+        spacing_mm=tuple(header.spacing_mm[axis] for axis in order),
+        stored="".join(nib.orientations.aff2axcodes(header.affine)),
+        in_pixels=header.in_pixels,
+        voxels={value: int(np.count_nonzero(label == value)) for value in dataset.labels},
+        labelled_slices=slices,
+        channels=tuple(_measure_channel(channel, labelled) for channel in channels),
+    )
+
+
+def _measure_channel(channel: Array, labelled: Array) -> ChannelMeasures:
+    inside = channel[labelled]
+    something = channel[channel != channel[0, 0, 0]]  # where a background has one value, the corner has it
+    return ChannelMeasures(
+        lowest=float(channel.min()),
+        highest=float(channel.max()),
+        mean=float(something.mean(dtype=np.float64)),
+        std=float(something.std(dtype=np.float64)),
+        inside=inside[:: max(1, inside.size // SAMPLED_VOXELS)].astype(np.float32),
+    )
+
+
+def summarise(dataset: Dataset, cases: Sequence[CaseMeasures]) -> Fingerprint:
+    """Put the measures of a dataset's cases together."""
+    spacings = np.array([case.spacing_mm for case in cases])
+    spacing = np.median(spacings, axis=0)
+    longest = int(spacing.argmax())
+    axis = longest if spacing[longest] >= ANISOTROPY * np.delete(spacing, longest).max() else AXES.index("axial")
+    slices = sum(case.shape[axis] for case in cases)
+    return Fingerprint(
+        name=dataset.name,
+        layout=dataset.layout,
+        cases=len(cases),
+        subjects=len({case.subject for case in dataset.cases}),
+        shape=_range(np.array([case.shape for case in cases])),
+        spacing=_range(spacings),
+        in_pixels=cases[0].in_pixels,
+        orientations=dict(Counter(case.stored for case in cases).most_common()),
+        axis=AXES[axis],
+        slices=slices,
+        empty_slices=slices - sum(case.labelled_slices[axis] for case in cases),
+        channels=tuple(
+            _channel(name, [case.channels[index] for case in cases]) for index, name in enumerate(dataset.channels)
+        ),
+        labels=tuple(_label(value, name, cases) for value, name in dataset.labels.items()),
+    )
+
+
+def _range(values: Array) -> Range:
+    return Range(*(tuple(pick(values, axis=0).tolist()) for pick in (np.min, np.median, np.max)))
+
+
+def _label(value: int, name: str, cases: Sequence[CaseMeasures]) -> LabelPrint:
+    voxels = np.array([case.voxels[value] for case in cases])
+    voxel_volumes = np.array([1 if case.in_pixels else np.prod(case.spacing_mm) / 1000 for case in cases])
+    present = voxels > 0
+    return LabelPrint(
+        value=value,
+        name=name,
+        cases=int(present.sum()),
+        voxels=int(voxels.sum()),
+        share=float(voxels.sum() / sum(np.prod(case.shape) for case in cases)),
+        median_volume=float(np.median((voxels * voxel_volumes)[present])) if present.any() else 0.0,
+    )
+
+
+def _channel(name: str, cases: Sequence[ChannelMeasures]) -> ChannelPrint:
+    inside = np.concatenate([case.inside for case in cases])
+    percentiles = np.percentile(inside, PERCENTILES).tolist() if inside.size else [float("nan")] * len(PERCENTILES)
+    return ChannelPrint(name, likely_modality(name, cases), dict(zip(PERCENTILES, percentiles, strict=True)))
+
+
+def likely_modality(name: str, cases: Sequence[ChannelMeasures]) -> str:
+    """Tell by a channel's values, and by what its name claims, what kind of values they are.
+
+    Hounsfield units reach from air (-1000) to bone; z-scored values have a mean near 0 and a standard deviation near 1.
+    """
+    lowest, highest, mean, std = (
+        np.median([getattr(case, figure) for case in cases]) for figure in ("lowest", "highest", "mean", "std")
+    )
+    claimed = name.upper() in ("CT", "CBCT")
+    if lowest <= -500 and highest >= 100:
+        return "CT, Hounsfield units"
+    if lowest < 0 and abs(mean) < 0.5 and 0.5 < std < 2:
+        return "z-scored already, it seems"
+    if claimed:
+        return f"called CT, but values of {lowest:g} to {highest:g} are no Hounsfield units of a whole scan"
+    if name in ("grey", "red", "green", "blue"):
+        return "picture"
+    peaks = [case.highest for case in cases]
+    varied = min(peaks) <= 0 or max(peaks) / min(peaks) > VARIED_RATIO
+    return f"MR or another, in units of {'each case’s' if varied else 'its'} own"
+
+
+def to_markdown(fingerprint: Fingerprint) -> str:
+    """Set a fingerprint as Markdown: a list of what it says of the scans, a table of channels and one of labels."""
+    volume = "pixels" if fingerprint.in_pixels else "ml"
+    subjects = f"{fingerprint.subjects}"
+    if fingerprint.subjects == fingerprint.cases > 1:
+        subjects += " (each case its own; if some are of one patient, say so with `--subject-pattern`)"
+    empty = f"{fingerprint.empty_slices} ({fingerprint.empty_slices / fingerprint.slices:.0%}) without a label"
+    if fingerprint.in_pixels:
+        scans = [
+            f"- size, columns × rows: {_set_range(fingerprint.shape, 2)} pixels",
+            f"- pictures: {fingerprint.slices}, {empty}",
+        ]
+    else:
+        stored = ", ".join(f"{codes} ({times})" for codes, times in fingerprint.orientations.items())
+        scans = [
+            f"- shape, right × front × up: {_set_range(fingerprint.shape)} voxels",
+            f"- spacing: {_set_range(fingerprint.spacing)} mm",
+            f"- stored as: {stored}",
+            f"- slices: {fingerprint.slices} {fingerprint.axis}, {empty}",
+        ]
+    lines = [
+        f"# {fingerprint.name}",
+        "",
+        f"- layout: {fingerprint.layout}",
+        f"- cases: {fingerprint.cases}",
+        f"- subjects: {subjects}",
+        *scans,
+        "",
+        f"| channel | likely | {' | '.join(f'{percentile:g} %' for percentile in PERCENTILES)} |",
+        f"| --- | --- |{' ---: |' * len(PERCENTILES)}",
+        *(
+            f"| {each.name} | {each.modality} | {' | '.join(f'{_set(v)}' for v in each.percentiles.values())} |"
+            for each in fingerprint.channels
+        ),
+        "",
+        "Percentiles of the values inside the labels.",
+        "",
+        f"| label | value | cases | voxels | share | median {volume} |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {label.name} | {label.value} | {label.cases} | {label.voxels} | {label.share:.3%} "
+            f"| {_set(label.median_volume)} |"
+            for label in fingerprint.labels
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _set_range(values: Range, axes: int = 3) -> str:
+    smallest, median, largest = (
+        " × ".join(map(_set, each[:axes])) for each in (values.smallest, values.median, values.largest)
+    )
+    return median if smallest == largest else f"{median} (median), {smallest} to {largest}"
+
+
+def _set(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

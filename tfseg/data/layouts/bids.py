@@ -1,0 +1,122 @@
+"""The Brain Imaging Data Structure with its derivatives: subjects and sessions in file names, a label by its suffix."""
+
+import csv
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfseg.data.layouts.dataset import Case, Dataset, stem
+from tfseg.data.layouts.labels import DECLARATION, labels_of
+from tfseg.data.volume import DataError
+
+# What says whose scan a file is and when it was made; a case is one of each.
+CASE_ENTITIES = ("sub", "ses", "run")
+# Where a file is, in what space, says nothing of which channel or label it is.
+NO_KIND = (*CASE_ENTITIES, "space", "res")
+# Suffixes of label maps; where a dataset has several kinds, the first is taken.
+LABEL_SUFFIXES = ("dseg", "seg", "roi", "mask")
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    entities: dict[str, str]
+    suffix: str
+
+    @property
+    def case(self) -> str:
+        return "_".join(f"{key}-{self.entities[key]}" for key in CASE_ENTITIES if key in self.entities)
+
+    @property
+    def kind(self) -> str:
+        """All of the name but whose it is: `acq-3d_T1w`, `label-lesion_mask`."""
+        others = (f"{key}-{value}" for key, value in self.entities.items() if key not in NO_KIND)
+        return "_".join((*others, self.suffix))
+
+    @property
+    def is_label(self) -> bool:
+        return self.suffix in LABEL_SUFFIXES
+
+
+def is_bids(folder: Path) -> bool:
+    """Whether a folder, or derivatives in it, has `sub-…` folders with NIfTI files named alike."""
+    folders = (path for pattern in ("sub-*", "derivatives/*/sub-*") for path in folder.glob(pattern))
+    return any(any(path.rglob("sub-*_*.nii*")) for path in folders)
+
+
+def read_bids(folder: Path) -> Dataset:
+    """Read images with label maps, a case per subject, session and run.
+
+    A case's images are those beside its label map, or else those in the raw data; channels are the kinds of image
+    that more than half of the label maps go with. Images without a label map are cases too, with a missing file.
+    Labels are those that `labels.json` or a `dseg.tsv` (index, name) declares, or else the values found.
+
+    Source: Gorgolewski 2016 (10.1038/sdata.2016.44).
+
+    Raises:
+        DataError: where there are no label maps, several kinds of them that are equally likely, or no images.
+    """
+    files = [file for file in map(_parse, sorted(folder.rglob("sub-*_*.nii*"))) if file]
+    labels = _labels(folder, [file for file in files if file.is_label])
+    images: dict[str, dict[str, Path]] = defaultdict(dict)
+    for case in sorted({file.case for file in files}):
+        candidates = [file for file in files if file.case == case and not file.is_label]
+        beside = [file for file in candidates if case in labels and file.path.parent == labels[case].path.parent]
+        raw = [file for file in candidates if "derivatives" not in file.path.relative_to(folder).parts]
+        images[case] = {file.kind: file.path for file in beside or raw or candidates}
+    times = Counter(kind for case in labels for kind in images[case])
+    channels = sorted(kind for kind, number in times.items() if 2 * number > len(labels))
+    if not channels:
+        raise DataError(
+            f"{folder}: no kind of image goes with most label maps; found {', '.join(sorted(times)) or 'none'}"
+        )
+    label_kind = next(iter(labels.values())).kind
+    cases = []
+    for case, kinds in images.items():
+        if case not in labels and not kinds.keys() & set(channels):
+            continue
+        place = labels[case].path.parent if case in labels else next(iter(kinds.values())).parent
+        paths = tuple(kinds.get(kind, place / f"{case}_{kind}.nii.gz") for kind in channels)
+        label = labels[case].path if case in labels else place / f"{case}_{label_kind}.nii.gz"
+        cases.append(Case(case, case.split("_")[0].removeprefix("sub-"), paths, label))
+    table = next(iter(sorted(folder.rglob("*dseg.tsv"))), None)
+    names = _read_table(table) if table and not (folder / DECLARATION).is_file() else None
+    return Dataset(
+        name=folder.resolve().name,
+        channels=tuple(channels),
+        labels=names or labels_of(folder, (case.label for case in cases)),
+        cases=tuple(cases),
+        layout="bids",
+    )
+
+
+def _parse(path: Path) -> _File | None:
+    *pairs, suffix = stem(path).split("_")
+    entities = dict(pair.split("-", 1) for pair in pairs if "-" in pair)
+    return _File(path, entities, suffix) if len(entities) == len(pairs) and "sub" in entities else None
+
+
+def _labels(folder: Path, files: list[_File]) -> dict[str, _File]:
+    """The label map of each case: of the kind whose suffix comes first."""
+    if not files:
+        suffixes = ", ".join(f"_{suffix}" for suffix in LABEL_SUFFIXES)
+        raise DataError(f"{folder}: no label maps, whose names end in {suffixes}")
+    best = min(LABEL_SUFFIXES.index(file.suffix) for file in files)
+    chosen = [file for file in files if file.suffix == LABEL_SUFFIXES[best]]
+    # A brain mask beside a lesion mask says where the brain is.
+    structures = [file for file in chosen if file.entities.get("desc") != "brain"] or chosen
+    kinds = sorted({file.kind for file in structures})
+    if len(kinds) > 1:
+        raise DataError(
+            f"{folder}: label maps of several kinds: {', '.join(kinds)}; list those to use in a manifest.csv"
+        )
+    return {file.case: file for file in structures}
+
+
+def _read_table(path: Path) -> dict[int, str]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        return {int(row["index"]): row["name"] for row in rows if int(row["index"]) != 0}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: expected the columns index and name: {error!r}") from error

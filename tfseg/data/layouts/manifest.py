@@ -1,0 +1,82 @@
+"""A CSV manifest: a row per case, with its subject, its images and its label."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tfseg.data.layouts.dataset import Case, Dataset, stem
+from tfseg.data.layouts.labels import labels_of
+from tfseg.data.splits import Split
+from tfseg.data.volume import DataError
+
+NAME = "manifest.csv"
+PARTS = ("train", "val", "test")
+
+
+def is_manifest(folder: Path) -> bool:
+    """Whether this is a CSV file, or a folder with a `manifest.csv`."""
+    return folder.suffix.lower() == ".csv" or (folder / NAME).is_file()
+
+
+def read_manifest(folder: Path) -> Dataset:
+    """Read a manifest; its paths count from its own folder.
+
+    Columns: `subject`, `image` or one `image_CHANNEL` per channel, `label`, and if wanted `case`, `split` (train, val
+    or test) and `strata`. An image is a NIfTI file, a picture or the folder of a DICOM series. A case without a name
+    is called by its subject, or by its first image where a subject has several. Labels are those that `labels.json`
+    beside it declares, or else the values found.
+
+    Raises:
+        DataError: where columns or values are missing, or a split has other parts or a subject on two sides.
+    """
+    path = folder if folder.is_file() else folder / NAME
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    images = [str(name) for name in table.columns if name == "image" or str(name).startswith("image_")]
+    missing = [name for name in ("subject", "label") if name not in table] + (["image"] if not images else [])
+    if missing:
+        raise DataError(f"{path}: the columns {', '.join(missing)} are missing; there are {', '.join(table.columns)}")
+    for column in ("subject", "label", *images):
+        if (table[column] == "").any():
+            row = int((table[column] == "").to_numpy().argmax())
+            raise DataError(f"{path}: line {row + 2}: {column} is empty")
+    root = path.resolve().parent
+    labels = [root / file for file in table["label"]]
+    return Dataset(
+        name=root.name,
+        channels=tuple(name.removeprefix("image_") for name in images),
+        labels=labels_of(root, labels),
+        cases=tuple(
+            Case(name, subject, tuple(root / file for file in files), label, strata)
+            for name, subject, files, label, strata in zip(
+                _names(table, images[0]),
+                table["subject"],
+                table[images].to_numpy().tolist(),
+                labels,
+                table["strata"] if "strata" in table else [None] * len(table),
+                strict=True,
+            )
+        ),
+        layout="manifest",
+        splits=(_split(path, table),) if "split" in table else None,
+    )
+
+
+def _names(table: pd.DataFrame, first_image: str) -> list[str]:
+    if "case" in table:
+        return list(table["case"])
+    if table["subject"].is_unique:
+        return list(table["subject"])
+    return [stem(Path(file)) for file in table[first_image]]
+
+
+def _split(path: Path, table: pd.DataFrame) -> Split:
+    parts = {part: sorted(set(table.loc[table["split"] == part, "subject"])) for part in PARTS}
+    if set(table["split"]) != set(PARTS):
+        raise DataError(f"{path}: split expects train, val and test, each at least once; found {set(table['split'])}")
+    sides = table.groupby("subject")["split"].nunique()
+    if sides.max() > 1:
+        raise DataError(f"{path}: the subject {sides.idxmax()} is on two sides of the split")
+    return Split(*(tuple(parts[part]) for part in PARTS))

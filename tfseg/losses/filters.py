@@ -1,0 +1,38 @@
+"""Filters along the axes of images; the samples of a batch lie beside one another as channels, which is faster."""
+
+import math
+from collections.abc import Sequence
+
+from keras import ops
+
+from tfseg.losses.registry import Tensor
+
+
+def samples_as_channels(values: Tensor) -> Tensor:
+    """`values` [batch, *spatial, classes] as `[1, *spatial, batch · classes]`, a sample's classes side by side."""
+    moved = ops.moveaxis(values, 0, -2)
+    return ops.reshape(moved, (1, *ops.shape(moved)[:-2], -1))
+
+
+def filter_along(values: Tensor, axis: int, weights: Sequence[float], padding: str) -> Tensor:
+    """Weighted sums of neighbours along a spatial axis, of each channel alone.
+
+    Args:
+        values: `[1, *spatial, channels]`.
+        axis: of the neighbours, 1 or more.
+        weights: of the neighbours, in their order.
+        padding: "same" centres an odd number of weights on each voxel, with 0 beyond the image; "valid" keeps to
+            sums that lie wholly inside.
+    """
+    shape, size = ops.shape(values), len(weights)
+    channels = shape[-1]
+    # Two axes at a time around this one, so that a 2D convolution serves volumes too.
+    if axis == len(values.shape) - 2:
+        rows, window = (-1, shape[axis - 1], shape[axis], channels), (1, size, 1, 1)
+    else:
+        rows, window = (-1, shape[axis], math.prod(shape[axis + 1 : -1]), channels), (size, 1, 1, 1)
+    kernel = ops.reshape(ops.convert_to_tensor(weights, dtype=values.dtype), window)
+    kernel = ops.broadcast_to(kernel, (*window[:2], channels, 1))
+    sums = ops.depthwise_conv(ops.reshape(values, rows), kernel, padding=padding)
+    length = shape[axis] if padding == "same" else shape[axis] - size + 1
+    return ops.reshape(sums, (*shape[:axis], length, *shape[axis + 1 :]))

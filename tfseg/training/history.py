@@ -1,0 +1,59 @@
+"""One row per epoch, on disk and to a listener."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from tfseg import files
+from tfseg.training.validation import Validation
+
+
+class History(keras.callbacks.Callback):
+    """Writes one row per epoch to `history.csv`: losses, validation scores, learning rate, seconds."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._started = 0.0
+        self.validation: Validation | None = None
+        self.stage: int | None = None
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Write the row."""
+        seconds = time.perf_counter() - self._started
+        validation_seconds = self.validation.seconds if self.validation else 0.0
+        self.rows.append(
+            {
+                "epoch": len(self.rows) + 1,
+                **({} if self.stage is None else {"stage": self.stage}),
+                **{name: float(value) for name, value in (logs or {}).items()},
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "train_seconds": round(seconds - validation_seconds, 3),
+                "validation_seconds": round(validation_seconds, 3),
+            }
+        )
+        files.write_text(self._path, pd.DataFrame(self.rows).to_csv(index=False))
+
+    def latest(self) -> dict[str, float]:
+        """Return the last known value of every column: an epoch that was not scored has no scores of its own."""
+        latest: dict[str, float] = {}
+        for row in self.rows:
+            latest.update({name: value for name, value in row.items() if name not in latest or not math.isnan(value)})
+        return latest
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes."""
+        return {"rows": self.rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.rows = state["rows"]

@@ -1,0 +1,76 @@
+"""Optimisers, and what keeps weights small."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfseg.config import TrainingConfig
+from tfseg.training.schedules import Rate
+
+# Neither shrinks nor is counted by L1: shifts and scales, which have no reason to be near zero.
+NOT_DECAYED = ["bias", "gamma", "beta"]
+
+
+class Clipping:
+    """Scales the gradient of the whole batch, over all replicas, to a global norm of at most `largest_norm`.
+
+    Keras clips each replica's part before they are summed, which is another training on every number of devices.
+    """
+
+    largest_norm: float
+
+    def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
+        """Clip, then apply."""
+        replica = tf.distribute.get_replica_context()
+        parts = 1 if replica is None else replica.num_replicas_in_sync
+        if parts > 1:
+            grads = replica.all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        clipped, _ = tf.clip_by_global_norm(grads, self.largest_norm)
+        super().apply([gradient / parts for gradient in clipped], trainable_variables)  # type: ignore[misc]
+
+
+class ClippedAdam(Clipping, keras.optimizers.Adam):
+    """Adam with clipping."""
+
+
+class ClippedAdamW(Clipping, keras.optimizers.AdamW):
+    """AdamW with clipping."""
+
+
+class ClippedSGD(Clipping, keras.optimizers.SGD):
+    """SGD with clipping."""
+
+
+CLASSES: dict[str, tuple[Any, Any]] = {
+    "adam": (keras.optimizers.Adam, ClippedAdam),
+    "adamw": (keras.optimizers.AdamW, ClippedAdamW),
+    "sgd": (keras.optimizers.SGD, ClippedSGD),
+}
+
+
+def make_optimizer(training: TrainingConfig, rate: Rate) -> keras.optimizers.Optimizer:
+    """Return the configured optimiser with a rate, its decay and its clipping.
+
+    Weight decay is apart from the gradient, `w ← w - rate · weight_decay · w`, on kernels alone.
+
+    Source: Adam: Kingma 2015 (arXiv:1412.6980). AdamW: Loshchilov 2019 (arXiv:1711.05101). Clipping: Pascanu 2013
+    (arXiv:1211.5063).
+    """
+    plain, clipped = CLASSES[training.optimizer]
+    settings: dict[str, Any] = {"momentum": training.momentum} if training.optimizer == "sgd" else {}
+    if training.weight_decay or training.optimizer == "adamw":
+        settings["weight_decay"] = training.weight_decay
+    optimizer = (plain if training.clip_norm is None else clipped)(rate, **settings)
+    if training.clip_norm is not None:
+        optimizer.largest_norm = training.clip_norm
+    if training.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return optimizer
+
+
+def penalise_weights(model: keras.Model, l1: float) -> None:
+    """Add `l1 · Σ|w|` over all kernels to what the model learns to lower; the saved model knows nothing of it."""
+    for variable in model.trainable_variables if l1 else ():
+        if variable.name not in NOT_DECAYED:
+            variable.regularizer = keras.regularizers.L1(l1)

@@ -1,0 +1,98 @@
+"""Saving a training after every epoch, so that one that was killed goes on to the same bits."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from tfseg.config import Config, ConfigError
+from tfseg.data.prepared import Prepared
+from tfseg.data.splits import Split
+from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
+
+Conditions = dict[str, str | int]
+
+
+class Stateful(Protocol):
+    """A part of a training with a state that JSON can hold."""
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+
+
+class Saving(keras.callbacks.Callback):
+    """Writes a checkpoint after every epoch: weights, optimiser, and the state of the other parts.
+
+    Stands after the callbacks whose states it saves. What else a step needs, the order of slices, the dropout and the
+    ramps of losses, are functions of seed and epoch.
+    """
+
+    def __init__(
+        self,
+        folder: CheckpointFolder,
+        conditions: Conditions,
+        stage: int,
+        epochs_before: int,
+        parts: Mapping[str, Stateful],
+    ) -> None:
+        super().__init__()
+        self._folder = folder
+        self._conditions = conditions
+        self._stage = stage
+        self._before = epochs_before
+        self._parts = parts
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Write the checkpoint."""
+        state = {
+            "conditions": self._conditions,
+            "stage": self._stage,
+            "epochs_before": self._before,
+            "epochs": epoch + 1,
+            "parts": {name: part.state() for name, part in self._parts.items()},
+        }
+        arrays = [np.asarray(variable) for variable in variables_of(self.model)]
+        self._folder.write(self._before + epoch + 1, Checkpoint(arrays, state))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Give the model, whose optimiser must be built, and the parts what a checkpoint holds."""
+        for variable, array in zip(variables_of(self.model), checkpoint.arrays, strict=True):
+            variable.assign(array)
+        for name, part in self._parts.items():
+            part.restore(checkpoint.state["parts"][name])
+
+
+def variables_of(model: keras.Model) -> list[keras.Variable]:
+    """Return weights and the optimiser's variables."""
+    return [*model.weights, *model.optimizer.variables]
+
+
+def conditions_of(config: Config, prepared: Prepared, split: Split, seed: int, **machine: str | int) -> Conditions:
+    """Return what must be the same for the same bits: a digest of what is trained on what, and what else is given."""
+    inputs = config.model_dump(mode="json", include={"loss", "model", "training", "stages"})
+    for without_effect in ("threads", "picture_every"):  # on the bits, or checked by themselves
+        del inputs["training"][without_effect]
+    inputs |= {"prepared": prepared.digest, "train": split.train, "val": split.val, "seed": seed}
+    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
+    return {**machine, "digest of settings and data": digest}
+
+
+def check_conditions(checkpoint: Checkpoint, now: Conditions, out: Path) -> None:
+    """Refuse to go on under other conditions than those a training was begun with.
+
+    Raises:
+        ConfigError: naming the first that differs.
+    """
+    for name, was in checkpoint.state["conditions"].items():
+        if was != now.get(name):
+            raise ConfigError(
+                f"{out} was begun with {name} {was}, and this is {now.get(name)}: "
+                "go on as it was begun, or choose another folder with --out"
+            )

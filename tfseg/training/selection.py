@@ -1,0 +1,78 @@
+"""The network of the best epoch, and stopping where no better one comes."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfseg import files
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keeps the network of the best epoch in a file: standard layers alone, uncompiled, so it opens without tfseg.
+
+    Args:
+        path: the file, `best.keras`.
+        monitor: the score that decides, `val_dice`, `val_iou` or `val_loss`.
+        epochs_before: epochs of earlier stages, whose losses and so scores may not be comparable: the first
+            epoch of a stage replaces what they kept.
+    """
+
+    def __init__(self, path: Path, monitor: str, epochs_before: int = 0) -> None:
+        super().__init__()
+        self._path = path
+        self._monitor = monitor
+        self._sign = -1 if monitor == "val_loss" else 1
+        self._before = epochs_before
+        self._best = -math.inf
+        self.best_epoch = -1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save the network where it is better than before."""
+        self.consider(epoch, logs or {})
+
+    def consider(self, epoch: int, scores: dict[str, float]) -> None:
+        """Save the network where the scores, if the monitored one is among them, are better than before."""
+        value = self._sign * scores.get(self._monitor, math.nan)
+        if value > self._best:
+            self._best, self.best_epoch = value, self._before + epoch
+            # A new model around the same layers: what was compiled is not saved.
+            uncompiled = keras.Model(self.model.input, self.model.output, name=self.model.name)
+            with files.replacing(self._path) as temporary:
+                uncompiled.save(temporary)
+
+    def waited(self, epochs: int) -> int:
+        """Epochs since the best one, or since the stage began, after `epochs` of the stage."""
+        return self._before + epochs - 1 - max(self.best_epoch, self._before - 1)
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes."""
+        return {"best": self._best, "best_epoch": self.best_epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+class EarlyStopping(keras.callbacks.Callback):
+    """Stops a training when `patience` epochs have brought no better network, at an epoch that was scored.
+
+    `is_scored` says whether an epoch of the stage, from 0, is.
+    """
+
+    def __init__(self, best: BestWeights, patience: int, is_scored: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._best = best
+        self._patience = patience
+        self._is_scored = is_scored
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Stop where it is time."""
+        if self.is_over(epoch + 1):
+            self.model.stop_training = True
+
+    def is_over(self, epochs: int) -> bool:
+        """Whether `epochs` of the stage are enough."""
+        return self._is_scored(epochs - 1) and self._best.waited(epochs) >= self._patience

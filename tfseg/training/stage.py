@@ -1,0 +1,165 @@
+"""Training one stage: a network, a loss, an optimiser and a number of epochs."""
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfseg import files, losses
+from tfseg.config import Config, ConfigError
+from tfseg.data.label_maps import IGNORED
+from tfseg.data.pipeline import SliceBatches
+from tfseg.data.prepared import Prepared
+from tfseg.data.splits import Split
+from tfseg.models import MODELS
+from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
+from tfseg.training.controls import controls
+from tfseg.training.divergence import FiniteLoss
+from tfseg.training.epochs import EpochSeeds, LossRamps
+from tfseg.training.history import History
+from tfseg.training.logs import Logs
+from tfseg.training.optimizers import make_optimizer, penalise_weights
+from tfseg.training.plateau import PlateauRate
+from tfseg.training.progress import Listening, Progress
+from tfseg.training.resuming import Conditions, Saving, Stateful
+from tfseg.training.schedules import Rate, ScaledRate, learning_rate_schedule
+from tfseg.training.selection import BestWeights, EarlyStopping
+from tfseg.training.strategy import compiled_forward, precision
+from tfseg.training.validation import Validation, score_volumes
+
+Weights = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the stages of one network's training share."""
+
+    prepared: Prepared
+    split: Split
+    seed: int
+    out: Path
+    strategy: tf.distribute.Strategy
+    progress: Progress
+    history: History
+    checkpoints: CheckpointFolder
+    conditions: Conditions
+
+
+def make_loss(config: Config, ignore_label: int | None = None) -> keras.losses.Loss:
+    """Make the configured loss; `training.overlap_over` goes to every loss that measures overlap.
+
+    Args:
+        config: names the loss.
+        ignore_label: class whose voxels bring no loss, where the loss does not say otherwise.
+
+    Raises:
+        ValueError: on an unknown loss or parameter, or a value out of its range.
+    """
+    return losses.make(config.loss, overlap_over=config.training.overlap_over, ignore_label=ignore_label)
+
+
+def compiled_model(config: Config, cell: Cell, loss: keras.losses.Loss, rate: Rate) -> keras.Model:
+    """Build the network with its optimiser, ready to train; to be called in the strategy's scope."""
+    settings = config.model.model_dump(exclude={"name"})
+    synchronized = cell.strategy.num_replicas_in_sync > 1
+    build = MODELS[config.model.name]
+    model = build(cell.prepared.image_shape, cell.prepared.classes, synchronized=synchronized, **settings)
+    penalise_weights(model, config.training.l1)
+    # XLA trains this network several times slower on a CPU.
+    model.compile(make_optimizer(config.training, rate), loss, jit_compile=False)
+    # A checkpoint can be restored into variables alone that are there.
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def start_from(model: keras.Model, weights: Weights) -> None:
+    """Give the network weights.
+
+    Raises:
+        ConfigError: where they are another network's.
+    """
+    try:
+        model.set_weights(weights)
+    except ValueError as error:
+        raise ConfigError(f"training.start_from: those weights are another network's: {error}") from error
+
+
+def train_stage(
+    config: Config, cell: Cell, stage: int, weights: Weights | None, checkpoint: Checkpoint | None
+) -> tuple[Weights, int]:
+    """Train one stage; return the weights of its last epoch, and its best epoch, counted from 0 over all stages.
+
+    Args:
+        config: the stage's own.
+        cell: what all stages share.
+        stage: its number from 0.
+        weights: to begin from; drawn by the seed where None.
+        checkpoint: to go on from, in place of beginning.
+    """
+    training, history = config.training, cell.history
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(cell.seed)
+    cases = cell.prepared.cases_of(cell.split.train)
+    batches = SliceBatches(cases, training.batch_size, cell.seed, training.steps_per_epoch, training.foreground_share)
+    steps = batches.steps_per_epoch
+    with cell.strategy.scope(), precision(training.precision):
+        loss = make_loss(config, None if cell.prepared.ignore_label is None else IGNORED)
+        rate = learning_rate_schedule(training, steps)
+        model = compiled_model(config, cell, loss, rate)
+    if weights is not None:
+        start_from(model, weights)
+
+    before = checkpoint.state["epochs_before"] if checkpoint else len(history.rows)
+    done = checkpoint.state["epochs"] if checkpoint else 0
+    if stage == 0 and not checkpoint:
+        files.write_text(cell.out / "controls.json", json.dumps(controls(model, batches, training.epochs)))
+
+    forward, validated = compiled_forward(model), cell.prepared.cases_of(cell.split.val)
+    slice_loss = tf.function(loss, reduce_retracing=True)
+    labels = list(cell.prepared.labels.values())
+    score = functools.partial(score_volumes, validated, labels, forward, slice_loss, training.batch_size)
+    best = BestWeights(cell.out / "best.keras", training.select_by, before)
+    every, every_steps = training.validate_every, training.validate_every_steps
+    validation = Validation(score, every, every_steps, training.epochs, steps, best.consider)
+    history.validation = validation
+    parts: dict[str, Stateful] = {"best": best, "history": history}
+    plateaus = []
+    if isinstance(rate, ScaledRate):
+        parts["plateau"] = plateau = PlateauRate(training.schedule, rate)
+        plateaus.append(plateau)
+    saving = Saving(cell.checkpoints, cell.conditions, stage, before, parts)
+    patience = training.patience
+    stopping = [] if patience is None else [EarlyStopping(best, patience, validation.is_scored)]
+    callbacks: Sequence[keras.callbacks.Callback] = [
+        EpochSeeds(cell.seed, before),
+        LossRamps(loss),
+        FiniteLoss(batches.describe, before),
+        validation,
+        best,
+        *plateaus,
+        history,
+        Logs(cell.out / "logs", validated, forward, training.picture_every, before),
+        saving,
+        Listening(cell.progress, history),
+        *stopping,
+    ]
+    for callback in callbacks:
+        callback.set_model(model)
+    if checkpoint:
+        saving.restore(checkpoint)
+    if done < training.epochs and not any(rule.is_over(done) for rule in stopping):
+        model.fit(
+            batches.dataset(before + done),
+            initial_epoch=done,
+            epochs=training.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(callbacks),
+        )
+    return model.get_weights(), best.best_epoch

@@ -1,0 +1,111 @@
+"""Scoring validation subjects as whole volumes while a network is trained."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from tfseg.data.label_maps import IGNORED
+from tfseg.data.prepared import PreparedCase
+from tfseg.metrics import overlap
+from tfseg.prediction import Forward, classes_of, predict_cases
+
+
+def score_volumes(
+    cases: Sequence[PreparedCase],
+    labels: Sequence[str],
+    forward: Forward,
+    slice_loss: Callable[[Any, Any], Any],
+    batch_size: int,
+) -> dict[str, float]:
+    """Predict and score validation cases.
+
+    Returns:
+        `val_dice` and `val_iou` (mean over subjects per label, then over labels; a label empty in truth and
+        prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
+    """
+    scores, slice_losses, slices = [], [], []
+    for case, probabilities in predict_cases(forward, cases, batch_size):
+        slice_losses.append(_mean_loss(slice_loss, case.label[..., np.newaxis], probabilities, batch_size))
+        slices.append(len(case.label))
+        truth, found = case.grid.unpad(case.label), case.grid.unpad(classes_of(probabilities))
+        counted = truth != IGNORED
+        counts = overlap.confusion_counts(truth[counted], found[counted], len(labels), int(counted.sum()))
+        scores += [
+            (case.subject, label, overlap.dice(c), overlap.iou(c)) for label, c in zip(labels, counts, strict=True)
+        ]
+    table = pd.DataFrame(scores, columns=["subject", "label", "dice", "iou"])
+    means = table.groupby(["label", "subject"])[["dice", "iou"]].mean().groupby("label").mean()
+    # No structure anywhere and none predicted: nothing was wrong.
+    dice, iou = means.mean().fillna(1.0).tolist()
+    by_label = {f"val_dice_{label}": float(means["dice"][label]) for label in labels}
+    return {"val_dice": dice, "val_iou": iou, **by_label, "val_loss": float(np.average(slice_losses, weights=slices))}
+
+
+def _mean_loss(slice_loss: Callable[[Any, Any], Any], truth: Any, probabilities: Any, batch_size: int) -> float:
+    """Mean loss over batches as large as those of training, so that batch-wise losses mean the same."""
+    starts = range(0, len(truth), batch_size)
+    batches = [slice(start, start + batch_size) for start in starts]
+    return sum(float(slice_loss(truth[b], probabilities[b])) * len(truth[b]) for b in batches) / len(truth)
+
+
+class Validation(keras.callbacks.Callback):
+    """Writes scores of the validation subjects into the logs of epochs; stands before the callbacks that read them.
+
+    Args:
+        score: gives the scores, by their names in the logs.
+        every: epochs between scorings; the last epoch is always scored.
+        every_steps: score within epochs too, whenever the training has made as many steps.
+        epochs: how many there will be.
+        steps_per_epoch: steps of each.
+        scored: is told the epoch and the scores of each scoring within an epoch.
+    """
+
+    def __init__(
+        self,
+        score: Callable[[], dict[str, float]],
+        every: int,
+        every_steps: int | None,
+        epochs: int,
+        steps_per_epoch: int,
+        scored: Callable[[int, dict[str, float]], None],
+    ) -> None:
+        super().__init__()
+        self._score = score
+        self._every = every
+        self._every_steps = every_steps
+        self._epochs = epochs
+        self._steps_per_epoch = steps_per_epoch
+        self._scored = scored
+        self._epoch = 0
+        self.seconds = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the count of seconds."""
+        self._epoch = epoch
+        self.seconds = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Score within an epoch, where it is time and its end does not do so."""
+        steps = self._epoch * self._steps_per_epoch + batch + 1
+        last = batch + 1 == self._steps_per_epoch and self.is_scored(self._epoch)
+        if self._every_steps is not None and steps % self._every_steps == 0 and not last:
+            self._scored(self._epoch, self._timed_scores())
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Score at an epoch's end, where it is time."""
+        if logs is not None and self.is_scored(epoch):
+            logs.update(self._timed_scores())
+
+    def is_scored(self, epoch: int) -> bool:
+        """Whether the end of an epoch is scored."""
+        return (epoch + 1) % self._every == 0 or epoch + 1 == self._epochs
+
+    def _timed_scores(self) -> dict[str, float]:
+        started = time.perf_counter()
+        scores = self._score()
+        self.seconds += time.perf_counter() - started
+        return scores

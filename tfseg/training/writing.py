@@ -1,0 +1,42 @@
+"""What a person is told where a disk is full or a folder cannot be written to."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tensorflow as tf
+
+CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+OF_TENSORFLOW = {tf.errors.ResourceExhaustedError: errno.ENOSPC, tf.errors.PermissionDeniedError: errno.EACCES}
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Let an error in writing, of this block's work in a folder, say where it was and that nothing is lost.
+
+    Raises:
+        OSError: with the same number.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise
+        told = f"{os.strerror(error.errno)}: cannot write to {out}; when it can be, the same command goes on from here"
+        raise OSError(error.errno, told) from error
+
+
+@contextmanager
+def tensorflow_writes() -> Iterator[None]:
+    """Turn TensorFlow's errors in writing a file into Python's.
+
+    Raises:
+        OSError: in place of an error of TensorFlow's.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        number = OF_TENSORFLOW.get(type(error), errno.EIO)
+        raise OSError(number, os.strerror(number)) from error

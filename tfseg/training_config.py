@@ -1,0 +1,69 @@
+"""How a network is trained: the training part of a configuration."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+ValidationScore = Literal["val_dice", "val_iou", "val_loss"]
+
+
+class Section(BaseModel):
+    """A part of a configuration: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ScheduleConfig(Section):
+    """How the learning rate goes on, after a linear warm-up from zero.
+
+    `step` multiplies it by `factor` every `every` epochs, and `exponential` by as much, evenly over those epochs;
+    `cosine` ends at zero, and so does `polynomial`, as `(1 - t)^power`; `plateau` multiplies it by `factor` when
+    `watch` has not gained more than `min_delta` for `patience` epochs. `loss_average` is a moving average of the
+    training loss: `average` times itself plus the rest times the epoch's loss.
+    """
+
+    name: Literal["constant", "step", "exponential", "cosine", "polynomial", "plateau"] = "cosine"
+    every: Count = 4
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    power: Positive = 0.9
+    watch: ValidationScore | Literal["loss_average"] = "loss_average"
+    patience: Count = 10
+    min_delta: NotNegative = 0.0
+    average: Fraction = 0.93
+    warmup_epochs: NotNegative = 0.0
+
+
+class TrainingConfig(Section):
+    """How a network is trained; `overlap_over` is passed to every loss that measures overlap."""
+
+    epochs: Count = 20
+    steps_per_epoch: Count | None = None
+    batch_size: Count = 8
+    foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    momentum: Fraction = 0.9
+    weight_decay: NotNegative = 0.0
+    l1: NotNegative = 0.0
+    clip_norm: Positive | None = None
+    learning_rate: Positive = 3e-3
+    schedule: ScheduleConfig = ScheduleConfig()
+    overlap_over: Literal["sample", "batch"] = "batch"
+    validate_every: Count = 1
+    validate_every_steps: Count | None = None
+    select_by: ValidationScore = "val_dice"
+    patience: Count | None = None
+    start_from: str | None = None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    picture_every: Count | None = 5
+    threads: Count | None = None
+
+    @model_validator(mode="after")
+    def _decay_is_taken(self) -> Self:
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError("weight_decay needs the optimizer adamw or sgd; received adam")
+        return self
