@@ -36,4 +36,9 @@ def test_every_loss_is_named():
 def test_links_and_pictures_are_there():
     targets = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
     assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    sections = {
+        re.sub(r"\W+", "-", heading).lower() for heading in re.findall(r"^#+ (.*)$", README, flags=re.MULTILINE)
+    }
+    files = [target for target in targets if not target.startswith("#")]
+    assert [target for target in files if not (ROOT / target).exists()] == []
+    assert {target.removeprefix("#") for target in targets if target not in files} <= sections

@@ -17,8 +17,19 @@ EPSILON = 1e-7  # probabilities stay this far from 0 and 1, so that logarithms a
 
 
 def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
-    """`-y log p - (1-y) log(1-p)` of each voxel and channel."""
-    return weighted_binary_cross_entropy(truth, prediction, 1.0, 1.0)
+    """`-y log p - (1-y) log(1-p)` of each voxel and channel.
+
+    The gradient, `(p-y) / (p (1-p))`, is written out; where p is kept from 0 or 1, it is the one there.
+    """
+
+    @ops.custom_gradient
+    def cost(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        p = ops.clip(prediction, EPSILON, 1 - EPSILON)
+        q = 1 - p
+        value = -(truth * ops.log(p) + (1 - truth) * ops.log(q))
+        return value, lambda upstream: upstream * ((p - truth) / (p * q))
+
+    return cost(prediction)
 
 
 def weighted_binary_cross_entropy(truth: Tensor, prediction: Tensor, positive: float, negative: float) -> Tensor:
