@@ -26,7 +26,7 @@ def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
     def cost(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         p = ops.clip(prediction, EPSILON, 1 - EPSILON)
         q = 1 - p
-        value = -(truth * ops.log(p) + (1 - truth) * ops.log(q))
+        value = (truth - 1) * ops.log(q) - truth * ops.log(p)
         return value, lambda upstream: upstream * ((p - truth) / (p * q))
 
     return cost(prediction)
