@@ -107,11 +107,11 @@ def compare(
         terminal.show_estimate(needed)
     if dry_run:
         return
-    study.write(out / "study.yaml")
-    files.write_text(out / "environment.json", setting.environment)
     for run, config in study.runs().items():
         claim(out / "runs" / run, {"config.yaml": config.to_yaml(), **setting.made_by})
         files.write_text(out / "runs" / run / "environment.json", setting.environment)
+    files.write_text(out / "environment.json", setting.environment)
+    study.write(out / "study.yaml")
     with terminal.training("networks", len(cells)) as listener:
         failed = grid.run_grid(cells, setting.prepared, setting.strategy, listener)
     runs = grid.finish_runs(cells, setting.prepared, setting.folds)
