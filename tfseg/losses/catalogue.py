@@ -11,12 +11,11 @@ from tfseg.losses.compound import (
     DiceBCE,
     DiceCE,
     DiceFocal,
-    DiceFocalHausdorff,
     DiceTopK,
     ExponentialLogarithmic,
     Hybrid,
-    TverskyHausdorff,
 )
+from tfseg.losses.compound_hausdorff import DiceFocalHausdorff, TverskyHausdorff
 from tfseg.losses.distribution import (
     BinaryCrossEntropy,
     CrossEntropy,
