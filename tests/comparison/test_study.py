@@ -83,6 +83,7 @@ def test_wrong_losses(listed, message):
         ("losses: ['a=1']", "losses: expected a name"),
         ("losses: [dice, bce]\nseeds: 0", "seeds: expected a whole number of at least 1, received 0"),
         ("losses: [dice, bce]\nseeds: many", "received 'many'"),
+        ("losses: [dice, bce]\nstages: [{}, {loss: {name: ce}}]", r"stages\.1\.loss: would take the place"),
         ("losses: [dice, bce]\ntrainin: {}", "unknown key trainin; did you mean training"),
     ],
 )

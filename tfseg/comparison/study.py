@@ -23,7 +23,8 @@ class Study:
     All else in `config` is the same for all; its own loss plays no part.
 
     Raises:
-        ConfigError: on a loss that is unknown, does not take its parameters, or is there twice; on no seed.
+        ConfigError: on a loss that is unknown, does not take its parameters, is there twice, or would be
+            replaced by a stage's own; on no seed.
     """
 
     config: Config
@@ -33,6 +34,9 @@ class Study:
     def __post_init__(self) -> None:
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ConfigError(f"seeds: expected a whole number of at least 1, received {self.seeds!r}")
+        for number, stage in enumerate(self.config.stages):
+            if stage.loss is not None:
+                raise ConfigError(f"stages.{number}.loss: would take the place of the losses compared; leave it out")
         for loss in self.losses:
             try:
                 losses.make(loss, overlap_over=self.config.training.overlap_over)
