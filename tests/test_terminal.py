@@ -52,6 +52,17 @@ def test_without_a_terminal_an_epoch_is_a_line_with_the_time_left(printed):
     assert second.startswith("fold 2/2  epoch 1/3  loss 0.2500  val_dice 0.5000  0.0 s/epoch, 0 min left")
 
 
+def test_a_training_that_goes_on_says_where_from(printed):
+    terminal, text = printed
+    with terminal.training("dice", networks=1) as lines:
+        progress = lines.begin("fold 1/1", steps=10, epochs=3)
+        progress.on_resume(2)
+        progress.on_epoch(2, {"loss": 0.25, "val_dice": 0.5})
+    first, second = text().splitlines()
+    assert first == "fold 1/1: goes on after epoch 2/3"
+    assert second.startswith("fold 1/1  epoch 3/3")
+
+
 def test_without_a_terminal_a_stage_is_two_lines(printed):
     terminal, text = printed
     with terminal.bar("preparing", 3) as advance:

@@ -145,6 +145,7 @@ class TrainingLines:
         def on_resume(trained: int) -> None:
             nonlocal before
             before = trained
+            self._terminal.say(f"{name}: goes on after epoch {trained}/{epochs}")
             for _ in range(trained * steps):
                 on_step()
 
