@@ -47,7 +47,7 @@ def train_here(folder: Path, out: Path, batch_size: int, epochs: int) -> None:
 def torch_peak_mib(python: str, prepared: Prepared, batch_size: int) -> float:
     """Run the peer in its own environment for ten steps."""
     height, width, channels = prepared.image_shape
-    numbers = map(str, (batch_size, height, width, channels, prepared.classes, 10))
+    numbers = map(str, (batch_size, height, width, channels, prepared.targets.channels, 10))
     script = Path(__file__).with_name("peer_torch_unet.py")
     done = subprocess.run([python, str(script), *numbers], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[1])

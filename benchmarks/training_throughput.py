@@ -63,7 +63,7 @@ def fit_images_per_second(config: Config, prepared: Prepared, folder: Path) -> t
 def bare_images_per_second(config: Config, prepared: Prepared, steps: int) -> float:
     """Call `train_on_batch` on an array in memory, and nothing else."""
     keras.backend.clear_session()
-    model = unet_2d(prepared.image_shape, prepared.classes)
+    model = unet_2d(prepared.image_shape, prepared.targets.channels)
     model.compile(keras.optimizers.Adam(config.training.learning_rate), make_loss(config), jit_compile=False)
     batches = SliceBatches(prepared.cases_of(prepared.subjects[:1]), config.training.batch_size, 0)
     images, labels = next(batches.epoch(0))
@@ -78,14 +78,14 @@ def bare_images_per_second(config: Config, prepared: Prepared, steps: int) -> fl
 def torch_images_per_second(python: str, prepared: Prepared, batch_size: int, steps: int) -> float:
     """Run the peer in its own environment."""
     height, width, channels = prepared.image_shape
-    numbers = map(str, (batch_size, height, width, channels, prepared.classes, steps))
+    numbers = map(str, (batch_size, height, width, channels, prepared.targets.channels, steps))
     script = Path(__file__).with_name("peer_torch_unet.py")
     done = subprocess.run([python, str(script), *numbers], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[0])
 
 
 def main() -> None:
-    """Measure, and print a table of medians and ratios."""
+    """Measure, and print a table of medians, and of ratios within a round, their medians too."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=8)
@@ -111,7 +111,8 @@ def main() -> None:
     print(f"{arguments.batch_size}×{arguments.size}×{arguments.size}, {os.cpu_count()} cores")
     for name, median in medians.items():
         rounds = ", ".join(f"{value:.2f}" for value in speeds[name])
-        print(f"{name:24} {median:6.2f} images/s   fit is {medians['tfseg fit'] / median:.2f} of it   ({rounds})")
+        ratio = statistics.median(fit / other for fit, other in zip(speeds["tfseg fit"], speeds[name], strict=True))
+        print(f"{name:24} {median:6.2f} images/s   fit is {ratio:.2f} of it   ({rounds})")
     print(
         f"scoring one validation subject for each one trained on takes {statistics.median(shares):.3f} of the training"
     )

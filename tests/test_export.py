@@ -33,7 +33,7 @@ def networks(prepared, tmp_path):
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)
         paths.append(tmp_path / f"{seed}.keras")
-        unet_2d(prepared.image_shape, prepared.classes, filters=2, depth=2).save(paths[-1])
+        unet_2d(prepared.image_shape, prepared.targets.channels, filters=2, depth=2).save(paths[-1])
     return paths
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tfseg import geometry, metrics
 from tfseg.data.prepared import Prepared, PreparedCase
-from tfseg.data.volume import write_volume
+from tfseg.data.volume import Array, write_volume
 from tfseg.prediction import Forward, label_volume, predict_cases
 
 TEXT_COLUMNS = ("loss", "subject", "case", "label", "metric")
@@ -25,24 +26,37 @@ def evaluate(
     """Predict and score cases; each prediction is written to `predictions` as label values on the scan's grid.
 
     Returns:
-        Columns `subject, case, label, metric, value`, the metrics of `tfseg.metrics.score`.
+        Columns `subject, case, label, metric, value`, as `score_targets` gives them.
     """
     tables = []
     for case, probabilities in predict_cases(forward, cases, batch_size):
         truth = case.label_volume(prepared.labels, prepared.ignore_label)
-        found = label_volume(probabilities, case, prepared.labels)
+        found = label_volume(probabilities, case, prepared.targets)
         write_volume(predictions / f"{case.name}.nii.gz", found, np.asarray(case.grid.affine))
-        scores = metrics.score(
-            truth,
-            found,
-            spacing_mm=case.grid.spacing_mm,
-            labels=prepared.labels,
-            tolerance_mm=tolerance_mm,
-            ignore_label=prepared.ignore_label,
-        )
+        scores = score_targets(truth, found, prepared, spacing_mm=case.grid.spacing_mm, tolerance_mm=tolerance_mm)
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)
         tables.append(scores)
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_targets(truth: Array, found: Array, prepared: Prepared, **how: Any) -> pd.DataFrame:
+    """Score label values `[i, j, k]` as `tfseg.metrics.score`: every label, or every region in place of the labels.
+
+    Args:
+        truth, found: label values on one grid.
+        prepared: says what they mean.
+        **how: of `tfseg.metrics.score`.
+    """
+    ignored = prepared.ignore_label
+    if not prepared.regions:
+        return metrics.score(truth, found, labels=prepared.labels, ignore_label=ignored, **how)
+    inside, unknown = 1, 2
+    tables = []
+    for name, values in prepared.regions.items():
+        expected = np.where(truth == ignored, unknown, np.isin(truth, values).astype(np.uint8))
+        got = np.isin(found, values).astype(np.uint8)
+        tables.append(metrics.score(expected, got, labels={inside: name}, ignore_label=unknown, **how))
     return pd.concat(tables, ignore_index=True)
 
 

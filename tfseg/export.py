@@ -12,7 +12,7 @@ from tfseg import files
 from tfseg.config import ConfigError, validate
 from tfseg.data.prepared import Prepared
 from tfseg.data.steps import Recipe
-from tfseg.prediction import THRESHOLD
+from tfseg.data.targets import THRESHOLD, Targets
 
 METADATA = "metadata.json"
 WHERE = {"volume": "the whole volume", "nonzero": "the voxels that are not 0", "body": "the body"}
@@ -65,10 +65,7 @@ def export(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) ->
 def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
     """Return what a user of the SavedModel must know: the image it expects, step by step, and what it answers."""
     height, width, channels = prepared.image_shape
-    one_class = prepared.classes == 1
-    classes = list(prepared.labels.values()) if one_class else ["background", *prepared.labels.values()]
-    values = list(prepared.labels) if one_class else [0, *prepared.labels]
-    decision = f"foreground where the probability is at least {THRESHOLD}" if one_class else "the largest channel"
+    targets = prepared.targets
     return {
         "made_by": f"tfseg {tfseg.__version__}",
         "run": run,
@@ -82,14 +79,30 @@ def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
         "output": {
             "name": "probability",
             "dtype": "float32",
-            "shape": ["batch", height, width, prepared.classes],
-            "activation": "sigmoid" if one_class else "softmax",
-            "classes": classes,
-            "label_values": values,
-            "decision": decision,
+            "shape": ["batch", height, width, targets.channels],
+            "activation": targets.activation,
+            **_channels_of(targets),
         },
         "preparation": preparation_steps(prepared),
         "recipe": prepared.recipe,
+    }
+
+
+def _channels_of(targets: Targets) -> dict[str, object]:
+    """What the channels are, and how label values are decided from them."""
+    if targets.regions:
+        return {
+            "regions": list(targets.regions),
+            "label_values": [list(values) for values in targets.regions.values()],
+            "decision": "of 0 and the label values, the one whose regions have the largest sum of log(p / (1 - p))",
+        }
+    if targets.channels == 1:
+        decision = f"foreground where the probability is at least {THRESHOLD}"
+        return {"classes": list(targets.labels.values()), "label_values": list(targets.labels), "decision": decision}
+    return {
+        "classes": ["background", *targets.labels.values()],
+        "label_values": [0, *targets.labels],
+        "decision": "the largest channel",
     }
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -74,6 +75,11 @@ class View:
 def label_color(index: int) -> str:
     """Return the colour in which the outlines of a class, from 1, are drawn."""
     return LABEL_COLORS[(index - 1) % len(LABEL_COLORS)]
+
+
+def label_colors(names: Iterable[str]) -> dict[str, str]:
+    """Return the colours of labels, by their names in order."""
+    return {name: label_color(index) for index, name in enumerate(names, start=1)}
 
 
 def choose_slices(truth: Array, prediction: Array, count: int = 4) -> dict[int, str]:

@@ -8,12 +8,11 @@ from tfseg.data.label_maps import to_values
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.resampling import linear
 from tfseg.data.scan import restore_label
+from tfseg.data.targets import Targets
 from tfseg.data.volume import Array
 
 # Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
 Forward = Callable[[Array], Array]
-
-THRESHOLD = 0.5
 
 
 def predict_slices(forward: Forward, image: Array, batch_size: int) -> Array:
@@ -30,14 +29,7 @@ def predict_cases(
         yield case, predict_slices(forward, case.image, batch_size)
 
 
-def classes_of(probabilities: Array) -> Array:
-    """Decide class indices uint8 `[...]` from probabilities `[..., classes]`: 0.5 or more of one, else the largest."""
-    if probabilities.shape[-1] == 1:
-        return (probabilities[..., 0] >= THRESHOLD).astype(np.uint8)
-    return probabilities.argmax(axis=-1).astype(np.uint8)
-
-
-def label_volume(probabilities: Array, case: PreparedCase, labels: dict[int, str]) -> Array:
+def label_volume(probabilities: Array, case: PreparedCase, targets: Targets) -> Array:
     """Turn a case's probabilities into label values on its scan's own grid.
 
     Where the scan was resampled, probabilities are interpolated linearly before classes are decided; what was
@@ -45,7 +37,6 @@ def label_volume(probabilities: Array, case: PreparedCase, labels: dict[int, str
     """
     grid = case.grid
     if grid.resampled is None:
-        return restore_label(classes_of(probabilities), grid, labels)
-    one_class = probabilities.shape[-1] == 1
-    background = 0 if one_class else np.eye(probabilities.shape[-1], dtype=np.float32)[0]
-    return to_values(classes_of(grid.from_slices(probabilities, fill=background, resample=linear)), labels)
+        return restore_label(targets.decide(probabilities), grid, targets.labels)
+    on_grid = grid.from_slices(probabilities, fill=targets.background, resample=linear)
+    return to_values(targets.decide(on_grid), targets.labels)

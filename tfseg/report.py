@@ -43,8 +43,8 @@ class Run:
 
     @property
     def labels(self) -> list[str]:
-        """The labels' names, in order."""
-        return list(self.prepared.labels.values())
+        """The names of what is scored, labels or regions, in order."""
+        return list(self.prepared.targets.scored)
 
 
 def write_report(run: Path) -> Path:
@@ -204,7 +204,7 @@ def render(run: Run) -> str:
             subjects=run.scores["subject"].nunique(),
             labels=run.labels,
             mean=MEAN_LABEL,
-            label_colors=[figures_slices.label_color(index) for index in range(1, len(run.labels) + 1)],
+            drawn=figures_slices.label_colors(run.prepared.labels.values()),
             axis=run.prepared.recipe["axis"],
             channels=run.prepared.channels,
             tolerance=f"{run.config.scoring.tolerance_mm:g}",

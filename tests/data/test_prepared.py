@@ -17,8 +17,8 @@ def copy(prepared, tmp_path):
 
 
 def test_one_label_is_one_class_and_several_are_one_more(prepared, prepared_one_label):
-    assert (prepared_one_label.labels, prepared_one_label.classes) == ({1: "blob"}, 1)
-    assert (prepared.labels, prepared.classes) == ({1: "left", 2: "right"}, 3)
+    assert (prepared_one_label.labels, prepared_one_label.targets.channels) == ({1: "blob"}, 1)
+    assert (prepared.labels, prepared.targets.channels) == ({1: "left", 2: "right"}, 3)
 
 
 def test_what_the_folder_says_of_itself(prepared):

@@ -78,3 +78,15 @@ def test_identities(tp, fp, fn, tn):
     if tp:
         precision, recall = overlap.precision(counts), overlap.recall(counts)
         np.testing.assert_allclose(dice, 2 * precision * recall / (precision + recall))
+
+
+@given(arrays(np.uint8, (4, 5, 3), elements=st.integers(0, 3)), arrays(np.uint8, (4, 5, 3), elements=st.integers(0, 3)))
+@settings(max_examples=50, deadline=None)
+def test_counts_of_unions_are_those_of_their_masks(truth, prediction):
+    unions = [(1, 2, 3), (1, 3), (3,), (0,)]
+    members = np.array([[index in union for union in unions] for index in range(4)])
+    for union, counts in zip(unions, overlap.union_counts(truth, prediction, members), strict=True):
+        expected, found = np.isin(truth, union), np.isin(prediction, union)
+        assert counts == Counts(
+            (expected & found).sum(), (~expected & found).sum(), (expected & ~found).sum(), (~expected & ~found).sum()
+        )

@@ -117,7 +117,7 @@ def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)
     np.testing.assert_allclose(two["val_dice"], one["val_dice"], atol=1e-3)
     keras.utils.set_random_seed(0)
-    begun = unet_2d(prepared.image_shape, prepared.classes, filters=3, depth=1).get_weights()
+    begun = unet_2d(prepared.image_shape, prepared.targets.channels, filters=3, depth=1).get_weights()
     weights = [keras.saving.load_model(tmp_path / name / "best.keras").get_weights() for name in ("one", "two")]
     for a, b in zip(*weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tfseg.data.targets import Targets
 from tfseg.training.validation import Validation, score_volumes
 
 
 def test_validation_scores_volumes_by_subject_then_label(prepared):
     """The network says the truth, except on one case, where it finds nothing."""
     cases = prepared.cases_of(prepared.subjects[:3])
-    labels = list(prepared.labels.values())
     answers = {case.image[...].tobytes(): np.eye(3, dtype="float32")[case.label] for case in cases}
     silent = cases[0]
     answers[silent.image[...].tobytes()] = np.eye(3, dtype="float32")[np.zeros_like(silent.label)]
@@ -21,10 +21,10 @@ def test_validation_scores_volumes_by_subject_then_label(prepared):
         return np.mean(truth[..., 0] != np.argmax(probability, -1))
 
     most_slices = max(len(case.label) for case in cases)
-    scores = score_volumes(cases, labels, lambda image: answers[image.tobytes()], slice_loss, most_slices)
+    scores = score_volumes(cases, prepared.targets, lambda image: answers[image.tobytes()], slice_loss, most_slices)
     assert scores["val_dice"] == pytest.approx(2 / 3)
     assert scores["val_iou"] == pytest.approx(2 / 3)
-    assert all(scores[f"val_dice_{label}"] == pytest.approx(2 / 3) for label in labels)
+    assert all(scores[f"val_dice_{label}"] == pytest.approx(2 / 3) for label in prepared.labels.values())
     slices = np.array([len(case.label) for case in cases])
     wrong = (silent.label != 0).mean() * slices[0] / slices.sum()
     assert scores["val_loss"] == pytest.approx(wrong)
@@ -32,9 +32,9 @@ def test_validation_scores_volumes_by_subject_then_label(prepared):
 
 def test_a_label_that_is_nowhere_and_not_found_does_not_lower_the_score(prepared):
     case = prepared.cases_of(prepared.subjects[:1])[0]
-    labels = [*prepared.labels.values(), "absent"]
+    targets = Targets({**prepared.labels, 9: "absent"})
     truth = np.eye(4, dtype="float32")[case.label]
-    scores = score_volumes([case], labels, lambda image: truth, lambda t, p: 0.0, len(truth))
+    scores = score_volumes([case], targets, lambda image: truth, lambda t, p: 0.0, len(truth))
     assert scores["val_dice"] == 1
     assert math.isnan(scores["val_dice_absent"])
 
@@ -44,12 +44,30 @@ def test_what_is_ignored_is_not_scored(prepared):
     case = prepared.cases_of(prepared.subjects[:1])[0]
     wrong = np.eye(3, dtype="float32")[np.roll(case.label, 3, axis=2)]
     ignoring = replace(case, label=np.where(wrong.argmax(-1) == case.label, case.label, 255))
-    labels = list(prepared.labels.values())
     seen = [
-        score_volumes([each], labels, lambda image: wrong, lambda t, p: 0.0, len(wrong)) for each in (case, ignoring)
+        score_volumes([each], prepared.targets, lambda image: wrong, lambda t, p: 0.0, len(wrong))
+        for each in (case, ignoring)
     ]
     assert seen[0]["val_dice"] < 1
     assert seen[1]["val_dice"] == seen[1]["val_iou"] == 1
+
+
+def test_regions_are_scored_in_place_of_labels(prepared):
+    """`right` is all taken for `left`, which the region of both does not mind."""
+    case = prepared.cases_of(prepared.subjects[:1])[0]
+    targets = Targets(prepared.labels, {"both": (1, 2), "right": (2,)})
+    found = targets.encode(np.minimum(case.label, 1)).astype("float32")
+    shapes = []
+
+    def slice_loss(truth, probability):
+        shapes.append((truth.shape, probability.shape))
+        return np.abs(truth - probability).mean()
+
+    scores = score_volumes([case], targets, lambda image: found, slice_loss, len(found))
+    assert (scores["val_dice_both"], scores["val_dice_right"], scores["val_dice"]) == (1, 0, 0.5)
+    assert scores["val_loss"] == pytest.approx((case.label == 2).mean() / 2)
+    assert shapes == [(found.shape, found.shape)]
+    assert "val_dice_left" not in scores
 
 
 def scored(epochs, steps_per_epoch, every, every_steps):

@@ -79,7 +79,7 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
             conventions=_conventions(comparison),
             plots=_plots(comparison, rankings),
             cases=draw_cases(comparison),
-            label_colors=[figures_slices.label_color(index) for index in range(1, len(first.labels) + 1)],
+            drawn=figures_slices.label_colors(first.prepared.labels.values()),
             costs=_costs(comparison.cells),
             controls=_controls(comparison.cells),
             hashes={name: files.sha256(comparison.folder / name) for name in ("splits.json", "config.yaml")},

@@ -1,6 +1,6 @@
 """From prepared cases to `tf.data`: batches of slices in an order that is a function of seed and epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,11 @@ from tfseg.data.prepared import PreparedCase
 from tfseg.data.volume import Array
 
 PARALLEL_BATCHES = 2  # read at a time; the order stays
+
+
+def with_one_channel(classes: Array) -> Array:
+    """Return class indices `[...]` as `[..., 1]`."""
+    return classes[..., np.newaxis]
 
 
 class SliceBatches:
@@ -24,6 +29,7 @@ class SliceBatches:
         seed: decides the order.
         steps: batches of an epoch; as many as hold every slice where None.
         foreground_share: this share of every batch, rounded up, is drawn from slices with foreground alone.
+        encode: turns class indices `[batch, h, w]` into the truth that losses take, as `Targets.encode`.
     """
 
     def __init__(
@@ -33,12 +39,14 @@ class SliceBatches:
         seed: int,
         steps: int | None = None,
         foreground_share: float = 0.0,
+        encode: Callable[[Array], Array] = with_one_channel,
     ) -> None:
         self._cases = list(cases)
         self._slices = np.array([(number, index) for number, case in enumerate(cases) for index in seen_slices(case)])
         self._batch_size = batch_size
         self._seed = seed
         self.steps_per_epoch = steps or -(-len(self._slices) // batch_size)
+        self._encode = encode
         self._foreground = self._slices[:0]
         if foreground_share:
             full = [has_foreground(self._cases[number].label[index]) for number, index in self._slices]
@@ -61,14 +69,14 @@ class SliceBatches:
         return np.concatenate(parts, axis=1)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Array, Array]]:
-        """Yield an epoch's batches: images float32 `[batch, h, w, channels]`, labels uint8 `[batch, h, w, 1]`."""
+        """Yield an epoch's batches: images float32 `[batch, h, w, channels]`, uint8 truths as `encode` says."""
         return map(self.load, self.order(epoch))
 
     def load(self, batch: Array) -> tuple[Array, Array]:
-        """Return the images and labels of a batch of (case, slice) indices `[batch, 2]`, as `epoch` yields them."""
+        """Return the images and truths of a batch of (case, slice) indices `[batch, 2]`, as `epoch` yields them."""
         images = np.stack([self._cases[case].image[index] for case, index in batch])
         labels = np.stack([self._cases[case].label[index] for case, index in batch])
-        return images, labels[..., np.newaxis]
+        return images, self._encode(labels)
 
     def describe(self, epoch: int, step: int) -> str:
         """Return the slices of a batch in words, by case: `case_0 (slices 2, 5), case_3 (slices 0)`."""
@@ -81,14 +89,15 @@ class SliceBatches:
         """Return all epochs from `initial_epoch` on as one endless dataset."""
         height, width, channels = self._cases[0].image.shape[1:]
         slices = (self._batch_size, height, width)
+        truth_channels = self._encode(np.zeros(0, np.uint8)).shape[-1]
 
         def batches(epoch: tf.Tensor) -> tf.data.Dataset:
             order = tf.numpy_function(self.order, [epoch], tf.int64)
             return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, (None, self._batch_size, 2)))
 
         def load(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images, labels = tf.numpy_function(self.load, [batch], (tf.float32, tf.uint8))
-            return tf.ensure_shape(images, (*slices, channels)), tf.ensure_shape(labels, (*slices, 1))
+            images, truths = tf.numpy_function(self.load, [batch], (tf.float32, tf.uint8))
+            return tf.ensure_shape(images, (*slices, channels)), tf.ensure_shape(truths, (*slices, truth_channels))
 
         epochs = tf.data.Dataset.range(initial_epoch, tf.int64.max)
         dataset = epochs.flat_map(batches).map(load, num_parallel_calls=PARALLEL_BATCHES, deterministic=True)

@@ -15,6 +15,7 @@ from tfseg.config import read_yaml
 from tfseg.data.label_maps import to_values
 from tfseg.data.slicing import SliceGrid
 from tfseg.data.splits import Split
+from tfseg.data.targets import Targets
 from tfseg.data.volume import Array, DataError
 
 TEXT_COLUMNS = ("case", "subject", "strata", "skipped")
@@ -92,10 +93,10 @@ class Prepared:
         height, width = self.recipe["size"]
         return height, width, len(self.channels)
 
-    @property
-    def classes(self) -> int:
-        """Output channels of a network for these labels: one (sigmoid) for one label, else one more (softmax)."""
-        return 1 if len(self.labels) == 1 else len(self.labels) + 1
+    @cached_property
+    def targets(self) -> Targets:
+        """What a network learns here, and what is scored: the labels, or the regions where there are any."""
+        return Targets(self.labels, self.regions)
 
     @cached_property
     def digest(self) -> str:

@@ -39,8 +39,7 @@ def confusion_counts(
         labels: number of labels.
         voxels: voxels of the whole case; those outside the arrays given are true negatives.
     """
-    pairs = truth.ravel().astype(np.intp) * (labels + 1) + prediction.ravel()
-    table = np.bincount(pairs, minlength=(labels + 1) ** 2).reshape(labels + 1, labels + 1)
+    table = _confusion_table(truth, prediction, labels)
     counts = []
     for label in range(1, labels + 1):
         tp = int(table[label, label])
@@ -48,6 +47,32 @@ def confusion_counts(
         fp = int(table[:, label].sum()) - tp
         counts.append(Counts(tp, fp, fn, voxels - tp - fp - fn))
     return counts
+
+
+def union_counts(
+    truth: NDArray[np.unsignedinteger], prediction: NDArray[np.unsignedinteger], members: NDArray[np.bool_]
+) -> list[Counts]:
+    """The counts of unions of classes, which may overlap, from one pass over both arrays.
+
+    Args:
+        truth, prediction: class indices `[*spatial]`.
+        members: whether a class is part of a union, `[classes, unions]`.
+    """
+    table = _confusion_table(truth, prediction, len(members) - 1)
+    counts = []
+    for inside in members.T:
+        tp, fn = int(table[inside][:, inside].sum()), int(table[inside][:, ~inside].sum())
+        fp = int(table[~inside][:, inside].sum())
+        counts.append(Counts(tp, fp, fn, truth.size - tp - fp - fn))
+    return counts
+
+
+def _confusion_table(
+    truth: NDArray[np.unsignedinteger], prediction: NDArray[np.unsignedinteger], labels: int
+) -> NDArray[np.integer]:
+    """Voxels by position in the truth and in the prediction, `[labels + 1, labels + 1]`."""
+    pairs = truth.ravel().astype(np.intp) * (labels + 1) + prediction.ravel()
+    return np.bincount(pairs, minlength=(labels + 1) ** 2).reshape(labels + 1, labels + 1)
 
 
 def dice(counts: Counts) -> float:

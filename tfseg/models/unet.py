@@ -15,6 +15,7 @@ def unet(
     depth: int = 4,
     dropout: Sequence[float] = (0.15, 0.3),
     norm: str = "batch",
+    activation: str | None = None,
     synchronized: bool = False,
     name: str = "unet",
 ) -> keras.Model:
@@ -22,15 +23,16 @@ def unet(
 
     Stage k of the encoder has `filters`·2^k filters; its two convolutions are followed by max pooling and
     dropout; the decoder mirrors it with transposed convolutions and skip connections; a 1×1 convolution and
-    a float32 sigmoid (one class) or softmax (several) end it.
+    the probabilities, in float32, end it.
 
     Args:
         image_shape: `(*spatial, channels)`, spatial lengths divisible by 2^depth.
-        classes: output channels, 1 for a sigmoid.
+        classes: output channels.
         filters: filters of the first stage.
         depth: number of halvings.
         dropout: rates of the finest and the coarsest stage, in [0, 1).
         norm: "batch", "instance" or "none".
+        activation: "sigmoid" (one class, or regions that may overlap) or "softmax"; by the number of classes if None.
         synchronized: share batch statistics between replicas.
         name: name of the Keras model.
 
@@ -57,7 +59,7 @@ def unet(
         x = blocks.double_convolution(x, filters * 2**stage, norm, synchronized)
     x = blocks.CONVOLUTIONS[blocks.rank_of(x)](classes, 1)(x)
     # Probabilities stay float32 under mixed precision: float16 rounds those near 1.
-    activation = "sigmoid" if classes == 1 else "softmax"
+    activation = activation or ("sigmoid" if classes == 1 else "softmax")
     return keras.Model(image, keras.layers.Activation(activation, dtype="float32", name="probability")(x), name=name)
 
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
+from tfseg.data.targets import Targets
 from tfseg.data.volume import Array
-from tfseg.prediction import Forward, classes_of
+from tfseg.prediction import Forward
 from tfseg.training.writing import tensorflow_writes
 
 PICTURED = 4
@@ -27,17 +28,25 @@ class Logs(keras.callbacks.Callback):
     Args:
         folder: the folder that `tensorboard --logdir` reads.
         cases: validation cases, of which the slice with the most foreground of each of the first few is pictured.
+        targets: what the network's channels mean.
         forward: the network.
         every: epochs between pictures; None: no pictures.
         epochs_before: epochs of earlier stages.
     """
 
     def __init__(
-        self, folder: Path, cases: Sequence[PreparedCase], forward: Forward, every: int | None, epochs_before: int = 0
+        self,
+        folder: Path,
+        cases: Sequence[PreparedCase],
+        targets: Targets,
+        forward: Forward,
+        every: int | None,
+        epochs_before: int = 0,
     ) -> None:
         super().__init__()
         self._folder = folder
         self._slices = [fullest_slice(case) for case in cases[:PICTURED]] if every else []
+        self._targets = targets
         self._forward = forward
         self._every = every
         self._before = epochs_before
@@ -56,7 +65,7 @@ class Logs(keras.callbacks.Callback):
                 _write(name, "scalars", tf.constant(value, tf.float32))
             if self._every and epoch % self._every == 0:
                 for index, (image, truth) in enumerate(self._slices):
-                    found = classes_of(self._forward(image[np.newaxis]))[0]
+                    found = self._targets.decide(self._forward(image[np.newaxis]))[0]
                     _write(f"validation/{index}", "images", _encoded(side_by_side(image, truth, found)))
             self._writer.flush()
 

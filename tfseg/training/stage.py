@@ -50,25 +50,28 @@ class Cell:
     conditions: Conditions
 
 
-def make_loss(config: Config, ignore_label: int | None = None) -> keras.losses.Loss:
+def make_loss(config: Config, regions: bool = False, ignore_label: int | None = None) -> keras.losses.Loss:
     """Make the configured loss; `training.overlap_over` goes to every loss that measures overlap.
 
     Args:
         config: names the loss.
+        regions: channels are regions that may overlap, where the loss does not say otherwise.
         ignore_label: class whose voxels bring no loss, where the loss does not say otherwise.
 
     Raises:
         ValueError: on an unknown loss or parameter, or a value out of its range.
     """
-    return losses.make(config.loss, overlap_over=config.training.overlap_over, ignore_label=ignore_label)
+    shared = {"overlap_over": config.training.overlap_over, "regions": regions, "ignore_label": ignore_label}
+    return losses.make(config.loss, **shared)
 
 
 def compiled_model(config: Config, cell: Cell, loss: keras.losses.Loss, rate: Rate) -> keras.Model:
     """Build the network with its optimiser, ready to train; to be called in the strategy's scope."""
     settings = config.model.model_dump(exclude={"name"})
     synchronized = cell.strategy.num_replicas_in_sync > 1
-    build = MODELS[config.model.name]
-    model = build(cell.prepared.image_shape, cell.prepared.classes, synchronized=synchronized, **settings)
+    build, targets = MODELS[config.model.name], cell.prepared.targets
+    settings |= {"activation": targets.activation, "synchronized": synchronized}
+    model = build(cell.prepared.image_shape, targets.channels, **settings)
     penalise_weights(model, config.training.l1)
     # XLA trains this network several times slower on a CPU.
     model.compile(make_optimizer(config.training, rate), loss, jit_compile=False)
@@ -104,11 +107,12 @@ def train_stage(
     training, history = config.training, cell.history
     keras.backend.clear_session()
     keras.utils.set_random_seed(cell.seed)
-    cases = cell.prepared.cases_of(cell.split.train)
-    batches = SliceBatches(cases, training.batch_size, cell.seed, training.steps_per_epoch, training.foreground_share)
+    cases, targets = cell.prepared.cases_of(cell.split.train), cell.prepared.targets
+    rule = (training.steps_per_epoch, training.foreground_share)
+    batches = SliceBatches(cases, training.batch_size, cell.seed, *rule, encode=targets.encode)
     steps = batches.steps_per_epoch
     with cell.strategy.scope(), precision(training.precision):
-        loss = make_loss(config, None if cell.prepared.ignore_label is None else IGNORED)
+        loss = make_loss(config, bool(targets.regions), None if cell.prepared.ignore_label is None else IGNORED)
         rate = learning_rate_schedule(training, steps)
         model = compiled_model(config, cell, loss, rate)
     if weights is not None:
@@ -121,8 +125,7 @@ def train_stage(
 
     forward, validated = compiled_forward(model), cell.prepared.cases_of(cell.split.val)
     slice_loss = tf.function(loss, reduce_retracing=True)
-    labels = list(cell.prepared.labels.values())
-    score = functools.partial(score_volumes, validated, labels, forward, slice_loss, training.batch_size)
+    score = functools.partial(score_volumes, validated, targets, forward, slice_loss, training.batch_size)
     best = BestWeights(cell.out / "best.keras", training.select_by, before)
     every, every_steps = training.validate_every, training.validate_every_steps
     validation = Validation(score, every, every_steps, training.epochs, steps, best.consider)
@@ -143,7 +146,7 @@ def train_stage(
         best,
         *plateaus,
         history,
-        Logs(cell.out / "logs", validated, forward, training.picture_every, before),
+        Logs(cell.out / "logs", validated, targets, forward, training.picture_every, before),
         saving,
         Listening(cell.progress, history),
         *stopping,

@@ -10,13 +10,14 @@ import pandas as pd
 
 from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
+from tfseg.data.targets import Targets
 from tfseg.metrics import overlap
-from tfseg.prediction import Forward, classes_of, predict_cases
+from tfseg.prediction import Forward, predict_cases
 
 
 def score_volumes(
     cases: Sequence[PreparedCase],
-    labels: Sequence[str],
+    targets: Targets,
     forward: Forward,
     slice_loss: Callable[[Any, Any], Any],
     batch_size: int,
@@ -24,24 +25,23 @@ def score_volumes(
     """Predict and score validation cases.
 
     Returns:
-        `val_dice` and `val_iou` (mean over subjects per label, then over labels; a label empty in truth and
-        prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
+        `val_dice` and `val_iou` (mean over subjects per label or region, then over those; one that is empty in truth
+        and prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
     """
     scores, slice_losses, slices = [], [], []
     for case, probabilities in predict_cases(forward, cases, batch_size):
-        slice_losses.append(_mean_loss(slice_loss, case.label[..., np.newaxis], probabilities, batch_size))
+        slice_losses.append(_mean_loss(slice_loss, targets.encode(case.label), probabilities, batch_size))
         slices.append(len(case.label))
-        truth, found = case.grid.unpad(case.label), case.grid.unpad(classes_of(probabilities))
+        truth, found = case.grid.unpad(case.label), case.grid.unpad(targets.decide(probabilities))
         counted = truth != IGNORED
-        counts = overlap.confusion_counts(truth[counted], found[counted], len(labels), int(counted.sum()))
-        scores += [
-            (case.subject, label, overlap.dice(c), overlap.iou(c)) for label, c in zip(labels, counts, strict=True)
-        ]
+        counts = overlap.union_counts(truth[counted], found[counted], targets.members)
+        names = zip(targets.scored, counts, strict=True)
+        scores += [(case.subject, name, overlap.dice(each), overlap.iou(each)) for name, each in names]
     table = pd.DataFrame(scores, columns=["subject", "label", "dice", "iou"])
     means = table.groupby(["label", "subject"])[["dice", "iou"]].mean().groupby("label").mean()
     # No structure anywhere and none predicted: nothing was wrong.
     dice, iou = means.mean().fillna(1.0).tolist()
-    by_label = {f"val_dice_{label}": float(means["dice"][label]) for label in labels}
+    by_label = {f"val_dice_{label}": float(means["dice"][label]) for label in targets.scored}
     return {"val_dice": dice, "val_iou": iou, **by_label, "val_loss": float(np.average(slice_losses, weights=slices))}
 
 
