@@ -63,3 +63,21 @@ def test_diagonals(prepared):
     case = prepared.cases_of(prepared.subjects[:1])[0]
     sides = np.multiply(case.grid.shape, case.grid.spacing_mm)
     assert diagonals_mm([case])[case.name] == pytest.approx(np.sqrt((sides**2).sum()))
+
+
+def test_pictures_are_scored_in_pixels_and_have_no_volume(prepared, tmp_path):
+    case = dataclasses.replace(prepared.cases_of(prepared.subjects[:1])[0], in_pixels=True)
+    shifted = np.eye(3, dtype="float32")[np.roll(case.label, 2, axis=1)]
+    scores = evaluate(lambda image: shifted, prepared, [case], 1.0, len(case.label), tmp_path)
+    values = scores.set_index(["label", "metric"])["value"]
+    assert values["left", "hd"] == 2  # of voxels of 1×1×3 mm
+    assert np.isnan(values["left", "volume_truth_ml"])
+    millimetres = evaluate(
+        lambda image: np.eye(3, dtype="float32")[np.roll(case.label, 1, axis=0)],
+        prepared,
+        [dataclasses.replace(case, in_pixels=False)],
+        1.0,
+        len(case.label),
+        tmp_path,
+    ).set_index(["label", "metric"])["value"]
+    assert millimetres["left", "hd"] == 3

@@ -1,5 +1,6 @@
 import base64
 import io
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from tfseg import figures_slices
+from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.slicing import SliceGrid
 
@@ -116,3 +118,24 @@ def test_a_flat_image_can_be_drawn() -> None:
     case = made_case()
     flat = PreparedCase("a", "a", 0 * case.image, case.label, case.grid)
     assert figures_slices.draw_case(flat, np.asarray(case.label))
+
+
+def test_what_is_ignored_is_neither_outlined_nor_wrong(prepared) -> None:
+    """A slice whose truth is unknown, over which a right prediction says something: nothing to show there."""
+    case = prepared.cases_of(prepared.subjects[:1])[0]
+    truth = np.array(case.label)
+    found = truth.copy()
+    unknown = truth.copy()
+    unknown[0] = IGNORED
+    found[0, 4:9, 4:9] = 1
+    panels = figures_slices.draw_case(replace(case, label=unknown), found)
+    known = [np.where(unknown == IGNORED, 0, classes) for classes in (unknown, found)]
+    assert panels == figures_slices.draw_case(replace(case, label=known[0]), known[1])
+    assert not any("wrong" in panel.reason for panel in panels)
+
+
+def test_a_picture_has_no_left_side(prepared) -> None:
+    case = prepared.cases_of(prepared.subjects[:1])[0]
+    mask = np.ones(case.grid.slice_shape[1:], bool)
+    assert figures_slices.View.around(case, mask).left_side == "R"
+    assert figures_slices.View.around(replace(case, in_pixels=True), mask).left_side == ""

@@ -18,7 +18,10 @@ from tfseg.setting import Source
 from tfseg.workflow import fit
 
 REGIONS = {"both": ("left", "right"), "right": ("right",)}
-SMALL = ["model.filters=8", "model.depth=2", "model.dropout=[0.0,0.0]", "model.norm=instance", "training.batch_size=8", "folds=3"]
+SMALL = [
+    *("model.filters=8", "model.depth=2", "model.dropout=[0.0,0.0]", "model.norm=instance"),
+    *("training.batch_size=8", "folds=3"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def test_the_report_names_the_regions_in_its_tables_and_the_labels_beside_the_pi
 def test_the_metadata_say_what_each_channel_is(prepared_regions):
     output = json.loads(json.dumps(describe(prepared_regions, 1, "run")))["output"]
     assert (output["shape"][-1], output["activation"]) == (2, "sigmoid")
-    assert (output["regions"], output["label_values"]) == (["both", "right"], [[1, 2], [2]])
+    assert (output["regions"], output["region_values"]) == (["both", "right"], [[1, 2], [2]])
 
 
 def test_a_network_that_knows_the_truth_scores_one_in_every_region(prepared_regions, tmp_path):

@@ -286,3 +286,18 @@ def test_a_browser_draws_the_page(made: Path, page, tmp_path: Path) -> None:
     command = ["chromium", *options, f"--screenshot={picture}", (made / "report.html").as_uri()]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert picture.stat().st_size > 10_000
+
+
+def test_a_fold_that_failed_is_told_and_counted(run: Path, read_page) -> None:
+    """Of three folds the last could not be trained: its subjects are in none of the numbers."""
+    scores = pd.read_csv(run / "scores.csv", dtype={"label": str, "subject": str, "case": str})
+    kept = scores[scores["fold"] < 2]
+    kept.to_csv(run / "scores.csv", index=False)
+    metrics.summarise(kept, dict.fromkeys(CASES, 30.0)).to_csv(run / "summary.csv", index=False)
+    (run / "failures.csv").write_text("fold,reason\n2,the loss is nan in epoch 1\n")
+    shutil.rmtree(run / "fold_2")
+    page = read_page(report.write_report(run).read_text(encoding="utf-8"))
+    assert "3-fold cross-validation, of which 2 folds were trained" in page.text
+    assert "Fold 2: the loss is nan in epoch 1" in page.text
+    assert "split into 3 folds; each fold that could be trained was the test set once" in page.text
+    assert f"Segmentation of {kept['subject'].nunique()} subjects" in page.text

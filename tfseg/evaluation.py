@@ -33,7 +33,8 @@ def evaluate(
         truth = case.label_volume(prepared.labels, prepared.ignore_label)
         found = label_volume(probabilities, case, prepared.targets)
         write_volume(predictions / f"{case.name}.nii.gz", found, np.asarray(case.grid.affine))
-        scores = score_targets(truth, found, prepared, spacing_mm=case.grid.spacing_mm, tolerance_mm=tolerance_mm)
+        spacing_mm = None if case.in_pixels else case.grid.spacing_mm
+        scores = score_targets(truth, found, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)
         tables.append(scores)

@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.volume import Array
 
@@ -62,7 +63,8 @@ class View:
         _, height_mm, width_mm = case.grid.slice_spacing_mm
         rows, columns = crop(mask, (height_mm, width_mm))
         shape_mm = ((columns.stop - columns.start) * width_mm, (rows.stop - rows.start) * height_mm)
-        return cls(np.rint(grey * _GREYS) / _GREYS, (rows, columns), shape_mm, LEFT_SIDE[case.grid.axis])
+        side = "" if case.in_pixels else LEFT_SIDE[case.grid.axis]
+        return cls(np.rint(grey * _GREYS) / _GREYS, (rows, columns), shape_mm, side)
 
     def draw(self, index: int, truth: Array, found: Array) -> tuple[str, str]:
         """Draw a slice with the outlines of both, and with what is wrong; class indices `[slice, h, w]`."""
@@ -117,9 +119,10 @@ def draw_case(case: PreparedCase, prediction: Array) -> list[Panel]:
 
     Args:
         case: the prepared case; its first channel is shown.
-        prediction: class indices `[slice, h, w]`, padded as the case is.
+        prediction: class indices `[slice, h, w]`, padded as the case is; not shown where the truth is ignored.
     """
     truth, found = case.grid.unpad(np.asarray(case.label)), case.grid.unpad(prediction)
+    truth, found = (np.where(truth == IGNORED, 0, classes) for classes in (truth, found))
     view = View.around(case, np.any((truth > 0) | (found > 0), axis=0))
     return [
         Panel(index, reason, *view.draw(index, truth, found)) for index, reason in choose_slices(truth, found).items()

@@ -1,9 +1,7 @@
 """The report of a run: one page that holds all it shows, its conclusion first."""
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,109 +9,24 @@ import jinja2
 import pandas as pd
 
 from tfseg import figures, figures_slices, files, geometry, metrics
-from tfseg.config import Config, load_config
 from tfseg.data.prepare import prepare_label
-from tfseg.data.prepared import Prepared
 from tfseg.data.volume import read_label
-from tfseg.evaluation import read_scores
-from tfseg.experiment import FAILURES
+from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.run_folder import Run, read_run, require
 
 ROLES = ("Best", "Median", "Worst")
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run folder and its prepared folder say.
-
-    `numbers`, `splits`, `histories` and `folds` have one entry per finished fold; `failed`: fold → reason.
-    """
-
-    folder: Path
-    config: Config
-    environment: dict[str, Any]
-    numbers: list[int]
-    failed: dict[int, str]
-    splits: list[dict[str, list[str]]]
-    histories: list[pd.DataFrame]
-    folds: list[dict[str, Any]]
-    scores: pd.DataFrame
-    summary: pd.DataFrame
-    prepared: Prepared
-
-    @property
-    def labels(self) -> list[str]:
-        """The names of what is scored, labels or regions, in order."""
-        return list(self.prepared.targets.scored)
 
 
 def write_report(run: Path) -> Path:
     """Write `report.html` into a run folder, from what it and its prepared folder hold; return its path.
 
     Raises:
-        ValueError: naming what the run or its prepared folder lacks, or where the two do not belong together.
+        ValueError: as `read_run`.
     """
     page = render(read_run(run))
     files.write_text(run / "report.html", page)
     return run / "report.html"
-
-
-def read_run(folder: Path) -> Run:
-    """Read a run folder, and open the prepared folder that it was trained on.
-
-    Raises:
-        ValueError: as `write_report`.
-    """
-    names = ("config.yaml", "environment.json", "splits.json", "scores.csv", "summary.csv")
-    require(*(folder / name for name in names))
-    environment = read_json(folder / "environment.json")
-    splits = read_json(folder / "splits.json")
-    failed = read_failures(folder)
-    numbers = [fold for fold in range(len(splits)) if fold not in failed]
-    parts = [folder / f"fold_{fold}" for fold in numbers]
-    require(*(part / name for part in parts for name in ("history.csv", "fold.json", "predictions")))
-    prepared = Prepared(Path(environment["prepared"]))
-    if environment.get("prepared_sha256", prepared.digest) != prepared.digest:
-        raise ValueError(f"{prepared.folder}: not as it was when {folder} was trained on it (its hash differs)")
-    scores = read_scores(folder / "scores.csv")
-    for fold in numbers:
-        if unscored := set(splits[fold]["test"]) - set(scores.loc[scores["fold"] == fold, "subject"]):
-            raise ValueError(f"{folder / 'scores.csv'}: no scores in fold {fold} of {', '.join(sorted(unscored)[:5])}")
-    return Run(
-        folder=folder,
-        config=load_config(folder / "config.yaml"),
-        environment=environment,
-        numbers=numbers,
-        failed=failed,
-        splits=[splits[fold] for fold in numbers],
-        histories=[pd.read_csv(part / "history.csv") for part in parts],
-        folds=[read_json(part / "fold.json") for part in parts],
-        scores=scores,
-        summary=read_scores(folder / "summary.csv"),
-        prepared=prepared,
-    )
-
-
-def read_failures(folder: Path) -> dict[int, str]:
-    """Return the folds of a run that could not be trained, with the reason."""
-    if not (folder / FAILURES).is_file():
-        return {}
-    table = pd.read_csv(folder / FAILURES, dtype={"reason": str})
-    return dict(zip(table["fold"].astype(int).tolist(), table["reason"].tolist(), strict=True))
-
-
-def require(*paths: Path) -> None:
-    """Raise where a path is not there."""
-    if missing := [str(path) for path in paths if not path.exists()]:
-        raise ValueError(f"the run is not complete; missing {', '.join(missing[:5])}")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file, naming it where it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
 
 
 def rank_cases(scores: pd.DataFrame) -> pd.DataFrame:
@@ -140,10 +53,9 @@ def pick_cases(ranked: pd.DataFrame) -> dict[str, str]:
 
 def outcomes(scores: pd.DataFrame) -> dict[tuple[str, str], str]:
     """Tell of empty masks: (case, label) → "missed", "false alarm" or "both empty"."""
-    volumes = scores.pivot(index=["case", "label"], columns="metric", values="value")
-    present = zip(volumes.index, volumes["volume_truth_ml"] > 0, volumes["volume_prediction_ml"] > 0, strict=True)
-    names = {(True, False): "missed", (False, True): "false alarm", (False, False): "both empty"}
-    return {key: names[truth, found] for key, truth, found in present if not (truth and found)}
+    flags = case_outcomes(scores).melt(["case", "label"], OUTCOMES, var_name="outcome", value_name="is_so")
+    told = flags.loc[flags["is_so"], ["case", "label", "outcome"]].to_numpy().tolist()
+    return {(case, label): outcome.replace("_", " ") for case, label, outcome in told}
 
 
 def failures(summary: pd.DataFrame, labels: list[str], cases: int) -> list[str]:
@@ -205,7 +117,9 @@ def render(run: Run) -> str:
             labels=run.labels,
             mean=MEAN_LABEL,
             drawn=figures_slices.label_colors(run.prepared.labels.values()),
-            axis=run.prepared.recipe["axis"],
+            axis=None if run.prepared.in_pixels else run.prepared.recipe["axis"],
+            unit=run.prepared.unit,
+            planned=run.planned_folds,
             channels=run.prepared.channels,
             tolerance=f"{run.config.scoring.tolerance_mm:g}",
             config=run.config,
@@ -247,7 +161,7 @@ def _plots(run: Run) -> dict[str, str]:
     best = [fold["best_epoch"] for fold in run.folds]
     return {
         "dice": figures.distribution(values["dice"], "Dice", best=1.0),
-        "hd95": figures.distribution(values["hd95"], "HD95 (mm)"),
+        "hd95": figures.distribution(values["hd95"], f"HD95 ({run.prepared.unit})"),
         "loss": figures.curves(run.histories, best, ("val_loss", "loss"), "loss (training dashed)", run.numbers),
         "val_dice": figures.curves(run.histories, best, ("val_dice",), "Dice on validation subjects", run.numbers),
     }

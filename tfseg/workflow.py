@@ -1,6 +1,5 @@
 """The stages behind the commands: scans → prepared folder → run or comparison → report and SavedModel."""
 
-import json
 import re
 from pathlib import Path
 
@@ -14,14 +13,14 @@ from tfseg.data import inspection
 from tfseg.data.fingerprint import to_markdown as fingerprint_markdown
 from tfseg.data.layouts import read_dataset
 from tfseg.data.phantom import write_dataset
-from tfseg.data.prepared import Prepared
 from tfseg.data.volume import DataError
 from tfseg.evaluation import read_scores
 from tfseg.experiment import claim, is_finished, run_folds
 from tfseg.losses.cards import card, list_losses
 from tfseg.losses.page import to_markdown
 from tfseg.quiet import quiet_stderr
-from tfseg.report import read_failures, write_report
+from tfseg.report import write_report
+from tfseg.run_folder import networks_of, open_prepared, read_failures
 from tfseg.setting import Source, prepare, set_up
 from tfseg.terminal import Terminal
 from tfseg.training.fit import make_loss
@@ -61,6 +60,7 @@ def fit(
         terminal.say(f"{out} is finished already: nothing to train")
     else:
         files.write_text(out / "environment.json", setting.environment)
+        (out / "report.html").unlink(missing_ok=True)  # one that stands says that all is finished
         with terminal.training(f"{title}: folds", len(setting.folds)) as listener:
             run_folds(config, setting.prepared, setting.folds, out, setting.strategy, listener)
         write_report(out)
@@ -192,21 +192,15 @@ def make_phantoms(out: Path, kind: str, subjects: int, size: int, seed: int) -> 
 
 
 def export(run: Path, out: Path, fold: int | None) -> None:
-    """Write a SavedModel of a run: the mean of its folds' networks, or one fold's.
+    """Write a SavedModel of a run: the mean of its finished folds' networks, or one fold's.
 
     Raises:
         ConfigError: where `run` is not a finished run, the fold is not there, or `out` exists.
     """
-    if not (run / "report.html").is_file():
-        raise ConfigError(f"{run} is not a finished run: fit writes report.html last")
-    folds = sorted(run.glob("fold_*"), key=lambda path: int(path.name.removeprefix("fold_")))
-    if fold is not None and fold >= len(folds):
-        raise ConfigError(f"--fold: expected 0 to {len(folds) - 1}, received {fold}")
-    chosen = folds if fold is None else [folds[fold]]
-    environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    prepared = Prepared(Path(environment["prepared"]))
-    savedmodel.export([path / "best.keras" for path in chosen], prepared, out, run.name)
-    Terminal().say(f"SavedModel of {len(chosen)} networks in {out}; {savedmodel.METADATA} says how to prepare an image")
+    networks = networks_of(run, fold)
+    savedmodel.export(networks, open_prepared(run), out, run.resolve().name)
+    what = "one network" if len(networks) == 1 else f"the mean of {len(networks)} networks"
+    Terminal().say(f"SavedModel of {what} in {out}; {savedmodel.METADATA} says how to prepare an image")
 
 
 def write_again(folder: Path) -> None:

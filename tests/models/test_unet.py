@@ -90,3 +90,8 @@ def test_saved_network_opens_without_tfseg(tmp_path):
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
     np.testing.assert_allclose(np.load(tmp_path / "output.npy"), np.asarray(model(image)), atol=1e-6)
+
+
+def test_an_unknown_norm_is_refused():
+    with pytest.raises(ValueError, match="norm: expected batch, instance or none, received 'layer'"):
+        unet_2d((32, 32, 1), 1, norm="layer")

@@ -8,7 +8,8 @@ from tfseg.comparison.folder import Comparison
 from tfseg.data.prepare import prepare_label
 from tfseg.data.volume import Array, read_label
 from tfseg.figures_slices import View
-from tfseg.report import pick_cases, require
+from tfseg.report import pick_cases
+from tfseg.run_folder import require
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tfseg.comparison.grid import FAILURE
 from tfseg.data.prepared import Prepared
 from tfseg.evaluation import diagonals_mm, read_scores
 from tfseg.metrics.summary import MEAN_LABEL
-from tfseg.report import Run, read_json, read_run, require
+from tfseg.run_folder import Run, read_json, read_run, require
 from tfseg.statistics import Paired
 
 

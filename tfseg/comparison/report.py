@@ -17,7 +17,6 @@ from tfseg.statistics import METRICS, Paired
 from tfseg.statistics.quantities import write_p, write_value
 
 QUESTIONS = ("dice", "nsd", "hd95")
-UNIT = "mm"
 
 
 def write_comparison(folder: Path) -> list[str]:
@@ -38,12 +37,12 @@ def _tables(comparison: Comparison) -> list[Table]:
     folds = {str(subject): int(fold) for subject, fold in comparison.scores.groupby("subject")["fold"].first().items()}
     epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["best_epoch"].mean().items()}
     tolerance_mm = comparison.runs[0].config.scoring.tolerance_mm
-    return study_tables(list(comparison.paired.values()), folds, epochs, tolerance_mm, UNIT)
+    return study_tables(list(comparison.paired.values()), folds, epochs, tolerance_mm, comparison.prepared.unit)
 
 
 def _conclusions(comparison: Comparison, labels: Sequence[str]) -> list[statistics.Conclusion]:
     asked = [(label, metric) for label in labels for metric in QUESTIONS if (label, metric) in comparison.paired]
-    return [statistics.conclude(comparison.paired[key], comparison.tests, UNIT) for key in asked]
+    return [statistics.conclude(comparison.paired[key], comparison.tests, comparison.prepared.unit) for key in asked]
 
 
 def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> str:
@@ -93,7 +92,7 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
             study_text=(comparison.folder / "study.yaml").read_text(encoding="utf-8"),
             recipe_text=(comparison.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
             metrics=METRICS,
-            unit=UNIT,
+            unit=comparison.prepared.unit,
             write_p=write_p,
             write_value=write_value,
         )
@@ -175,7 +174,7 @@ def _plots(comparison: Comparison, rankings: Mapping[str, statistics.Ranking]) -
     sizes = statistics.scores_by_size(dice, statistics.truth_volumes_ml(comparison.scores))
     plots = {
         "dice": figures_comparison.boxes(values["dice"], "Dice", best=1.0),
-        "hd95": figures_comparison.boxes(values["hd95"], f"HD95 ({UNIT})"),
+        "hd95": figures_comparison.boxes(values["hd95"], f"HD95 ({comparison.prepared.unit})"),
         "learning": figures_comparison.learning(histories, "val_dice", "Dice on validation subjects"),
         **{f"ranks_{metric}": figures_comparison.critical_difference(each) for metric, each in rankings.items()},
     }

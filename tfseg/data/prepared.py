@@ -82,6 +82,16 @@ class Prepared:
         self.splits = [Split(*map(tuple, split.values())) for split in description.get("splits", [])]
         self.recipe = read_yaml(folder / "recipe.yaml")
 
+    @cached_property
+    def in_pixels(self) -> bool:
+        """Whether the cases are pictures, which have no millimetres."""
+        return self.case(self.index["case"].iloc[0]).in_pixels
+
+    @property
+    def unit(self) -> str:
+        """The unit of distances."""
+        return "px" if self.in_pixels else "mm"
+
     @property
     def subjects(self) -> list[str]:
         """Every subject, in order."""

@@ -15,11 +15,17 @@ def rank_of(x: keras.KerasTensor) -> int:
 
 
 def normalize(x: keras.KerasTensor, norm: str, synchronized: bool) -> keras.KerasTensor:
-    """Normalise channels: `batch`, `instance` or `none`; `synchronized` shares batch statistics between replicas."""
+    """Normalise channels: `batch`, `instance` or `none`; `synchronized` shares batch statistics between replicas.
+
+    Raises:
+        ValueError: on another norm.
+    """
     if norm == "batch":
         return keras.layers.BatchNormalization(synchronized=synchronized)(x)
     if norm == "instance":
         return keras.layers.GroupNormalization(groups=-1)(x)
+    if norm != "none":
+        raise ValueError(f"norm: expected batch, instance or none, received {norm!r}")
     return x
 
 
