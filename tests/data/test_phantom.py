@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from skimage.filters import threshold_multiotsu
 
+from tfseg.config import ConfigError
 from tfseg.data.phantom import CHANNELS, LABELS, make_phantom, write_dataset
 
 KINDS = ("head", "abdomen")
@@ -116,6 +117,30 @@ def test_the_tissues_of_the_head_are_ordered_as_in_mr(subjects):
             assert flair[6] > 1.15 * flair[4]
 
 
+def test_the_pancreas_is_small(subjects):
+    sizes = [np.bincount(phantom.label.ravel(), minlength=4) for phantom in subjects["abdomen"]]
+    assert all(pancreas < spleen < liver for _, liver, spleen, pancreas in sizes)
+    assert np.mean([pancreas / liver for _, liver, _, pancreas in sizes]) < 0.1
+
+
+def test_the_noise_of_mr_is_rician(subjects):
+    """Where there is no signal the magnitude is Rayleigh distributed: mean / SD is √(π / (4 - π))."""
+    for phantom in subjects["head"]:
+        air = phantom.image[:3, :3, :, 0]
+        assert air.min() >= 0
+        assert air.mean() / air.std() == pytest.approx(np.sqrt(np.pi / (4 - np.pi)), rel=0.15)
+
+
+def test_mr_has_a_bias_field_and_partial_volume(subjects):
+    """White matter is brighter on one side of a head than on the other; its border with CSF lies between the two."""
+    biases = []
+    for phantom in subjects["head"]:
+        image, white = phantom.image[..., 0], phantom.label == 5
+        halves = [image[half][white[half]] for half in (np.s_[:32], np.s_[32:])]
+        biases.append(abs(np.log(np.median(halves[0]) / np.median(halves[1]))))
+    assert np.median(biases) > 0.02
+
+
 def scaled(kind, phantom, channel):
     """CT as it is; MR divided by its bright end, for its units are arbitrary."""
     if kind == "abdomen":
@@ -199,9 +224,19 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
 
 def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="not empty"):
+    with pytest.raises(ConfigError, match="new or empty folder"):
         write_dataset(tmp_path, "abdomen", subjects=1, size=32)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_what_was_written_with_the_same_arguments_is_left_as_it_is(tmp_path):
+    written = []
+    for _ in range(2):
+        write_dataset(tmp_path / "out", "head", subjects=2, size=32, on_case=lambda: written.append(1))
+    assert len(written) == 2
+    for other in ({"subjects": 3}, {"seed": 1}, {"size": 33}, {"kind": "abdomen"}):
+        with pytest.raises(ConfigError):
+            write_dataset(tmp_path / "out", **({"kind": "head", "subjects": 2, "size": 32} | other))
 
 
 def test_an_empty_folder_is_taken(tmp_path):

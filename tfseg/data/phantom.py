@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from tfseg import files
+from tfseg.config import ConfigError
 from tfseg.data import phantom_abdomen, phantom_head
 
 LABELS: dict[str, dict[int, str]] = {"head": phantom_head.LABELS, "abdomen": phantom_abdomen.LABELS}
@@ -61,49 +62,48 @@ def write_dataset(
     """Write a dataset in the Medical Segmentation Decathlon's layout: dataset.json, imagesTr/, labelsTr/.
 
     Args:
-        out: a folder that does not exist yet, or is empty. It appears only when it is complete.
+        out: a folder that does not exist yet, or is empty. It appears only when it is complete; one that was written
+            with the same arguments is left as it is.
         kind, size, seed: as in `make_phantom`; the same ones give the same bytes.
         subjects: how many, 1 or more.
         on_case: called after each subject is written, to show progress.
 
     Raises:
-        ValueError: `out` holds something, or an argument is out of range.
+        ConfigError: `out` holds something else.
+        ValueError: an argument is out of range.
     """
-    out = Path(out)
     _check_call(kind, seed, size)
     if subjects < 1:
         raise ValueError(f"subjects: expected 1 or more, received {subjects}")
+    names = [f"{kind}_{subject:03d}.nii.gz" for subject in range(subjects)]
+    description = json.dumps(_description(kind, size, seed, names), indent=1) + "\n"
+    if (out / "dataset.json").is_file() and (out / "dataset.json").read_text(encoding="utf-8") == description:
+        return
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise ValueError(f"out: expected a new or empty folder, received {out}, which exists and is not empty")
+        raise ConfigError(f"out: expected a new or empty folder, or these phantoms, received {out}")
 
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
-    for folder in ("imagesTr", "labelsTr"):
-        (partial / folder).mkdir(parents=True)
-    training = []
-    for subject in range(subjects):
-        phantom, name = make_phantom(kind, seed, subject, size), f"{kind}_{subject:03d}.nii.gz"
-        _save(phantom.image.astype(np.int16), phantom.affine, partial / "imagesTr" / name)  # whole numbers already
-        _save(phantom.label, phantom.affine, partial / "labelsTr" / name)
-        training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
-        if on_case:
-            on_case()
-    (partial / "dataset.json").write_text(json.dumps(_description(kind, seed, training), indent=1) + "\n")
-    if out.exists():
-        out.rmdir()
-    partial.rename(out)
+    with files.replacing(out) as unfinished:
+        for folder in ("imagesTr", "labelsTr"):
+            (unfinished / folder).mkdir(parents=True)
+        for subject, name in enumerate(names):
+            phantom = make_phantom(kind, seed, subject, size)
+            _save(phantom.image.astype(np.int16), phantom.affine, unfinished / "imagesTr" / name)  # whole numbers
+            _save(phantom.label, phantom.affine, unfinished / "labelsTr" / name)
+            if on_case:
+                on_case()
+        (unfinished / "dataset.json").write_text(description, encoding="utf-8")
 
 
-def _description(kind: str, seed: int, training: list[dict[str, str]]) -> dict[str, object]:
+def _description(kind: str, size: int, seed: int, names: list[str]) -> dict[str, object]:
     return {
         "name": f"tfseg {kind} phantoms",
-        "description": f"Synthetic subjects made by tfseg from seed {seed}",
+        "description": f"Synthetic subjects of {size} pixels made by tfseg from seed {seed}",
         "tensorImageSize": "3D" if len(CHANNELS[kind]) == 1 else "4D",
         "modality": {str(i): name for i, name in enumerate(CHANNELS[kind])},
         "labels": {"0": "background"} | {str(i): name for i, name in LABELS[kind].items()},
-        "numTraining": len(training),
+        "numTraining": len(names),
         "numTest": 0,
-        "training": training,
+        "training": [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in names],
         "test": [],
     }
 
