@@ -1,4 +1,4 @@
-"""Preparing scans beside MONAI's transforms, the input pipeline's rate, and the memory of 10 and 100 phantoms.
+"""Preparing scans beside MONAI's transforms, the input pipeline's rate, and memory for 10 and 100 phantoms.
 
     python benchmarks/preparation.py --peer-python .venv-peers/bin/python --hippocampus DIR --brats DIR
 
@@ -39,6 +39,17 @@ if __name__ == "__main__":
     cases, processes = int(sys.argv[3]), int(sys.argv[4])
     dataset = dataclasses.replace(dataset, cases=dataset.cases[:cases])
     prepare_dataset(dataset, resolve(Recipe(median_kernel=3), dataset), Path(sys.argv[2]), processes=processes)
+"""
+
+# Two folds of two epochs, and the scores of every subject.
+FIT_PHANTOMS = """
+import sys
+from tfseg.cli import main
+
+if __name__ == "__main__":
+    sys.argv[1:] = ["fit", "--prepared", sys.argv[1], "--out", sys.argv[2], "--loss", "dice", "--folds", "2",
+                    "--epochs", "2", "--set", "model.filters=4"]
+    main()
 """
 
 
@@ -112,22 +123,27 @@ def pipeline_rate(folder: Path) -> float:
 
 
 def print_memory(folder: Path) -> None:
-    """Print the resident memory of the largest process that prepares 10 and 100 phantoms."""
+    """Print the resident memory of the largest process that prepares 10 and 100 phantoms, and that trains on them."""
     from tfseg.data.phantom import write_dataset
 
     write_dataset(folder / "phantoms", "abdomen", 100, size=64)
-    script = folder / "prepare_phantoms.py"
-    script.write_text(PREPARE_PHANTOMS)
+    for name, text in (("prepare.py", PREPARE_PHANTOMS), ("fit.py", FIT_PHANTOMS)):
+        (folder / name).write_text(text)
     for processes in (1, 2):
-        mib = [peak_mib(script, folder, cases, processes) for cases in (10, 100)]
-        print(f"memory, {processes} processes: {mib[0]:.0f} MiB for 10 phantoms, {mib[1]:.0f} MiB for 100")
+        mib = [
+            peak_mib(folder / "prepare.py", folder / "phantoms", folder / f"{cases}_{processes}", cases, processes)
+            for cases in (10, 100)
+        ]
+        print(f"prep, {processes} processes: {mib[0]:.0f} MiB for 10 phantoms, {mib[1]:.0f} MiB for 100", flush=True)
+    mib = [peak_mib(folder / "fit.py", folder / f"{cases}_1", folder / f"run_{cases}") for cases in (10, 100)]
+    print(f"fit: {mib[0]:.0f} MiB for 10 phantoms, {mib[1]:.0f} MiB for 100")
 
 
-def peak_mib(script: Path, folder: Path, cases: int, processes: int) -> float:
-    """Run the script on some cases; return the peak of the largest of its processes."""
-    out = folder / f"{cases}_{processes}"
-    words = [sys.executable, str(script), str(folder / "phantoms"), str(out), str(cases), str(processes)]
-    measure = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+def peak_mib(script: Path, *arguments: object) -> float:
+    """Run a script; return the peak of the largest of its processes."""
+    words = [sys.executable, str(script), *map(str, arguments)]
+    measure = "import resource, subprocess, sys; "
+    measure += "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
     measure += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     done = subprocess.run([sys.executable, "-c", measure, *words], check=True, capture_output=True, text=True)
     return int(done.stdout) / 1024
