@@ -1,13 +1,19 @@
 """The configurations and recipes that come with the project hold what they say."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 import yaml
 
 from tfseg.comparison.study import load_study
 from tfseg.config import Config, load_config
-from tfseg.data.recipe import load_recipe
+from tfseg.data.layouts import Dataset, read_dataset
+from tfseg.data.prepare import prepare_dataset
+from tfseg.data.prepared import Prepared
+from tfseg.data.recipe import load_recipe, resolve
 from tfseg.losses import LOSSES
 from tfseg.training.fit import make_loss
 
@@ -55,3 +61,41 @@ def test_kethavath_2025_is_its_protocol():
 def test_recipe_is_valid_and_opens_with_its_command(path):
     load_recipe(path)
     assert f"--recipe {path.relative_to(ROOT)}" in path.read_text().splitlines()[0]
+
+
+def one_case(shared, tmp_path, name) -> Dataset:
+    """A dataset of one real case: the first of a folder, or the CT, listed in a manifest."""
+    data = shared / "data" / name
+    if name == "ct":
+        files = (data / "abdomen_3mm_part.nii.gz", data / "abdomen_3mm_part_labels.nii.gz")
+        (tmp_path / "manifest.csv").write_text(f"subject,image,label\n1,{files[0]},{files[1]}\n")
+        return read_dataset(tmp_path)
+    dataset = read_dataset(data)
+    return replace(dataset, cases=dataset.cases[:1])
+
+
+# Which recipe fits which real scans, the pixels of its slices, and what share of which body labels are at most.
+REAL = [
+    ("brats_regions", "brats", (144, 192), "body", 0.1),
+    ("hippocampus", "hippocampus", (64, 48), "nonzero", 0.1),
+    ("kethavath_2025_mr", "hippocampus", (48, 64), "nonzero", 0.1),
+    ("he_2024_dhcp", "hippocampus", (48, 64), "nonzero", 0.1),
+    ("abdomen_ct", "ct", (128, 96), "body", 0.5),
+    ("kethavath_2025_ct", "ct", (128, 112), "body", 0.5),
+]
+
+
+@pytest.mark.parametrize(("recipe", "name", "size", "body", "most"), REAL, ids=[f"{r[0]}-{r[1]}" for r in REAL])
+def test_recipe_prepares_a_real_case(shared, tmp_path, recipe, name, size, body, most):
+    dataset = one_case(shared, tmp_path, name)
+    resolved = resolve(load_recipe(ROOT / "data_prep" / f"{recipe}.yaml"), dataset)
+    prepare_dataset(dataset, resolved, tmp_path / "out")
+    prepared = Prepared(tmp_path / "out")
+    case = prepared.case(dataset.cases[0].name)
+    assert prepared.image_shape == (*size, len(dataset.channels))
+    assert case.image.shape[1:] == prepared.image_shape and np.isfinite(case.image).all() and np.ptp(case.image) > 0
+    stored = np.asanyarray(nib.load(dataset.cases[0].label).dataobj)
+    np.testing.assert_array_equal(case.label_volume(prepared.labels), stored)
+    row = prepared.index.iloc[0]
+    assert row["body"] == body
+    assert 0 < sum(row[f"ratio_{label}"] for label in prepared.labels.values()) < most

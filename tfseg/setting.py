@@ -96,7 +96,7 @@ def set_up(
     claim(out, made_by)
     prepared = _prepared(source, out, config.seed, terminal)
     _check_size(config, prepared)
-    folds = _split(config, prepared, splits)
+    folds = split_subjects(config, prepared, splits)
     inputs = {"splits.json": to_json(folds), "inputs.json": json.dumps({"prepared_sha256": prepared.digest})}
     claim(out, inputs)
     environment = describe_environment(prepared, chosen, command=command, seed=config.seed, phantoms=source.is_phantoms)
@@ -114,9 +114,9 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> Prepar
     with terminal.bar("checking", len(dataset.cases)) as advance:
         dataset = sound_cases(dataset, source.skip_bad, advance)
     for case, reason in dataset.left_out.items():
-        terminal.say(f"left out: {case}: {reason}")
+        terminal.say(f"left out: {case.name}: {reason}")
     processes = processes_for(dataset, os.cpu_count() or 1)
-    with terminal.bar("reading", len(dataset.cases)) as advance:
+    with terminal.bar("reading", 2 * len(dataset.cases)) as advance:  # for intensities, and for a crop
         recipe = load_recipe(source.recipe) if source.recipe else derive(dataset, advance, processes)
         resolved = resolve(recipe, dataset, advance, processes)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
@@ -137,10 +137,28 @@ def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepa
     return prepare(data, source, out / "prepared", terminal)
 
 
-def _split(config: Config, prepared: Prepared, splits: Path | None) -> list[Split]:
+def split_subjects(config: Config, prepared: Prepared, splits: Path | None) -> list[Split]:
+    """Return the splits of a file, or else the dataset's own, or else new ones, balanced by strata where there are any.
+
+    Raises:
+        ConfigError: where a split cannot be used, or there are too few subjects.
+    """
     if splits:
         return read_splits(splits, prepared.subjects, config.seed)
-    return prepared.splits or make_splits(prepared.subjects, config.folds, config.seed)
+    if prepared.splits:
+        own = [split.among(prepared.subjects) for split in prepared.splits]
+        for split in own:
+            split.check(prepared.subjects, f"{prepared.folder}: the split of the dataset")
+        return own
+    return make_splits(prepared.subjects, config.folds, config.seed, _strata(prepared))
+
+
+def _strata(prepared: Prepared) -> dict[str, str]:
+    """The stratum of each subject: that of its cases, or all of theirs taken together; none where data name none."""
+    if "strata" not in prepared.index:
+        return {}
+    by_subject = prepared.index.groupby("subject")["strata"]
+    return {str(subject): ", ".join(sorted(set(strata))) for subject, strata in by_subject}
 
 
 def _check_size(config: Config, prepared: Prepared) -> None:

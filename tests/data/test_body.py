@@ -4,10 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.draw import disk
 
 from tfseg.data import body
-from tfseg.data.body import beside, find_body, find_brain, read_mask, run_command
+from tfseg.data.body import beside, count_body_in_air, find_body, find_brain, read_mask, run_command
+from tfseg.data.formats import read_image
 from tfseg.data.layouts import Case
 from tfseg.data.steps import Recipe
 from tfseg.data.volume import DataError, Volume, write_volume
@@ -44,6 +46,41 @@ def test_a_picture_has_its_body_in_two_dimensions():
 def test_an_image_of_one_value_has_no_body():
     with pytest.raises(DataError, match="every voxel has the value 4: there is no body to find"):
         find_body(np.full((4, 4, 4), 4.0), (1, 1, 1))
+
+
+@pytest.mark.parametrize("shape", [(40, 50, 8), (300, 40, 8), (40, 50, 1)])
+@pytest.mark.parametrize(("air", "tissue"), [(-1024, 40), (20, 200)])
+def test_a_body_in_air_is_counted(shape, air, tissue):
+    truth = np.zeros(shape, bool)
+    truth[disk((20, 25), 12)] = True
+    counted = count_body_in_air(np.where(truth, tissue, air) + noise(*shape), (1, 1, 2))
+    assert counted == pytest.approx(truth.sum(), rel=0.1)
+
+
+def test_what_differs_from_a_ground_of_one_value_is_counted_to_the_voxel():
+    image = np.full((9, 9, 9), -0.3, np.float32)
+    image[2:5, 2:6, 3:5] = noise(3, 4, 2)
+    assert count_body_in_air(image, (1, 1, 1)) == 3 * 4 * 2
+
+
+def test_a_crop_and_a_ground_of_zeros_have_no_air_around():
+    smooth = ndimage.gaussian_filter(noise(40, 50, 30), 3)
+    assert count_body_in_air(smooth, (1, 1, 1)) is None
+    assert count_body_in_air(np.pad(smooth, 1), (1, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "litres"),
+    [("ct/abdomen_3mm.nii.gz", (20, 26)), ("brats/imagesTr/brats_0001_0000.nii.gz", (1.2, 1.8)), ("hippocampus", None)],
+)
+def test_bodies_of_real_scans(shared, file, litres):
+    path = shared / "data" / file
+    image = read_image(min((path / "imagesTr").iterdir()) if path.is_dir() else path)
+    counted = count_body_in_air(image.array[..., 0], image.spacing_mm)
+    if litres is None:
+        assert counted is None
+    else:
+        assert litres[0] < counted * np.prod(image.spacing_mm) / 1e6 < litres[1]
 
 
 # --- masks that are given

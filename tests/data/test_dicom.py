@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tfseg.data.dicom import is_series, modality, read_header, read_image
-from tfseg.data.volume import DataError, stored_like
+from tfseg.data.grids import stored_like
+from tfseg.data.volume import DataError
 
 TURN = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
 

@@ -1,16 +1,17 @@
 import gzip
 import json
 import struct
+import threading
+import time
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from tfseg.data import volume
+from tfseg.data import inspection, volume
 from tfseg.data.inspection import Fault, find_faults, inspect, sound_cases, without_faulty
 from tfseg.data.layouts import Case, Dataset, read_dataset
-from tfseg.data.splits import Split
 from tfseg.data.volume import DataError
 
 SHAPE = (16, 17, 12)
@@ -140,7 +141,7 @@ def test_every_fault_is_one_line_that_names_its_file(dataset, tmp_path, file, da
     assert find_faults(dataset, values=False) == ([fault] if in_headers else [])
     left = without_faulty(dataset, [fault])
     assert [case.name for case in left.cases] == ["a", "c"]
-    assert left.left_out == {"b": fault.message}
+    assert left.left_out == {dataset.cases[1]: fault.message}
     assert find_faults(left) == []
 
 
@@ -164,12 +165,34 @@ def test_a_header_is_enough_to_refuse_what_memory_cannot_hold(dataset, monkeypat
     assert len(find_faults(dataset)) == 9
 
 
+@pytest.mark.parametrize(("memory_bytes", "most"), [(10**9, 3), (300_000, 1)])
+def test_cases_that_are_large_beside_memory_are_read_one_by_one(dataset, monkeypatch, memory_bytes, most):
+    monkeypatch.setattr(inspection.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(volume, "memory_bytes", lambda: memory_bytes)
+    at_work, seen, together = set(), [], threading.Barrier(most)
+    check = inspection.check_declared
+
+    def slowly(path, *arguments):
+        at_work.add(path)
+        together.wait(timeout=10)
+        time.sleep(0.05)
+        seen.append(len(at_work))
+        together.wait(timeout=10)
+        at_work.remove(path)
+        check(path, *arguments)
+
+    monkeypatch.setattr(inspection, "check_declared", slowly)
+    assert find_faults(dataset) == []
+    assert seen == [most] * 3
+
+
 def test_two_cases_of_one_name_are_both_faults(dataset):
     first, second, _ = dataset.cases
     twice = replace(dataset, cases=(first, replace(second, name="a"), dataset.cases[2]))
     faults = find_faults(twice, values=False)
     assert [fault.message for fault in faults] == [
-        f"{case.images[0]}: 2 cases have the name a" for case in (first, second)
+        f"{case.images[0]}: 2 cases have the name a; the column case of a manifest.csv can tell them apart"
+        for case in (first, second)
     ]
     assert [case.name for case in without_faulty(twice, faults).cases] == ["c"]
 
@@ -196,14 +219,14 @@ def test_cases_with_any_fault_are_skipped_on_request(dataset, tmp_path):
     done = []
     left = sound_cases(dataset, skip_bad=True, on_case=lambda: done.append(1))
     assert [case.name for case in left.cases] == ["a", "c"]
-    assert left.left_out == {"b": f"{tmp_path / IMAGE}: 1 voxels are NaN or infinite"}
+    assert left.left_out == {dataset.cases[1]: f"{tmp_path / IMAGE}: 1 voxels are NaN or infinite"}
     assert len(done) == 3
 
 
-def test_splits_lose_the_subjects_that_are_left_out(dataset):
-    split = Split(train=("a",), val=("b",), test=("c",))
-    left = without_faulty(replace(dataset, splits=(split,)), [Fault("b", dataset.cases[1].label, "bad")])
-    assert left.splits == (Split(train=("a",), val=(), test=("c",)),)
+def test_what_was_left_out_before_stays_left_out(dataset):
+    first = without_faulty(dataset, [Fault("b", dataset.cases[1].label, "bad")])
+    both = without_faulty(first, [Fault("a", dataset.cases[0].label, "worse")])
+    assert both.left_out == {dataset.cases[1]: "bad", dataset.cases[0]: "worse"}
 
 
 def test_pictures_are_inspected_too(tmp_path, save_picture):

@@ -142,6 +142,14 @@ def test_a_pattern_finds_the_subject_in_a_cases_name(dataset, pattern, subjects)
     assert [case.name for case in read.cases] == ["a_1", "b"]
 
 
+def test_a_pattern_beside_a_split_of_other_subjects_is_a_wrong_call(tmp_path):
+    rows = [f"{n},x_{n}.nii,{n}.nii,{part}" for n, part in enumerate(("train", "val", "test"))]
+    (tmp_path / "manifest.csv").write_text("\n".join(["subject,image,label,split", *rows]))
+    (tmp_path / "labels.json").write_text('{"1": "organ"}')
+    with pytest.raises(ConfigError, match=r"subject pattern x_: .* brings splits of its own subjects; leave it out"):
+        read_dataset(tmp_path, subject_pattern="x_")
+
+
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [("(", "not a regular expression"), (r"\d", "finds nothing in the case name b"), ("a(x?)_|b", "finds nothing")],

@@ -100,6 +100,38 @@ def test_two_kinds_of_labels_are_refused(write):
         read_dataset(folder)
 
 
+def test_of_several_spaces_that_of_the_label_is_taken(write):
+    folder = write(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-A_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-B_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-A_dseg.nii.gz",
+    )
+    assert listed(folder)["sub-1"][1][0] == "derivatives/p/sub-1/anat/sub-1_space-A_desc-preproc_T1w.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("others", "first"),
+    [
+        (
+            ["sub-1/sub-1_space-A_T1w.nii.gz", "sub-1/sub-1_res-2_T1w.nii.gz", "sub-1/sub-1_space-B_dseg.nii.gz"],
+            "res-2",
+        ),
+        (["sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_space-A_dseg.nii.gz", "sub-1/sub-1_space-B_dseg.nii.gz"], "space-A"),
+        (["sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_T1w.nii", "sub-1/sub-1_dseg.nii.gz"], "T1w.nii"),
+    ],
+)
+def test_two_files_of_one_kind_are_refused(write, others, first):
+    with pytest.raises(DataError, match=rf"sub-1_{first}\S* and sub-1/\S* are of one kind; list those to use in a man"):
+        read_dataset(write(*others))
+
+
+def test_a_map_of_probabilities_is_no_channel(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_label-GM_probseg.nii.gz", "sub-1/sub-1_dseg.nii.gz")
+    assert read_dataset(folder).channels == ("T1w",)
+
+
 def test_a_table_names_the_labels(write):
     folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_dseg.nii.gz")
     (folder / "desc-x_dseg.tsv").write_text("index\tname\tcolor\n0\tair\t#000\n2\tthalamus\t#fff\n1\tcaudate\t#eee\n")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfseg.data.layouts import read_dataset
-from tfseg.data.reading import read_case_image, read_case_label
+from tfseg.data.reading import read_case, read_case_image, read_case_label
 from tfseg.data.volume import DataError
 
 AFFINE = np.diag([-0.7, -0.8, 2.5, 1])
@@ -29,6 +29,15 @@ def test_a_label_in_the_folder_of_each_case(tmp_path, save_series, save_volume):
     read = read_dataset(tmp_path)
     assert read.channels == ("MR",)
     assert [case.images for case in read.cases] == [(tmp_path / "p1" / "scan",), (tmp_path / "p2",)]
+
+
+def test_a_series_in_colour_has_three_channels(tmp_path, save_series, save_volume):
+    colours = np.random.default_rng(0).integers(0, 256, (*SCAN.shape, 3), np.uint8)
+    save_series(tmp_path / "images" / "a", colours, AFFINE, modality="XC")
+    save_volume(tmp_path / "labels" / "a.nii.gz", LABEL, AFFINE)
+    read = read_dataset(tmp_path)
+    assert read.channels == ("XC_0", "XC_1", "XC_2")
+    np.testing.assert_array_equal(read_case(read.cases[0], read)[0].array, colours)
 
 
 def test_several_series_are_channels(tmp_path, save_series, save_volume):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tfseg.data.inspection import find_faults
 from tfseg.data.layouts import read_dataset
 from tfseg.data.layouts.folders import key_of
 from tfseg.data.volume import DataError
@@ -33,7 +34,7 @@ def pairs(folder):
     ]
 
 
-@pytest.mark.parametrize("folders", [("images", "masks"), ("images", "labels"), ("imgs", "masks")])
+@pytest.mark.parametrize("folders", [("images", "masks"), ("imgs", "labels"), ("image", "mask"), ("Img", "LABEL")])
 def test_pictures_and_masks_of_the_same_name(write, folders):
     folder = write(["b.jpg", "a.png"], ["a.png", "b.png"], folders)
     read = read_dataset(folder)
@@ -70,8 +71,53 @@ def test_declared_labels_come_before_those_found(write, declared):
 
 def test_too_many_values_are_no_labels(write):
     folder = write(["a.png"], ["a.png"], mask=np.arange(100, dtype=np.uint8).reshape(10, 10))
-    with pytest.raises(DataError, match=r"99 label values found \(1 to 99\); declare those that are labels"):
+    said = r"99 label values found \(1 to 99\), most of them in .*masks/a\.png; declare those that are labels"
+    with pytest.raises(DataError, match=said):
         read_dataset(folder)
+
+
+# As resizing a mask leaves it.
+BLURRED = np.array([[0, 17, 90, 128], [60, 200, 230, 255], [0, 0, 17, 255]], np.uint8)
+
+
+def test_a_blurred_mask_is_a_fault_and_declares_no_labels(write):
+    folder = write(["a.png", "b.png", "c.png"], ["a.png", "b.png"])
+    write([], ["c.png"], mask=BLURRED)
+    read = read_dataset(folder)
+    assert read.labels == {255: "foreground"}
+    (fault,) = find_faults(read)
+    told = "label values [17, 60, 90, 128, 200, 230] are not declared; [255] are"
+    assert fault.message == f"{folder / 'masks' / 'c.png'}: {told}"
+
+
+@pytest.mark.parametrize(("first", "second"), [(BLURRED, GREY), (GREY, GREY // 9), (BLURRED, BLURRED // 2)])
+def test_many_values_of_one_map_are_labels_where_they_may_well_be(write, first, second):
+    folder = write(["a.png", "b.png"], [])
+    write([], ["a.png"], mask=first)
+    write([], ["b.png"], mask=second)
+    assert set(read_dataset(folder).labels) == {*first[first > 0].tolist(), *second[second > 0].tolist()}
+
+
+def test_an_image_in_place_of_a_mask_is_a_fault(write):
+    folder = write(["a.png", "b.png", "c.png"], ["a.png", "b.png"], mask=GREY % 3, image=GREY)
+    many = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    write(["c.png"], ["c.png"], mask=many, image=many)
+    read = read_dataset(folder)
+    assert read.labels == {1: "label_1", 2: "label_2"}
+    assert [fault.file.name for fault in find_faults(read)] == ["c.png"]
+
+
+def test_a_negative_value_is_a_fault_of_its_file(tmp_path, save_volume):
+    label = np.zeros((3, 4, 5), np.int16)
+    label[1, 2, 3] = 4
+    for name in "ab":
+        save_volume(tmp_path / "images" / f"{name}.nii.gz", np.arange(60, dtype=np.float32).reshape(3, 4, 5))
+        save_volume(tmp_path / "labels" / f"{name}.nii.gz", label)
+        label[0, 0, 0] = -1
+    read = read_dataset(tmp_path)
+    assert read.labels == {4: "foreground"}
+    (fault,) = find_faults(read)
+    assert fault.message == f"{tmp_path}/labels/b.nii.gz: label values [-1] are not declared; [4] are"
 
 
 def test_damaged_declarations_are_named(write):

@@ -39,12 +39,31 @@ def test_a_column_per_channel_and_a_manifest_of_another_name(write):
         read_dataset(folder)
 
 
+def test_pictures_in_colour_and_volumes_of_several_channels(write, save_picture, save_volume):
+    folder = write("subject,image,label\n1,gone.png,labels/a.nii.gz\n2,b.png,labels/b.nii.gz\n")
+    save_picture(folder / "b.png", np.zeros((3, 4, 3), np.uint8))
+    assert read_dataset(folder).channels == ("red", "green", "blue")
+    save_picture(folder / "b.png", np.zeros((3, 4), np.uint8))
+    assert read_dataset(folder).channels == ("grey",)
+    save_volume(folder / "mr.nii.gz", np.zeros((3, 4, 5, 2), np.float32))
+    write("subject,image,label\n1,mr.nii.gz,labels/a.nii.gz\n")
+    assert read_dataset(folder).channels == ("image_0", "image_1")
+    write("subject,image_MR,image_CT,label\n1,mr.nii.gz,gone.nii,labels/a.nii.gz\n")
+    assert read_dataset(folder).channels == ("MR_0", "MR_1", "CT")
+
+
 def test_cases_of_one_subject_are_called_by_their_image_or_as_told(write):
     rows = ["1,x/a_1.nii.gz,labels/a.nii.gz", "1,x/a_2.nii.gz,labels/b.nii.gz"]
     read = read_dataset(write("\n".join(["subject,image,label", *rows])))
     assert [(case.name, case.subject) for case in read.cases] == [("a_1", "1"), ("a_2", "1")]
     read = read_dataset(write("\n".join(["case,subject,image,label", *(f"v{i},{row}" for i, row in enumerate(rows))])))
     assert [(case.name, case.subject) for case in read.cases] == [("v0", "1"), ("v1", "1")]
+
+
+def test_cases_of_one_subject_and_one_file_name_are_called_by_their_folders_too(write):
+    rows = ["1,v1/T1.nii.gz,labels/a.nii.gz", "1,v2/T1.nii.gz,labels/b.nii.gz", "2,/x/v/T1.nii.gz,labels/c.nii.gz"]
+    read = read_dataset(write("\n".join(["subject,image,label", *rows])))
+    assert [case.name for case in read.cases] == ["v1_T1", "v2_T1", "_x_v_T1"]
 
 
 def test_splits_and_strata(write):

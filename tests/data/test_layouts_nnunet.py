@@ -1,7 +1,9 @@
 import json
 
+import numpy as np
 import pytest
 
+from tfseg.data.inspection import find_faults
 from tfseg.data.layouts import Case, read_dataset
 from tfseg.data.volume import DataError
 
@@ -58,6 +60,20 @@ def test_what_has_no_pair_is_a_case_with_a_missing_file(write):
         "c": [],
         "d": ["d_0000.nii.gz", "d_0001.nii.gz"],
     }
+
+
+def test_what_macos_leaves_beside_files_is_no_case(write):
+    folder = write(*files_of("a"), "imagesTr/._a_0000.nii.gz", "labelsTr/._a.nii.gz")
+    assert [case.name for case in read_dataset(folder).cases] == ["a"]
+
+
+def test_a_channel_that_is_not_declared_is_a_fault(write, save_volume):
+    folder = write(*files_of("a"), channel_names={"0": "FLAIR"})
+    image = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    for name in files_of("a"):
+        save_volume(folder / name, image.astype(np.uint8) % 3 if "labels" in name else image)
+    (fault,) = find_faults(read_dataset(folder))
+    assert fault.message == f"{folder}/imagesTr/a_0000.nii.gz: 2 channels, but 1 are declared: FLAIR"
 
 
 def test_an_ignore_label_is_none_of_the_labels(write):

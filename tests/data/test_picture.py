@@ -1,6 +1,9 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tfseg.data.formats import is_picture
 from tfseg.data.picture import read_header, read_image, read_label
@@ -119,6 +122,30 @@ def test_a_truncated_picture_is_named(save_picture, tmp_path, read):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(DataError, match=r"a\.png: the picture cannot be read"):
         read(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_picture_is_turned_as_its_exif_says(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(ROWS).save(path, exif=exif)
+    upright = {1: ROWS, 2: ROWS[:, ::-1], 3: ROWS[::-1, ::-1], 4: ROWS[::-1]}
+    upright |= {5: ROWS.T, 6: ROWS.T[:, ::-1], 7: ROWS.T[::-1, ::-1], 8: ROWS.T[::-1]}
+    for read in (read_image, read_label):
+        np.testing.assert_array_equal(np.squeeze(as_rows(read(path).array)), upright[orientation])
+    assert read_header(path).shape == (*upright[orientation].shape[::-1], 1)
+
+
+def test_a_picture_may_have_more_pixels_than_pillow_allows(tmp_path):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 30000, 20000, 8, 0, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "slide.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert read_header(tmp_path / "slide.png").shape == (30000, 20000, 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"])

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from tfseg.config import ConfigError
 from tfseg.data import recipe
+from tfseg.data.inspection import inspect
 from tfseg.data.layouts import read_dataset
 from tfseg.data.recipe import Recipe, derive, load_recipe, processes_for, resolve
 from tfseg.data.volume import DataError
@@ -107,6 +110,32 @@ def test_ct_is_clipped_to_the_percentiles_of_its_foreground(ct):
     assert len(read) == 2
 
 
+def test_ct_is_known_by_its_values_as_the_fingerprint_knows_it(ct):
+    unnamed = replace(ct, channels=("image",))
+    _, fingerprint = inspect(unnamed)
+    assert fingerprint.channels[0].modality == "CT, Hounsfield units"
+    assert derive(unnamed) == derive(ct)
+    assert resolve(Recipe(), unnamed) == resolve(Recipe(), ct)
+
+
+@pytest.mark.parametrize("channels", [("CT", "PET"), ("PET", "CT")])
+def test_one_window_is_not_laid_over_ct_and_another_modality(ct, channels):
+    for case in ct.cases:
+        image = nib.load(*case.images)
+        both = [image.get_fdata(dtype=np.float32), np.abs(image.get_fdata(dtype=np.float32)) / 100]
+        array = np.stack(both if channels[0] == "CT" else both[::-1], axis=-1)
+        nib.save(nib.Nifti1Image(array, image.affine), *case.images)
+    resolved = resolve(derive(replace(ct, channels=channels)), replace(ct, channels=channels))
+    assert (resolved.window_hu, resolved.scaling) == (None, "zscore")
+
+
+def test_ct_that_is_z_scored_has_no_window(make_dataset):
+    dataset = make_dataset(((8, 8, 8), np.eye(4)), channels=("CT",))
+    image = nib.load(*dataset.cases[0].images)
+    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32) / 100, image.affine), *dataset.cases[0].images)
+    assert resolve(Recipe(), dataset).scaling == "zscore"
+
+
 @pytest.mark.parametrize(
     ("given", "window_hu", "scaling"),
     [
@@ -199,9 +228,25 @@ def test_the_size_holds_what_is_left_by_a_crop(framed):
     assert resolve(Recipe(crop="nonzero", size=(64, 64)), framed).size == (64, 64)
 
 
+def test_a_case_that_cannot_be_cropped_is_left_to_its_preparation(framed):
+    recipe = Recipe(crop="body", crop_margin_mm=2, skull_strip="mask", skull_strip_mask="{case}_brain.nii.gz")
+    for case, height in zip(framed.cases, (36, 20, 16), strict=True):
+        mask = np.zeros((40, 40, 8), np.uint8)
+        mask[:height, :, :] = 1
+        nib.save(nib.Nifti1Image(mask, np.eye(4)), case.images[0].with_name(f"{case.name}_brain.nii.gz"))
+    assert resolve(recipe, framed).size == (48, 48)
+    framed.cases[0].images[0].with_name(f"{framed.cases[0].name}_brain.nii.gz").unlink()
+    assert resolve(recipe, framed).size == (32, 48)
+    for case in framed.cases[1:]:
+        case.images[0].with_name(f"{case.name}_brain.nii.gz").unlink()
+    with pytest.raises(DataError, match=r"case_0_brain\.nii\.gz: no such file"):
+        resolve(recipe, framed)
+
+
 def test_images_with_zeros_around_are_cropped_and_scaled_by_the_rest(framed, make_dataset):
-    assert derive(framed) == Recipe(spacing_mm="median", crop="nonzero", crop_margin_mm=0, scaling_over="nonzero")
-    assert derive(make_dataset(((4, 4, 4), np.eye(4)))) == Recipe(spacing_mm="median")
+    cropped = Recipe(spacing_mm="median", crop="nonzero", crop_margin_mm=0, scaling="zscore", scaling_over="nonzero")
+    assert derive(framed) == cropped
+    assert derive(make_dataset(((4, 4, 4), np.eye(4)))) == Recipe(spacing_mm="median", scaling="zscore")
 
 
 def test_ct_is_not_cropped(ct):
@@ -260,6 +305,10 @@ def test_a_label_of_one_value_needs_no_list(tmp_path):
         ("skull_strip_mask: x", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
         ("skull_strip: command", "skull_strip_command belongs to skull_strip: command, which needs it"),
         ("{skull_strip: command, skull_strip_command: bet x y}", "needs the places {image} and {mask}"),
+        (
+            "{skull_strip: command, skull_strip_command: 'bet \"{image} {mask}'}",
+            "skull_strip_command: No closing quotation",
+        ),
         ("second_map: {path: x}", "second_map.values: Field required"),
         (
             "second_map: {path: x, values: {1: 2}, under: true}",

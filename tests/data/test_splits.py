@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,40 @@ def test_splits_do_not_depend_on_the_order_or_the_repeats_of_the_subjects(drawn,
     assert make_splits(mixed, HoldoutConfig(scheme="holdout"), seed) == make_splits(
         names, HoldoutConfig(scheme="holdout"), seed
     )
+
+
+def test_splits_without_strata_are_those_of_before():
+    first = make_splits(SUBJECTS, 5, 0)[0]
+    assert (first.test, first.val) == (("s04", "s06"), ("s02", "s05"))
+    assert make_splits(SUBJECTS, 5, 0, dict.fromkeys(SUBJECTS, "all alike")) == make_splits(SUBJECTS, 5, 0)
+
+
+STRATA = {f"s{number:02}": "a" if number < 10 else "b" if number < 25 else "c" for number in range(30)}
+
+
+@given(SEEDS)
+@settings(max_examples=30)
+def test_every_part_has_its_share_of_each_stratum(seed):
+    def counts(part):
+        return [sum(STRATA[subject] == group for subject in part) for group in "abc"]
+
+    splits = make_splits(list(STRATA), 5, seed, STRATA)
+    assert sorted(subject for split in splits for subject in split.test) == sorted(STRATA)
+    for split in splits:
+        assert counts(split.test) == [2, 3, 1]  # of 10, 15 and 5
+        assert np.abs(np.subtract(counts(split.val), [1.6, 2.4, 0.8])).max() < 1
+    (holdout,) = make_splits(list(STRATA), HoldoutConfig(scheme="holdout", ratio=(3, 1, 1)), seed, STRATA)
+    assert (counts(holdout.train), counts(holdout.val), counts(holdout.test)) == ([6, 9, 3], [2, 3, 1], [2, 3, 1])
+    assert {split.test for split in splits} != {split.test for split in make_splits(list(STRATA), 5, seed)}
+
+
+def test_a_rare_stratum_is_tested_in_as_many_folds_as_it_has_subjects():
+    strata = {f"s{number:02}": "rare" if number < 3 else "usual" for number in range(17)}
+    for seed in range(20):
+        tested = [
+            sum(strata[subject] == "rare" for subject in s.test) for s in make_splits(list(strata), 5, seed, strata)
+        ]
+        assert sorted(tested) == [0, 0, 1, 1, 1]
 
 
 def test_another_seed_gives_another_split():
@@ -181,6 +216,16 @@ def test_a_damaged_file_is_named(write, text):
         read_splits(path, SUBJECTS, 0)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_split_loses_those_who_are_not_there_and_is_checked():
+    split = Split(train=("a", "b"), val=("c",), test=("d",))
+    split.check("abcd", "here")
+    assert split.among({"a", "c", "d"}) == Split(train=("a",), val=("c",), test=("d",))
+    with pytest.raises(ConfigError, match="here: no subject in val"):
+        split.among("abd").check("abd", "here")
+    with pytest.raises(ConfigError, match="here: unknown subjects in test: d"):
+        split.check("abc", "here")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

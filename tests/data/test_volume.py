@@ -1,4 +1,3 @@
-import itertools
 import struct
 
 import nibabel as nib
@@ -8,17 +7,11 @@ import pytest
 from tfseg.data import volume
 from tfseg.data.volume import (
     DataError,
-    Header,
-    Volume,
-    header_stored_like,
     open_nifti,
     read_header,
     read_image,
     read_label,
     read_label_header,
-    same_grid,
-    spacing_of,
-    stored_like,
     write_volume,
 )
 
@@ -81,13 +74,6 @@ def test_spacing_is_that_of_the_stored_axes(tmp_path):
     assert read_image(save(tmp_path / "a.nii", ramp().astype("i2"))).spacing_mm == (1.5, 2, 4)
 
 
-def test_spacing_of_an_oblique_affine():
-    turn = np.array([[np.cos(0.4), -np.sin(0.4), 0], [np.sin(0.4), np.cos(0.4), 0], [0, 0, 1]])
-    affine = np.eye(4)
-    affine[:3, :3] = turn @ np.diag([0.7, 1.2, 5])
-    assert spacing_of(affine) == pytest.approx((0.7, 1.2, 5))
-
-
 def test_colours_are_no_image(tmp_path):
     colours = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
     with pytest.raises(DataError, match=r"a\.nii: the image data cannot be read: its values are of type"):
@@ -121,6 +107,23 @@ def test_labels_of_any_type_are_read_as_integers(tmp_path, dtype):
 def test_labels_with_scale_factors_are_read_whole(tmp_path):
     path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("u1")), 2, 1)
     np.testing.assert_array_equal(read_label(path).array, 2 * ramp() + 1)
+
+
+@pytest.mark.parametrize(("dtype", "step"), [("i2", 4 / 32767), ("u1", 4 / 255)])
+def test_labels_saved_as_scaled_integers_may_be_half_a_step_beside(tmp_path, dtype, step):
+    label = ramp() % 5
+    path = set_scale_factors(save(tmp_path / "a.nii", np.rint(label / step).astype(dtype)), step, 0)
+    assert not np.array_equal(nib.load(path).get_fdata(), label)
+    np.testing.assert_array_equal(read_label(path).array, label)
+
+
+@pytest.mark.parametrize("step", [0.012, 0.3])
+def test_labels_further_beside_are_refused(tmp_path, step):
+    stored = np.full((3, 4, 5), 90, np.uint8)  # 1.08 and 27 times the step
+    stored[0, 0, 0] = 91
+    path = set_scale_factors(save(tmp_path / "a.nii", stored), step, 0)
+    with pytest.raises(DataError, match=r"a\.nii: labels must be whole numbers, found (1\.|27\.)"):
+        read_label(path)
 
 
 def test_a_fourth_axis_of_one_is_dropped_from_labels(tmp_path):
@@ -232,55 +235,3 @@ def test_a_written_volume_is_read_by_nibabel(tmp_path, dtype):
     np.testing.assert_array_equal(image.affine, AFFINE)
     assert image.header.get_xyzt_units()[0] == "mm"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.nii.gz"]
-
-
-# --- grids
-
-
-def orientations():
-    """All 48 ways to store a volume, as affines with the spacing 1, 2 and 3 mm along right, front and up."""
-    for axes in itertools.permutations(range(3)):
-        for signs in itertools.product((1, -1), repeat=3):
-            affine = np.eye(4)
-            affine[:3, :3] = (np.eye(3)[:, list(axes)] * signs) * np.array([1, 2, 3])[list(axes)]
-            yield affine
-
-
-def stored_as(turned, shape):
-    """The affine of a grid of `shape` that starts at the corner where `turned` runs from, so that all 48 coincide."""
-    ends = turned[:3, :3].copy()
-    affine = turned.copy()
-    affine[:3, 3] = -np.minimum(ends, 0) @ (np.array(shape) - 1)
-    return affine
-
-
-def test_a_volume_is_turned_to_any_of_the_48_orders():
-    canonical = Volume(ramp((3, 4, 5)), np.diag([1.0, 2, 3, 1]))
-    places = {tuple((canonical.affine @ [*at, 1])[:3]): value for at, value in np.ndenumerate(canonical.array)}
-    for turned in orientations():
-        target = stored_as(turned, np.abs(np.rint(np.linalg.inv(turned)[:3, :3] @ [3, 8, 15])).astype(int))
-        result = stored_like(canonical, target)
-        np.testing.assert_allclose(result.affine[:3, :3], turned[:3, :3])
-        found = {
-            tuple(np.round((result.affine @ [*at, 1])[:3], 6)): value for at, value in np.ndenumerate(result.array)
-        }
-        assert found == places
-        header = header_stored_like(Header((3, 4, 5), 1, canonical.affine), target)
-        assert header.shape == result.array.shape
-        np.testing.assert_array_equal(header.affine, result.affine)
-
-
-def test_a_volume_that_runs_alike_is_left_as_it_is():
-    volume_ = Volume(ramp(), AFFINE)
-    assert stored_like(volume_, AFFINE + 1e-4) is volume_
-
-
-def test_two_grids_are_one_to_a_tenth_of_a_voxel():
-    moved = np.eye(4)
-    moved[0, 3] = 0.09
-    assert same_grid((3, 4, 5), np.eye(4), moved)
-    moved[0, 3] = 0.11
-    assert not same_grid((3, 4, 5), np.eye(4), moved)
-    stretched = np.diag([1.02, 1, 1, 1])  # the last of n voxels lies 0.02 (n - 1) mm further
-    assert same_grid((5, 4, 5), np.eye(4), stretched)
-    assert not same_grid((7, 4, 5), np.eye(4), stretched)

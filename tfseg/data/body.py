@@ -11,11 +11,17 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from tfseg.data.formats import read_image
+from tfseg.data.grids import Array, Volume, same_grid, stored_like
 from tfseg.data.layouts import Case
 from tfseg.data.skull_strip import skull_strip
 from tfseg.data.steps import Recipe
-from tfseg.data.volume import Array, DataError, Volume, same_grid, stored_like, write_volume
+from tfseg.data.volume import DataError, write_volume
 from tfseg.geometry import Mask, fill_holes, largest_component
+
+# Air darkens at least this share of the planes on both sides of a body, along some axis.
+AIR_SHARE = 0.85
+# Most voxels along an axis on which air is looked for, and a body counted in it.
+AIR_GRID, BODY_GRID = 16, 128
 
 
 def find_body(channel: Array, spacing_mm: Sequence[float]) -> Mask:
@@ -29,6 +35,25 @@ def find_body(channel: Array, spacing_mm: Sequence[float]) -> Mask:
     if channel.min() == channel.max():
         raise DataError(f"every voxel has the value {channel.flat[0]:g}: there is no body to find")
     return _in_its_dimensions(lambda image, _: fill_holes(largest_component(_bright(image))), channel, spacing_mm)
+
+
+def count_body_in_air(channel: Array, spacing_mm: Sequence[float]) -> int | None:
+    """Count the voxels of a body that has air, or a ground of one value but 0, around it; None where it has not.
+
+    Counted on at most 128 voxels along an axis, spread evenly.
+    """
+    ground = channel[0, 0, 0]
+    if all((face == ground).all() for pair in _faces(channel) for face in pair):
+        return int(np.count_nonzero(channel != ground)) if ground else None
+    thinned = _thinned(channel, BODY_GRID)
+    few = _thinned(thinned, AIR_GRID)
+    if few.min() == few.max():
+        return None
+    air = threshold_otsu(few.ravel())
+    if not any(all((face <= air).mean() >= AIR_SHARE for face in pair) for pair in _faces(few)):
+        return None
+    body = find_body(thinned, np.multiply(spacing_mm, np.divide(channel.shape, thinned.shape)).tolist())
+    return round(np.count_nonzero(body) * channel.size / thinned.size)
 
 
 def find_brain(image: Volume, recipe: Recipe) -> Mask:
@@ -95,6 +120,18 @@ def run_command(command: str, image: Volume) -> Mask:
         except DataError as error:
             said = str(error).removeprefix(f"{paths['{mask}']}: ")
             raise DataError(f"skull_strip_command: what {words[0]} wrote at {{mask}} is no mask: {said}") from error
+
+
+def _faces(volume: Array) -> list[tuple[Array, Array]]:
+    """The first and the last plane along every axis of more than one voxel."""
+    planes = (np.moveaxis(volume, axis, 0) for axis in range(3) if volume.shape[axis] > 1)
+    return [(each[0], each[-1]) for each in planes]
+
+
+def _thinned(volume: Array, most: int) -> Array:
+    """At most so many voxels along each axis, spread evenly from the first to the last."""
+    kept = (np.linspace(0, voxels - 1, min(voxels, most)).round().astype(int) for voxels in volume.shape)
+    return volume[np.ix_(*kept)]
 
 
 def _bright(image: Array) -> Mask:

@@ -8,27 +8,11 @@ import nibabel as nib
 import numpy as np
 
 from tfseg.data.layouts import Dataset
-from tfseg.data.slicing import AXES
+from tfseg.data.modality import ChannelMeasures, likely_modality, measure_channel
+from tfseg.data.slicing import AXES, longest_axis
 from tfseg.data.volume import Array, Header
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
-# Voxels inside labels that a case brings to the percentiles, spread over all of them.
-SAMPLED_VOXELS = 20_000
-# Greatest values that differ so many times between cases are in units of each case's own.
-VARIED_RATIO = 10
-# Slices are cut across the direction in which voxels are this much longer than in the others.
-ANISOTROPY = 1.5
-
-
-@dataclass(frozen=True)
-class ChannelMeasures:
-    """Least and greatest value, mean and standard deviation outside the background, a sample from inside the labels."""
-
-    lowest: float
-    highest: float
-    mean: float
-    std: float
-    inside: Array
 
 
 @dataclass(frozen=True)
@@ -112,29 +96,16 @@ def measure(header: Header, channels: Sequence[Array], label: Array, dataset: Da
         in_pixels=header.in_pixels,
         voxels={value: int(np.count_nonzero(label == value)) for value in dataset.labels},
         labelled_slices=slices,
-        channels=tuple(_measure_channel(channel, labelled) for channel in channels),
-    )
-
-
-def _measure_channel(channel: Array, labelled: Array) -> ChannelMeasures:
-    inside = channel[labelled]
-    something = channel[channel != channel[0, 0, 0]]  # where a background has one value, the corner has it
-    return ChannelMeasures(
-        lowest=float(channel.min()),
-        highest=float(channel.max()),
-        mean=float(something.mean(dtype=np.float64)),
-        std=float(something.std(dtype=np.float64)),
-        inside=inside[:: max(1, inside.size // SAMPLED_VOXELS)].astype(np.float32),
+        channels=tuple(measure_channel(channel, labelled) for channel in channels),
     )
 
 
 def summarise(dataset: Dataset, cases: Sequence[CaseMeasures]) -> Fingerprint:
     """Put the measures of a dataset's cases together."""
     spacings = np.array([case.spacing_mm for case in cases])
-    spacing = np.median(spacings, axis=0)
-    longest = int(spacing.argmax())
-    axis = longest if spacing[longest] >= ANISOTROPY * np.delete(spacing, longest).max() else AXES.index("axial")
-    slices = sum(case.shape[axis] for case in cases)
+    axis = longest_axis(spacings)
+    across = AXES.index(axis)
+    slices = sum(case.shape[across] for case in cases)
     return Fingerprint(
         name=dataset.name,
         layout=dataset.layout,
@@ -144,9 +115,9 @@ def summarise(dataset: Dataset, cases: Sequence[CaseMeasures]) -> Fingerprint:
         spacing=_range(spacings),
         in_pixels=cases[0].in_pixels,
         orientations=dict(Counter(case.stored for case in cases).most_common()),
-        axis=AXES[axis],
+        axis=axis,
         slices=slices,
-        empty_slices=slices - sum(case.labelled_slices[axis] for case in cases),
+        empty_slices=slices - sum(case.labelled_slices[across] for case in cases),
         channels=tuple(
             _channel(name, [case.channels[index] for case in cases]) for index, name in enumerate(dataset.channels)
         ),
@@ -176,28 +147,6 @@ def _channel(name: str, cases: Sequence[ChannelMeasures]) -> ChannelPrint:
     inside = np.concatenate([case.inside for case in cases])
     percentiles = np.percentile(inside, PERCENTILES).tolist() if inside.size else [float("nan")] * len(PERCENTILES)
     return ChannelPrint(name, likely_modality(name, cases), dict(zip(PERCENTILES, percentiles, strict=True)))
-
-
-def likely_modality(name: str, cases: Sequence[ChannelMeasures]) -> str:
-    """Tell by a channel's values, and by what its name claims, what kind of values they are.
-
-    Hounsfield units reach from air (-1000) to bone; z-scored values have a mean near 0 and a standard deviation near 1.
-    """
-    lowest, highest, mean, std = (
-        np.median([getattr(case, figure) for case in cases]) for figure in ("lowest", "highest", "mean", "std")
-    )
-    claimed = name.upper() in ("CT", "CBCT")
-    if lowest <= -500 and highest >= 100:
-        return "CT, Hounsfield units"
-    if lowest < 0 and abs(mean) < 0.5 and 0.5 < std < 2:
-        return "z-scored already, it seems"
-    if claimed:
-        return f"called CT, but values of {lowest:g} to {highest:g} are no Hounsfield units of a whole scan"
-    if name in ("grey", "red", "green", "blue"):
-        return "picture"
-    peaks = [case.highest for case in cases]
-    varied = min(peaks) <= 0 or max(peaks) / min(peaks) > VARIED_RATIO
-    return f"MR or another, in units of {'each case’s' if varied else 'its'} own"
 
 
 def to_markdown(fingerprint: Fingerprint) -> str:

@@ -1,23 +1,30 @@
 """What is wrong with a dataset, found before anything is made of it, and what it is like."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-from tfseg.data import formats
+import numpy as np
+
+from tfseg.data import formats, volume
 from tfseg.data.fingerprint import CaseMeasures, Fingerprint, measure, summarise
+from tfseg.data.grids import Header, stored_like
 from tfseg.data.layouts import Case, Dataset
-from tfseg.data.reading import check_channels, check_declared, check_label_grid, join_headers
-from tfseg.data.volume import Array, DataError, stored_like
+from tfseg.data.reading import check_channels, check_declared, check_label_grid, join_headers, read_varied
+from tfseg.data.volume import DataError
 
 Result = TypeVar("Result")
 
-# Each holds a case in memory.
-MOST_THREADS = 8
+# Each holds a case in memory, this many times over while it is measured.
+MOST_THREADS, COPIES = 8, 4
 
 
 @dataclass(frozen=True)
@@ -85,37 +92,47 @@ def without_faulty(dataset: Dataset, faults: Sequence[Fault]) -> Dataset:
     Raises:
         DataError: where no case is left.
     """
-    reasons: dict[str, str] = dict(dataset.left_out)
+    reasons: dict[str, str] = {}
     for fault in faults:
         reasons.setdefault(fault.case, fault.message)
     cases = tuple(case for case in dataset.cases if case.name not in reasons)
     if not cases:
         raise DataError(f"{dataset.name}: every case has a fault; the first: {faults[0].message}")
-    subjects = {case.subject for case in cases}
-    splits = dataset.splits and tuple(
-        replace(split, **{part: tuple(s for s in getattr(split, part) if s in subjects) for part in vars(split)})
-        for split in dataset.splits
-    )
-    return replace(dataset, cases=cases, splits=splits, left_out=reasons)
+    left_out = {case: reasons[case.name] for case in dataset.cases if case.name in reasons}
+    return replace(dataset, cases=cases, left_out={**dataset.left_out, **left_out})
 
 
 def _examine_all(dataset: Dataset, on_case: Callable[[], None], *, values: bool) -> list[_Examined]:
     """In threads: decompressing lets go of Python's lock, and processes start slower than small datasets are read."""
     times = Counter(case.name for case in dataset.cases)
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    alone = _Alone(volume.memory_bytes() // threads)
     found = []
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
-        for case, examined in zip(
-            dataset.cases, pool.map(lambda case: _examine(case, dataset, values), dataset.cases), strict=True
-        ):
+    with ThreadPoolExecutor(threads) as pool:
+        examine = partial(_examine, dataset=dataset, values=values, alone=alone)
+        for case, examined in zip(dataset.cases, pool.map(examine, dataset.cases), strict=True):
             if times[case.name] > 1:
-                message = f"{case.images[0]}: {times[case.name]} cases have the name {case.name}"
+                repeated = f"{times[case.name]} cases have the name {case.name}"
+                message = f"{case.images[0]}: {repeated}; the column case of a manifest.csv can tell them apart"
                 examined.faults.append(Fault(case.name, case.images[0], message))
             found.append(examined)
             on_case()
     return found
 
 
-def _examine(case: Case, dataset: Dataset, values: bool) -> _Examined:
+class _Alone:
+    """Keeps cases that take more than a thread's share of memory from being read at the same time."""
+
+    def __init__(self, share_bytes: int) -> None:
+        self._share_bytes = share_bytes
+        self._lock = Lock()
+
+    def if_large(self, headers: Iterable[Header]) -> AbstractContextManager[object]:
+        voxels = sum(math.prod(header.shape) * header.channels for header in headers)
+        return self._lock if 4 * COPIES * voxels > self._share_bytes else nullcontext()
+
+
+def _examine(case: Case, dataset: Dataset, values: bool, alone: _Alone) -> _Examined:
     faults: list[Fault] = []
 
     def attempt(read: Callable[..., Result], *arguments: Any) -> Result | None:
@@ -135,25 +152,15 @@ def _examine(case: Case, dataset: Dataset, values: bool) -> _Examined:
         attempt(check_label_grid, case, label_header, header)
     if not values:
         return _Examined(faults, None)
-    images = [attempt(_read_varied, path) for path, each in zip(case.images, headers, strict=True) if each]
-    label = attempt(formats.read_label, case.label) if label_header else None
-    if label:
-        attempt(check_declared, case.label, label.array, dataset)
-    if faults or header is None or label is None:
-        return _Examined(faults, None)
-    channels = [image[..., channel] for image in images if image is not None for channel in range(image.shape[3])]
-    return _Examined(faults, measure(header, channels, stored_like(label, header.affine).array, dataset))
-
-
-def _read_varied(path: Path) -> Array:
-    """Read an image in which no channel has one value everywhere."""
-    array = formats.read_image(path).array
-    for channel in range(array.shape[3]):
-        lowest, highest = array[..., channel].min(), array[..., channel].max()
-        if lowest == highest:
-            which = f"channel {channel}: " if array.shape[3] > 1 else ""
-            raise DataError(f"{path}: an empty image, {which}every voxel has the value {lowest:g}")
-    return array
+    with alone.if_large(readable):
+        images = [attempt(read_varied, path) for path, each in zip(case.images, headers, strict=True) if each]
+        label = attempt(formats.read_label, case.label) if label_header else None
+        if label:
+            attempt(check_declared, case.label, label.array, dataset)
+        if faults or header is None or label is None:
+            return _Examined(faults, None)
+        channels = [channel for image in images if image for channel in np.moveaxis(image.array, 3, 0)]
+        return _Examined(faults, measure(header, channels, stored_like(label, header.affine).array, dataset))
 
 
 def _file_of(case: Case, message: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from tfseg.data.volume import Array, DataError, Header, Volume, check_size, finite, one_line, whole
 
@@ -17,18 +17,23 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 # JPEG smears the two values of a mask.
 LOSSY = (".jpg", ".jpeg")
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+# EXIF's orientations in which columns are stored as rows.
+SIDEWAYS = (5, 6, 7, 8)
+# Pillow refuses large pictures by their pixels; `check_size` does, by this machine's memory.
+Image.MAX_IMAGE_PIXELS = None
 GREY_MODES = {"1": "L", "L": "L", "LA": "L", "I": "I", "F": "F", "I;16": "I;16", "I;16B": "I;16B"}
 
 
 def read_header(path: Path) -> Header:
-    """Read the size of a picture and whether it is grey (one channel) or in colour (three).
+    """Read the size of a picture, turned as its EXIF says, and whether it is grey (one channel) or in colour (three).
 
     Raises:
         DataError: where the file is absent, not readable or has several pages.
     """
     with _open(path) as picture:
         channels = 1 if picture.mode in GREY_MODES else 3
-        return Header((*picture.size, 1), channels, AFFINE, in_pixels=True)
+        columns, rows = picture.size[::-1] if _orientation(picture) in SIDEWAYS else picture.size
+        return Header((columns, rows, 1), channels, AFFINE, in_pixels=True)
 
 
 def read_label_header(path: Path) -> Header:
@@ -88,8 +93,17 @@ def _open(path: Path) -> Any:
     return picture
 
 
+def _orientation(picture: Any) -> int:
+    """EXIF's, 1 to 8; a TIFF is turned by Pillow itself."""
+    exif = "exif" in picture.info and picture.format != "TIFF"
+    return picture.getexif().get(ExifTags.Base.Orientation, 1) if exif else 1
+
+
 def _pixels(path: Path, picture: Any, mode: str) -> Array:
+    picture.filename = ""  # else Pillow maps uncompressed TIFFs into memory, those that lie sideways in a wrong shape
     try:
-        return np.asarray(picture if picture.mode == mode else picture.convert(mode))
+        picture.load()
+        upright = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
+        return np.asarray(upright if upright.mode == mode else upright.convert(mode))
     except Exception as error:
         raise DataError(f"{path}: the picture cannot be read: {one_line(error)}") from error

@@ -1,8 +1,7 @@
 """From a dataset to the prepared folder: slices, their labels, and all that undoing needs."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
@@ -10,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tfseg import files
 from tfseg.config import ConfigError
 from tfseg.data import workers
 from tfseg.data.body import beside
 from tfseg.data.formats import read_label
+from tfseg.data.grids import Array, same_grid, stored_like
+from tfseg.data.index import is_complete, is_made_from, make_index, make_row, sources
 from tfseg.data.label_maps import IGNORED, LabelPlan, clean_up, fuse, plan_labels, translate
 from tfseg.data.layouts import Case, Dataset
 from tfseg.data.reading import read_case_image, read_case_label
 from tfseg.data.recipe import Recipe, load_recipe
-from tfseg.data.scan import LABEL_RESAMPLERS, Scan, prepare_label, prepare_scan, restore_label
-from tfseg.data.volume import Array, DataError, same_grid, stored_like
+from tfseg.data.scan import LABEL_RESAMPLERS, prepare_label, prepare_scan, restore_label
+from tfseg.data.volume import DataError
 
 __all__ = ["prepare_case", "prepare_dataset", "prepare_label", "restore_label"]
 
@@ -53,7 +53,7 @@ def prepare_dataset(
     """
     plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
     _claim(out, recipe, _describe(dataset, plan))
-    skipped = dict(dataset.left_out)
+    skipped = {case.name: reason for case, reason in dataset.left_out.items()}
     singles = (replace(dataset, cases=(case,)) for case in dataset.cases)
     anew = partial(_prepare_unless_done, recipe, plan, out)
     with closing(workers.each(anew, singles, min(processes, len(dataset.cases)))) as prepared:
@@ -63,8 +63,8 @@ def prepare_dataset(
             if wrong:
                 skipped[single.cases[0].name] = wrong
             on_case()
-    if skipped or not (out / "index.csv").is_file():
-        files.write_text(out / "index.csv", _index(out, dataset, skipped))
+    if skipped or not is_complete(out / "index.csv"):
+        files.write_text(out / "index.csv", make_index(out, dataset, skipped))
 
 
 def prepare_case(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, out: Path) -> None:
@@ -76,13 +76,14 @@ def prepare_case(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, 
     image = read_case_image(case)
     classes = _read_classes(case, dataset, plan, recipe)
     scan = prepare_scan(image, case, recipe)
-    if lost := _labelled_outside(classes, scan.grid.crop):
-        raise DataError(f"{case.label}: {lost} labelled voxels are cropped off; a larger crop_margin_mm keeps them")
+    lost = _cropped_off(classes, scan.grid.crop)
+    if labelled := int(lost[1:IGNORED].sum()):
+        raise DataError(f"{case.label}: {labelled} labelled voxels are cropped off; a larger crop_margin_mm keeps them")
     label = scan.grid.to_slices(classes, resample=LABEL_RESAMPLERS[recipe.label_interpolation])
     out.mkdir()
     np.save(out / "image.npy", scan.slices)
     np.save(out / "label.npy", label)
-    if scan.grid.resampled:
+    if scan.grid.resampled or lost[IGNORED]:
         np.save(out / "truth.npy", classes)
     seen = training_slices(label, recipe.empty_slices)
     description = {
@@ -90,7 +91,7 @@ def prepare_case(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, 
         "scaling": [asdict(scaling) for scaling in scan.scalings],
         **({"in_pixels": True} if image.in_pixels else {}),
         **({"training_slices": seen.tolist()} if len(seen) < len(label) else {}),
-        "index": _row(case, classes, scan, len(seen), plan, sources(case, recipe)),
+        "index": make_row(case, image, classes, scan, len(seen), plan, sources(case, recipe)),
     }
     (out / "case.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
 
@@ -109,22 +110,12 @@ def training_slices(label: Array, empty_share: float) -> Array:
     return seen
 
 
-def sources(case: Case, recipe: Recipe) -> dict[str, list[Path]]:
-    """Return the files that a case is made from, by what they are."""
-    made_from = {"image": list(case.images), "label": [case.label]}
-    if recipe.second_map:
-        made_from["second_map"] = [beside(case, recipe.second_map.path)]
-    if recipe.skull_strip_mask:
-        made_from["mask"] = [beside(case, recipe.skull_strip_mask)]
-    return made_from
-
-
 def _prepare_unless_done(recipe: Recipe, plan: LabelPlan, out: Path, single: Dataset) -> str | None:
     """Prepare a dataset's only case, and return what is wrong where it cannot be done."""
     (case,) = single.cases
     folder = out / "cases" / case.name
     try:
-        if _is_made_from(folder, sources(case, recipe)):
+        if is_made_from(folder, sources(case, recipe)):
             return None
         # From here on, and should it end here, this is no finished folder.
         (out / "index.csv").unlink(missing_ok=True)
@@ -133,28 +124,6 @@ def _prepare_unless_done(recipe: Recipe, plan: LabelPlan, out: Path, single: Dat
     except DataError as error:
         return str(error)
     return None
-
-
-def _is_made_from(folder: Path, made_from: Mapping[str, Iterable[Path]]) -> bool:
-    try:
-        row = json.loads((folder / "case.json").read_text(encoding="utf-8"))["index"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return all(row.get(f"{kind}_sha256") == _hashes(paths) for kind, paths in made_from.items())
-
-
-def _hashes(paths: Iterable[Path]) -> str:
-    return " ".join(_sha256(path) for path in paths)
-
-
-def _sha256(path: Path) -> str:
-    """The hash of a file, or of the hashes of a folder's files in the order of their names."""
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    if not path.is_dir():
-        return files.sha256(path)
-    each = (files.sha256(file) for file in sorted(path.rglob("*")) if file.is_file())
-    return hashlib.sha256("".join(each).encode()).hexdigest()
 
 
 def _read_classes(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe) -> Array:
@@ -173,50 +142,21 @@ def _read_classes(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe)
     return clean_up(classes, largest, fewest) if largest or fewest else classes
 
 
-def _labelled_outside(classes: Array, crop: tuple[tuple[int, int], ...] | None) -> int:
-    kept = classes[tuple(slice(*sides) for sides in crop or ())]
-    return int(np.count_nonzero(classes) - np.count_nonzero(kept)) if crop else 0
-
-
-def _row(
-    case: Case, classes: Array, scan: Scan, seen: int, plan: LabelPlan, made_from: Mapping[str, list[Path]]
-) -> dict[str, Any]:
-    """A case's row of the index; voxels are counted on the scan's own grid."""
-    voxels = {name: int(np.count_nonzero(classes == index)) for index, name in enumerate(plan.labels.values(), start=1)}
-    in_body = int(np.count_nonzero(scan.body))
-    return {
-        "case": case.name,
-        "subject": case.subject,
-        "shape": "x".join(map(str, scan.grid.shape)),
-        "spacing_mm": "x".join(f"{length:g}" for length in scan.grid.spacing_mm),
-        "slices": len(scan.slices),
-        "training_slices": seen,
-        **{f"voxels_{name}": count for name, count in voxels.items()},
-        "body": scan.body_is,
-        "body_voxels": in_body,
-        **{f"ratio_{name}": round(count / max(1, in_body), 6) for name, count in voxels.items()},
-        **({"strata": case.strata} if case.strata is not None else {}),
-        **{kind: " ".join(path.name for path in paths) for kind, paths in made_from.items()},
-        **{f"{kind}_sha256": _hashes(paths) for kind, paths in made_from.items()},
-    }
-
-
-def _index(out: Path, dataset: Dataset, skipped: Mapping[str, str]) -> str:
-    """The rows of all cases; those that were skipped come last, with zeros and the reason."""
-    folders = [out / "cases" / case.name for case in dataset.cases if case.name not in skipped]
-    if not folders:
-        raise DataError(f"{dataset.name}: no case can be prepared: {'; '.join(skipped.values())}")
-    rows = [json.loads((folder / "case.json").read_text(encoding="utf-8"))["index"] for folder in folders]
-    if skipped:
-        nothing = {column: 0 if isinstance(value, int | float) else "" for column, value in rows[0].items()}
-        rows = [{**row, "skipped": ""} for row in rows]
-        rows += [{**nothing, "case": name, "skipped": reason} for name, reason in skipped.items()]
-    return pd.DataFrame(rows).to_csv(index=False)
+def _cropped_off(classes: Array, crop: tuple[tuple[int, int], ...] | None) -> Array:
+    """How many voxels of each class lie outside a crop, `[IGNORED + 1]`."""
+    if crop is None:
+        return np.zeros(IGNORED + 1, np.int64)
+    kept = classes[tuple(slice(*sides) for sides in crop)]
+    return np.subtract(*(np.bincount(each.ravel(), minlength=IGNORED + 1) for each in (classes, kept)))
 
 
 def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
-    """What the prepared folder says of its dataset: labels are those after preparation."""
-    cases = {case.name: [str(path.resolve()) for path in (*case.images, case.label)] for case in dataset.cases}
+    """What the prepared folder says of its dataset: labels are those after preparation, cases all that there are.
+
+    Once a case that was left out is mended, the folder still holds the same dataset.
+    """
+    everyone = (*dataset.cases, *dataset.left_out)
+    cases = {case.name: [str(path.resolve()) for path in (*case.images, case.label)] for case in everyone}
     splits = [asdict(split) for split in dataset.splits or ()]
     more = {"ignore_label": plan.ignore_label, "regions": plan.regions, "splits": splits}
     return {

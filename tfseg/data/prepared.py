@@ -32,7 +32,7 @@ class PreparedCase:
         label: class indices uint8 `[slice, h, w]`; 255 is ignored.
         grid: between slices and the scan's own voxels.
         training_slices: indices of the slices that training sees; all where None. Scoring sees every slice.
-        truth: class indices on the scan's own grid `[i, j, k]`, where the label was resampled.
+        truth: class indices on the scan's own grid `[i, j, k]`, where the slices do not hold all of them.
         in_pixels: a picture, whose spacing of 1 is a pixel.
     """
 
@@ -127,7 +127,7 @@ class Prepared:
             label = np.load(folder / "label.npy", mmap_mode="r")
             description = json.loads((folder / "case.json").read_text(encoding="utf-8"))
             grid = SliceGrid.from_json(description["grid"])
-            truth = np.load(folder / "truth.npy", mmap_mode="r") if grid.resampled else None
+            truth = np.load(folder / "truth.npy", mmap_mode="r") if (folder / "truth.npy").is_file() else None
         except (OSError, EOFError, ValueError, KeyError) as error:
             raise DataError(f"{folder}: the prepared case is damaged: {error}") from error
         subject = self.index.loc[self.index["case"] == name, "subject"].iloc[0]

@@ -7,17 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data import formats
+from tfseg.data.grids import Array, Header, Volume, corners_apart_mm, header_stored_like, same_grid, stored_like
 from tfseg.data.layouts import Case, Dataset
-from tfseg.data.volume import (
-    Array,
-    DataError,
-    Header,
-    Volume,
-    corners_apart_mm,
-    header_stored_like,
-    same_grid,
-    stored_like,
-)
+from tfseg.data.volume import DataError
 
 
 def read_case_header(case: Case) -> Header:
@@ -29,13 +21,30 @@ def read_case_header(case: Case) -> Header:
     return join_headers(case, [formats.read_header(path) for path in case.images])
 
 
+def read_varied(path: Path) -> Volume:
+    """Read an image in which no channel has one value everywhere, as float32 `[x, y, z, channels]`.
+
+    Raises:
+        DataError: where a channel has, the file cannot be read, or values are NaN or infinite.
+    """
+    image = formats.read_image(path)
+    channels = image.array.shape[3]
+    for index in range(channels):
+        channel = image.array[..., index]
+        if channel.min() == channel.max():
+            which = f"channel {index}: " if channels > 1 else ""
+            raise DataError(f"{path}: an empty image, {which}every voxel has the value {channel.flat[0]:g}")
+    return image
+
+
 def read_case_image(case: Case) -> Volume:
     """Read a case's image as float32 `[x, y, z, channels]`.
 
     Raises:
-        DataError: where a file cannot be read, the channels' grids differ, or values are NaN or infinite.
+        DataError: where a file cannot be read, a channel has one value everywhere, the channels' grids differ, or
+            values are NaN or infinite.
     """
-    first, *others = (formats.read_image(path) for path in case.images)
+    first, *others = (read_varied(path) for path in case.images)
     if not others:
         return first
     for path, image in zip(case.images[1:], others, strict=True):

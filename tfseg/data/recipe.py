@@ -5,26 +5,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from tfseg.config import ConfigError, read_yaml_chain, validate
 from tfseg.data import workers
 from tfseg.data.layouts import Dataset
-from tfseg.data.reading import read_case_header, read_case_image, read_case_label
+from tfseg.data.modality import ChannelMeasures, is_ct, measure_channel
+from tfseg.data.reading import check_channels, read_case_header, read_case_image, read_case_label
 from tfseg.data.scan import crop_to, find_inside, make_grid, naming
-from tfseg.data.slicing import AXES, canonical_spacing_mm
+from tfseg.data.slicing import AXES, canonical_spacing_mm, longest_axis
 from tfseg.data.steps import FOREGROUND_PERCENTILES, Recipe
 from tfseg.data.volume import Array, DataError
 from tfseg.geometry import Mask, bounding_box
+
+Result = TypeVar("Result")
 
 __all__ = ["Recipe", "derive", "load_recipe", "processes_for", "resolve"]
 
 # The default network halves its image four times.
 SIZE_MULTIPLE = 16
-# Slices are cut across the direction in which voxels are this much longer than in the others.
-ANISOTROPY = 1.5
+# Cases whose values tell the modality, spread evenly over all.
+MODALITY_CASES = 9
 # Spacings that differ by less than this share count as one.
 SPACING_TOLERANCE = 0.01
 # Isensee 2021 (10.1038/s41592-020-01008-z) measures scaling inside what is not 0 where that is less of the volume.
@@ -56,17 +59,18 @@ def derive(dataset: Dataset, on_case: Callable[[], None] = lambda: None, process
         return Recipe(spacing_mm="median")
     shares = [share for _, share in workers.each(_nonzero_share, _singles(dataset, on_case), processes)]
     if np.median(shares) < NONZERO_SHARE:
-        return Recipe(spacing_mm="median", crop="nonzero", crop_margin_mm=0, scaling_over="nonzero")
-    return Recipe(spacing_mm="median")
+        return Recipe(spacing_mm="median", crop="nonzero", crop_margin_mm=0, scaling="zscore", scaling_over="nonzero")
+    return Recipe(spacing_mm="median", scaling="zscore")
 
 
 def resolve(recipe: Recipe, dataset: Dataset, on_case: Callable[[], None] = lambda: None, processes: int = 1) -> Recipe:
-    """Fill in what a recipe leaves open, from the headers of a dataset and, for CT or a crop, from its voxels.
+    """Fill in what a recipe leaves open, from the headers of a dataset and, where they do not tell, from its voxels.
 
     The axis is the one with the longest voxels, axial where they are near cubes, which is a convention and not
-    always the best choice; `median` is the median spacing within slices, where spacings differ; CT is clipped to the
-    0.5th to 99.5th percentile of the voxels inside labels (as Isensee 2021 does, 10.1038/s41592-020-01008-z) and
-    min-max scaled, any other modality z-scored; slices are padded to the largest, rounded up to a multiple of 16.
+    always the best choice; `median` is the median spacing within slices, where spacings differ; images of which every
+    channel is CT, by its values or its name, are clipped to the 0.5th to 99.5th percentile of the voxels inside labels
+    (as Isensee 2021 does, 10.1038/s41592-020-01008-z) and min-max scaled, others z-scored; slices are padded to the
+    largest, rounded up to a multiple of 16. A case that cannot be cropped is passed over here.
 
     Raises:
         ConfigError: where the channel to find the brain in is not there.
@@ -79,9 +83,9 @@ def resolve(recipe: Recipe, dataset: Dataset, on_case: Callable[[], None] = lamb
     headers = [read_case_header(case) for case in dataset.cases]
     spacings_mm = np.array([canonical_spacing_mm(header.affine) for header in headers])
     window = recipe.window_hu
-    if window is None and _is_ct(dataset) and recipe.scaling is None:
+    if window is None and recipe.scaling is None and _is_ct(dataset):
         window = _foreground_window(dataset, on_case, processes)
-    axis = recipe.axis or _longest_axis(spacings_mm)
+    axis = recipe.axis or longest_axis(spacings_mm)
     filled = recipe.model_copy(
         update={
             "axis": axis,
@@ -96,8 +100,11 @@ def resolve(recipe: Recipe, dataset: Dataset, on_case: Callable[[], None] = lamb
     if recipe.crop == "none":
         shapes = [make_grid(header.shape, header.affine, unpadded).slice_shape for header in headers]
     else:
-        measured = workers.each(partial(_cropped_shape, unpadded), _singles(dataset, on_case), processes)
-        shapes = [shape for _, shape in measured]
+        measure = partial(_unless_faulty, partial(_cropped_shape, unpadded))
+        measured = [found for _, found in workers.each(measure, _singles(dataset, on_case), processes)]
+        shapes = [found for found in measured if not isinstance(found, str)]
+        if not shapes:
+            raise DataError(measured[0])
     height, width = (
         math.ceil(length / SIZE_MULTIPLE) * SIZE_MULTIPLE for length in np.max(shapes, axis=0)[1:].tolist()
     )
@@ -105,22 +112,32 @@ def resolve(recipe: Recipe, dataset: Dataset, on_case: Callable[[], None] = lamb
 
 
 def _is_ct(dataset: Dataset) -> bool:
-    return "CT" in (channel.upper() for channel in dataset.channels)
+    """Whether every channel is CT, as the fingerprint tells it; one window would not do for CT beside PET."""
+    spread = np.linspace(0, len(dataset.cases) - 1, min(MODALITY_CASES, len(dataset.cases))).round().astype(int)
+    chosen = replace(dataset, cases=tuple(dataset.cases[index] for index in spread.tolist()))
+    measures = [found for single in _singles(chosen) if not isinstance(found := _unless_faulty(_measure, single), str)]
+    channels = zip(dataset.channels, zip(*measures, strict=True), strict=True)
+    return bool(measures) and all(is_ct(name, cases) for name, cases in channels)
 
 
-def _singles(dataset: Dataset, on_case: Callable[[], None]) -> Iterator[Dataset]:
+def _measure(single: Dataset) -> list[ChannelMeasures]:
+    check_channels(single.cases[0], read_case_header(single.cases[0]), single)
+    return [measure_channel(channel) for channel in np.moveaxis(read_case_image(single.cases[0]).array, 3, 0)]
+
+
+def _unless_faulty(read: Callable[[Dataset], Result], single: Dataset) -> Result | str:
+    """What is read of a case, or what is wrong with it, which its preparation then raises or skips."""
+    try:
+        return read(single)
+    except DataError as error:
+        return str(error)
+
+
+def _singles(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> Iterator[Dataset]:
     """Each case as a dataset of its own, counted as it is taken up."""
     for case in dataset.cases:
         yield replace(dataset, cases=(case,))
         on_case()
-
-
-def _longest_axis(spacings_mm: Array) -> str:
-    """The axis along which voxels are longest, from spacings `[case, (x, y, z)]`."""
-    median_mm = np.median(spacings_mm, axis=0)
-    longest = int(median_mm.argmax())
-    others = np.delete(median_mm, longest)
-    return AXES[longest] if median_mm[longest] >= ANISOTROPY * others.max() else "axial"
 
 
 def _median_within(axis: str, spacings_mm: Array) -> Literal["own"] | tuple[float | None, float | None, float | None]:

@@ -11,6 +11,8 @@ from tfseg.data.resampling import Resampler, nearest
 from tfseg.data.volume import Array, DataError, spacing_of
 
 AXES = ("sagittal", "coronal", "axial")
+# Slices are cut across the direction in which voxels are this much longer than in the others.
+ANISOTROPY = 1.5
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,18 @@ def canonical_spacing_mm(affine: Array) -> tuple[float, float, float]:
     """Voxel size along x, y and z, or the axes nearest to them."""
     x, y, z = np.asarray(spacing_of(affine))[np.argsort(nib.orientations.io_orientation(affine)[:, 0])].tolist()
     return x, y, z
+
+
+def longest_axis(spacings_mm: Array) -> str:
+    """Return the axis along which voxels are longest, axial where they are near cubes.
+
+    Args:
+        spacings_mm: voxel sizes of every case, `[case, (x, y, z)]`; their median counts.
+    """
+    median_mm = np.median(spacings_mm, axis=0)
+    longest = int(median_mm.argmax())
+    others = np.delete(median_mm, longest)
+    return AXES[longest] if median_mm[longest] >= ANISOTROPY * others.max() else "axial"
 
 
 def _as_tuples(value: Any) -> Any:

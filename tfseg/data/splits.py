@@ -2,13 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from tfseg.config import ConfigError, HoldoutConfig
+from tfseg.data.volume import Array
 
 VALIDATION_SHARE = 0.2
 
@@ -21,15 +23,47 @@ class Split:
     val: tuple[str, ...]
     test: tuple[str, ...]
 
+    def among(self, subjects: Collection[str]) -> "Split":
+        """Return the split without those who are not among `subjects`."""
+        return Split(*(tuple(each for each in part if each in subjects) for part in asdict(self).values()))
 
-def make_splits(subjects: Sequence[str], folds: int | HoldoutConfig, seed: int) -> list[Split]:
+    def check(self, known: Collection[str], where: str) -> None:
+        """Refuse a split that cannot be used; `where` opens the message.
+
+        Raises:
+            ConfigError: on an empty part, an unknown subject, or one on two sides.
+        """
+        parts = asdict(self)
+        for name, part in parts.items():
+            if not part:
+                raise ConfigError(f"{where}: no subject in {name}")
+            if unknown := set(part) - set(known):
+                raise ConfigError(f"{where}: unknown subjects in {name}: {', '.join(sorted(unknown)[:5])}")
+        everyone = Counter(subject for part in parts.values() for subject in part)
+        if repeated := [subject for subject, times in everyone.items() if times > 1]:
+            raise ConfigError(f"{where}: on two sides of the split: {', '.join(sorted(repeated)[:5])}")
+
+
+def make_splits(
+    subjects: Sequence[str],
+    folds: int | HoldoutConfig,
+    seed: int,
+    strata: Mapping[str, str] = MappingProxyType({}),
+) -> list[Split]:
     """Split subjects into folds: each is tested in one of them, and validation is drawn from a fold's others.
+
+    Args:
+        subjects: their names, in any order.
+        folds: how many, or the parts of a single split.
+        seed: draws them.
+        strata: of subjects by name; every part has its share of each stratum, as near as numbers allow.
 
     Raises:
         ConfigError: where there are too few subjects for a fold to train, validate and test on.
     """
     names = sorted(set(subjects))
-    order = np.random.default_rng(seed).permutation(len(names))
+    groups = [strata.get(name, "") for name in names]
+    order = _mixed(np.random.default_rng(seed).permutation(len(names)), groups)
     if isinstance(folds, HoldoutConfig):
         return [_holdout([names[i] for i in order], folds.ratio)]
     needed = max(folds, 4 if folds == 2 else 3)
@@ -37,11 +71,25 @@ def make_splits(subjects: Sequence[str], folds: int | HoldoutConfig, seed: int) 
         raise ConfigError(f"folds: {folds} folds need at least {needed} subjects, received {len(names)}")
     splits = []
     for fold, test in enumerate(np.array_split(order, folds)):
-        rest = np.random.default_rng([seed, fold]).permutation(np.setdiff1d(order, test))
+        rest = _mixed(np.random.default_rng([seed, fold]).permutation(np.setdiff1d(order, test)), groups)
         n_val = max(1, round(VALIDATION_SHARE * len(rest)))
         parts = (rest[n_val:], rest[:n_val], test)
         splits.append(Split(*(tuple(names[i] for i in sorted(part)) for part in parts)))
     return splits
+
+
+def _mixed(shuffled: Array, groups: Sequence[str]) -> Array:
+    """Reorder indices so that every stretch has its share of each group, whose members keep their order.
+
+    Member r of n comes at (r + 1/2) / n of the whole, as seats are dealt out by the method of Sainte-Laguë.
+    """
+    sizes, seen = Counter(groups[index] for index in shuffled), Counter[str]()
+    places = []
+    for index in shuffled:
+        group = groups[index]
+        places.append((seen[group] + 0.5) / sizes[group])
+        seen[group] += 1
+    return shuffled[np.argsort(places, kind="stable")]
 
 
 def _holdout(shuffled: list[str], ratio: tuple[float, float, float]) -> Split:
@@ -83,20 +131,8 @@ def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
     if not splits:
         raise ConfigError(f"{path}: lists no folds")
     for fold, split in enumerate(splits):
-        _check(split, set(subjects), f"{path}, fold {fold}")
+        split.check(subjects, f"{path}, fold {fold}")
     tested, times = Counter(subject for split in splits for subject in split.test).most_common(1)[0]
     if times > 1:
         raise ConfigError(f"{path}: {tested} is tested in {times} folds; every subject is scored once")
     return splits
-
-
-def _check(split: Split, known: set[str], where: str) -> None:
-    parts = asdict(split)
-    for name, part in parts.items():
-        if not part:
-            raise ConfigError(f"{where}: no subject in {name}")
-        if unknown := set(part) - known:
-            raise ConfigError(f"{where}: unknown subjects in {name}: {', '.join(sorted(unknown)[:5])}")
-    everyone = [subject for part in parts.values() for subject in part]
-    if repeated := {subject for subject in everyone if everyone.count(subject) > 1}:
-        raise ConfigError(f"{where}: on two sides of the split: {', '.join(sorted(repeated)[:5])}")

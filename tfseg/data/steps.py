@@ -1,5 +1,6 @@
 """What a preparation recipe can say."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -115,6 +116,10 @@ class Recipe(Section):
             raise ValueError("skull_strip_command belongs to skull_strip: command, which needs it")
         if self.skull_strip_command and not all(p in self.skull_strip_command for p in ("{image}", "{mask}")):
             raise ValueError("skull_strip_command needs the places {image} and {mask}")
+        try:
+            shlex.split(self.skull_strip_command or "")
+        except ValueError as error:
+            raise ValueError(f"skull_strip_command: {error}") from error
         return self
 
     @property

@@ -1,107 +1,24 @@
 """Reading and writing NIfTI volumes on their own grid."""
 
-import itertools
 import math
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 
+from tfseg.data.grids import Array, Header, Volume, spacing_of
 from tfseg.files import replacing
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-# Two grids are the same where their corners lie less than this share of the smallest voxel apart.
-GRID_TOLERANCE = 0.1
+# Label values stored in steps no longer than this may lie half a step beside a whole number.
+FINE_STEP = 0.1
 # Axes of which the voxel's volume is a smaller share of the product of its sides point the same way.
 FLATTEST = 1e-3
 
 
 class DataError(ValueError):
     """Data that cannot be used, named by its file."""
-
-
-@dataclass(frozen=True)
-class Volume:
-    """An array as the file stores it, `[x, y, z]` or `[x, y, z, channels]`, with its 4×4 affine to RAS+ millimetres.
-
-    A picture has no millimetres: `in_pixels` says that its spacing of 1 is one pixel.
-    """
-
-    array: Array
-    affine: Array
-    in_pixels: bool = False
-
-    @property
-    def spacing_mm(self) -> tuple[float, float, float]:
-        """Voxel size along the three array axes."""
-        return spacing_of(self.affine)
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says of an image before its values are read; `shape` is `(x, y, z)`, the rest is as in `Volume`."""
-
-    shape: tuple[int, int, int]
-    channels: int
-    affine: Array
-    in_pixels: bool = False
-
-    @property
-    def spacing_mm(self) -> tuple[float, float, float]:
-        """Voxel size along the three array axes."""
-        return spacing_of(self.affine)
-
-
-def spacing_of(affine: Array) -> tuple[float, float, float]:
-    """Voxel size in millimetres along the three array axes of a 4×4 affine."""
-    x, y, z = np.linalg.norm(affine[:3, :3], axis=0).tolist()
-    return x, y, z
-
-
-def corners_apart_mm(shape: tuple[int, ...], affine: Array, other: Array) -> float:
-    """Largest distance between the corners of a grid `shape` under two affines."""
-    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, length - 1) for length in shape[:3]))])
-    return float(np.linalg.norm((affine - other)[:3] @ corners.T, axis=0).max())
-
-
-def same_grid(shape: tuple[int, ...], affine: Array, other: Array) -> bool:
-    """Whether two affines place a grid `shape` on the same points, to a tenth of the smallest voxel."""
-    return corners_apart_mm(shape, affine, other) <= GRID_TOLERANCE * min(spacing_of(affine))
-
-
-def stored_like(volume: Volume, affine: Array) -> Volume:
-    """Flip and swap the axes of a volume until they run as those of `affine` do; where they do, it is left as it is.
-
-    Programs store one scan in different orders of rows and columns, and say so in the affine.
-    """
-    if same_grid(volume.array.shape, affine, volume.affine):
-        return volume
-    turn = _turn(volume.affine, affine)
-    array = nib.orientations.apply_orientation(volume.array, turn)
-    return replace(volume, array=array, affine=_turned(volume.affine, turn, volume.array.shape))
-
-
-def header_stored_like(header: Header, affine: Array) -> Header:
-    """Do to a header what `stored_like` does to its volume."""
-    if same_grid(header.shape, affine, header.affine):
-        return header
-    turn = _turn(header.affine, affine)
-    x, y, z = (header.shape[axis] for axis in np.argsort(turn[:, 0]).tolist())
-    return replace(header, shape=(x, y, z), affine=_turned(header.affine, turn, header.shape))
-
-
-def _turn(own: Array, other: Array) -> Array:
-    turn: Array = nib.orientations.ornt_transform(*(nib.orientations.io_orientation(each) for each in (own, other)))
-    return turn
-
-
-def _turned(affine: Array, turn: Array, shape: tuple[int, ...]) -> Array:
-    turned: Array = affine @ nib.orientations.inv_ornt_aff(turn, shape[:3])
-    return turned
 
 
 def check_size(path: Path, shape: tuple[int, ...]) -> None:
@@ -195,7 +112,13 @@ def read_label(path: Path) -> Volume:
         array = np.asanyarray(image.dataobj)
     except Exception as error:
         raise DataError(f"{path}: the label data cannot be read: {one_line(error)}") from error
-    return Volume(whole(path, array.reshape(header.shape)), image.affine)
+    return Volume(whole(path, array.reshape(header.shape), _rounding(image)), image.affine)
+
+
+def _rounding(image: Any) -> float:
+    """By how much values change when a file stores them as scaled integers: about half a step, where steps are fine."""
+    step = abs(image.dataobj.slope)
+    return 0.51 * step if image.get_data_dtype().kind in "iu" and step <= FINE_STEP else 0.0
 
 
 def _scaled(stored: Any) -> Array:
@@ -236,8 +159,8 @@ def finite(path: Path, array: Array) -> Array:
     return array
 
 
-def whole(path: Path, array: Array) -> Array:
-    """Give label values back as integers.
+def whole(path: Path, array: Array, tolerance: float = 0.0) -> Array:
+    """Give label values back as integers, from which they may differ by `tolerance`.
 
     Raises:
         DataError: with the first value that is not a whole number.
@@ -247,7 +170,8 @@ def whole(path: Path, array: Array) -> Array:
     if array.dtype.kind != "f":
         return array
     rounded = np.rint(array)
-    wrong = (rounded != array) | ~(np.abs(array) <= np.iinfo(np.int32).max)
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(array - rounded) <= tolerance) | (np.abs(array) > np.iinfo(np.int32).max)
     if wrong.any():
         raise DataError(f"{path}: labels must be whole numbers, found {array[wrong].flat[0]}")
     return rounded.astype(np.int32)

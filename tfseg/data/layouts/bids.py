@@ -11,10 +11,12 @@ from tfseg.data.volume import DataError
 
 # What says whose scan a file is and when it was made; a case is one of each.
 CASE_ENTITIES = ("sub", "ses", "run")
-# Where a file is, in what space, says nothing of which channel or label it is.
-NO_KIND = (*CASE_ENTITIES, "space", "res")
+# In what space and how finely a file is sampled says nothing of which channel or label it is.
+GRID_ENTITIES = ("space", "res")
 # Suffixes of label maps; where a dataset has several kinds, the first is taken.
 LABEL_SUFFIXES = ("dseg", "seg", "roi", "mask")
+# Probabilities of labels are neither images nor label maps.
+PROBABILITIES = "probseg"
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,13 @@ class _File:
     @property
     def kind(self) -> str:
         """All of the name but whose it is: `acq-3d_T1w`, `label-lesion_mask`."""
-        others = (f"{key}-{value}" for key, value in self.entities.items() if key not in NO_KIND)
+        others = (f"{key}-{value}" for key, value in self.entities.items() if key not in CASE_ENTITIES + GRID_ENTITIES)
         return "_".join((*others, self.suffix))
+
+    @property
+    def grid(self) -> tuple[str | None, ...]:
+        """The names of its space and resolution."""
+        return tuple(self.entities.get(key) for key in GRID_ENTITIES)
 
     @property
     def is_label(self) -> bool:
@@ -47,23 +54,26 @@ def is_bids(folder: Path) -> bool:
 def read_bids(folder: Path) -> Dataset:
     """Read images with label maps, a case per subject, session and run.
 
-    A case's images are those beside its label map, or else those in the raw data; channels are the kinds of image
-    that more than half of the label maps go with. Images without a label map are cases too, with a missing file.
+    A case's images are those beside its label map, or else those in the raw data; of one kind in several spaces or
+    resolutions, the one in the label map's. Channels are the kinds of image that more than half of the label maps go
+    with; probability maps are none. Images without a label map are cases too, with a missing file.
     Labels are those that `labels.json` or a `dseg.tsv` (index, name) declares, or else the values found.
 
     Source: Gorgolewski 2016 (10.1038/sdata.2016.44).
 
     Raises:
-        DataError: where there are no label maps, several kinds of them that are equally likely, or no images.
+        DataError: where there are no label maps, several kinds of them that are equally likely, or no images, or where
+            a case has two files of one kind.
     """
-    files = [file for file in map(_parse, sorted(folder.rglob("sub-*_*.nii*"))) if file]
+    parsed = map(_parse, sorted(folder.rglob("sub-*_*.nii*")))
+    files = [file for file in parsed if file and file.suffix != PROBABILITIES]
     labels = _labels(folder, [file for file in files if file.is_label])
     images: dict[str, dict[str, Path]] = defaultdict(dict)
     for case in sorted({file.case for file in files}):
         candidates = [file for file in files if file.case == case and not file.is_label]
         beside = [file for file in candidates if case in labels and file.path.parent == labels[case].path.parent]
         raw = [file for file in candidates if "derivatives" not in file.path.relative_to(folder).parts]
-        images[case] = {file.kind: file.path for file in beside or raw or candidates}
+        images[case] = _one_of_each_kind(folder, beside or raw or candidates, labels.get(case))
     times = Counter(kind for case in labels for kind in images[case])
     channels = sorted(kind for kind, number in times.items() if 2 * number > len(labels))
     if not channels:
@@ -110,7 +120,30 @@ def _labels(folder: Path, files: list[_File]) -> dict[str, _File]:
         raise DataError(
             f"{folder}: label maps of several kinds: {', '.join(kinds)}; list those to use in a manifest.csv"
         )
-    return {file.case: file for file in structures}
+    one_each: dict[str, _File] = {}
+    for file in structures:
+        if (other := one_each.setdefault(file.case, file)) is not file:
+            raise _two_of_a_kind(folder, other, file)
+    return one_each
+
+
+def _one_of_each_kind(folder: Path, files: list[_File], label: _File | None) -> dict[str, Path]:
+    """Images by kind, of several the one on the grid of the label map."""
+    by_kind: dict[str, list[_File]] = defaultdict(list)
+    for file in files:
+        by_kind[file.kind].append(file)
+    chosen = {}
+    for kind, alike in by_kind.items():
+        first, *others = [file for file in alike if label and file.grid == label.grid] or alike
+        if others:
+            raise _two_of_a_kind(folder, first, others[0])
+        chosen[kind] = first.path
+    return chosen
+
+
+def _two_of_a_kind(folder: Path, *files: _File) -> DataError:
+    first, second = (str(file.path.relative_to(folder)) for file in files)
+    return DataError(f"{folder}: {first} and {second} are of one kind; list those to use in a manifest.csv")
 
 
 def _read_table(path: Path) -> dict[int, str]:

@@ -34,8 +34,8 @@ class Dataset:
 
     `layout` is the one that was recognised, "files" for a dataset put together in Python. Voxels of `ignore_label`
     are unknown. `regions` are unions of label values, by name, that may overlap: a dataset
-    that declares them is to be learnt as regions. `splits` are those that the dataset brings, `left_out` the cases
-    that are not used, each with the reason.
+    that declares them is to be learnt as regions. `splits` are those that the dataset brings, `left_out` further cases,
+    which are not used, each with the reason.
 
     Raises:
         DataError: where there are no cases, a case's name cannot name a folder, or labels are not 1 to 255 positive
@@ -50,7 +50,7 @@ class Dataset:
     ignore_label: int | None = None
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     splits: tuple[Split, ...] | None = None
-    left_out: dict[str, str] = field(default_factory=dict)
+    left_out: dict[Case, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.cases:
@@ -73,8 +73,11 @@ def with_subjects(dataset: Dataset, pattern: str) -> Dataset:
     """Name each case's subject by what a regular expression finds in the case's name: its first group, or all of it.
 
     Raises:
-        ConfigError: on a pattern that is none, or finds nothing in a case's name.
+        ConfigError: on a pattern that is none, or finds nothing in a case's name, or where the dataset brings splits,
+            which name its own subjects.
     """
+    if dataset.splits:
+        raise ConfigError(f"subject pattern {pattern}: {dataset.name} brings splits of its own subjects; leave it out")
     try:
         expression = re.compile(pattern)
     except re.error as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfseg.data import dicom
+from tfseg.data.layouts.channels import channels_of
 from tfseg.data.layouts.dataset import Case, Dataset, stem
 from tfseg.data.layouts.folders import image_and_label_folders
 from tfseg.data.layouts.labels import labels_of
@@ -28,8 +29,8 @@ def read_dicom_series(folder: Path) -> Dataset:
     """Read `images/CASE/` with `labels/CASE.nii.gz`, or `CASE/` with a NIfTI file in it, each case its own subject.
 
     The files of a series lie in the case's folder or in one inside it; several series are channels, by the names of
-    their folders, and a single one is named by its modality. Labels are those that `labels.json` declares, or else
-    the values found.
+    their folders, and a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Labels are those that
+    `labels.json` declares, or else the values found.
 
     Raises:
         DataError: where no series can be read, or a folder has several NIfTI files.
@@ -44,9 +45,10 @@ def read_dicom_series(folder: Path) -> Dataset:
         else:
             images = (next(iter(case.series.values()), case.folder),)
         cases.append(Case(case.folder.name, case.folder.name, images, case.label))
+    first = [case.images[0] for case in cases]
     return Dataset(
         name=folder.resolve().name,
-        channels=tuple(names) if several else (_modality(case.images[0] for case in cases),),
+        channels=tuple(names) if several else channels_of(first, _modality(first)),
         labels=labels_of(folder, (case.label for case in cases)),
         cases=tuple(cases),
         layout="dicom",
@@ -62,7 +64,9 @@ def _find(folder: Path) -> list[_Found]:
         places = [case, *sorted(place for place in case.iterdir() if place.is_dir())]
         series = {place.name: place for place in places if dicom.is_series(place)}
         labels = sorted(
-            path for path in (beside[1] if beside else case).glob("*.nii*") if not beside or stem(path) == case.name
+            path
+            for path in (beside[1] if beside else case).glob("*.nii*")
+            if not path.name.startswith(".") and (not beside or stem(path) == case.name)
         )
         if series and len(labels) > 1:
             raise DataError(f"{case}: expected one label map, found {', '.join(path.name for path in labels)}")

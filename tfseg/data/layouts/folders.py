@@ -6,22 +6,24 @@ from itertools import product
 from pathlib import Path
 
 from tfseg.data import formats
+from tfseg.data.layouts.channels import channels_of
 from tfseg.data.layouts.dataset import Case, Dataset, stem
 from tfseg.data.layouts.labels import labels_of
 from tfseg.data.picture import SUFFIXES
 from tfseg.data.volume import DataError
 
-IMAGES = ("images", "imgs")
-LABELS = ("masks", "labels")
+# In whatever case, the first that is there.
+IMAGES = ("images", "imgs", "image", "img")
+LABELS = ("masks", "labels", "mask", "label")
 FILES = (*SUFFIXES, ".nii", ".nii.gz")
 # Words that tell a mask from its image, at either end of a name.
 WORDS = "mask|masks|label|labels|seg|segmentation|gt|groundtruth|image|img"
-CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 def image_and_label_folders(folder: Path) -> tuple[Path, Path] | None:
     """Return the folders of images and of label maps inside a folder, where both are there."""
-    images, labels = ([folder / name for name in names if (folder / name).is_dir()] for names in (IMAGES, LABELS))
+    there = {path.name.lower(): path for path in sorted(folder.glob("*")) if path.is_dir()}
+    images, labels = ([there[name] for name in names if name in there] for names in (IMAGES, LABELS))
     return (images[0], labels[0]) if images and labels else None
 
 
@@ -39,7 +41,7 @@ def read_folders(folder: Path) -> Dataset:
     `labels.json` declares, or else the values found.
 
     Raises:
-        DataError: where there are no two folders, or no image that can be read.
+        DataError: where there are no two folders, or no label map that can be read.
     """
     found = image_and_label_folders(folder)
     if found is None:
@@ -54,7 +56,7 @@ def read_folders(folder: Path) -> Dataset:
         cases += [Case(name, name, (image,), label) for image, label in product(image_paths, label_paths)]
     return Dataset(
         name=folder.resolve().name,
-        channels=_channels(cases),
+        channels=channels_of(case.images[0] for case in cases),
         labels=labels_of(folder, (case.label for case in cases)),
         cases=tuple(cases),
         layout="pictures" if formats.is_picture(cases[0].images[0]) else "volumes",
@@ -85,17 +87,3 @@ def _by_key(folder: Path) -> dict[str, list[Path]]:
     for path in _files(folder):
         paths[(path.parent.relative_to(folder) / key_of(stem(path))).as_posix()].append(path)
     return paths
-
-
-def _channels(cases: list[Case]) -> tuple[str, ...]:
-    error: DataError | None = None
-    for case in cases:
-        try:
-            header = formats.read_header(case.images[0])
-        except DataError as unreadable:
-            error = error or unreadable
-            continue
-        if header.in_pixels:
-            return CHANNELS[header.channels]
-        return tuple(f"image_{index}" for index in range(header.channels)) if header.channels > 1 else ("image",)
-    raise error or DataError("no cases")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tfseg.data.layouts.channels import channels_of
 from tfseg.data.layouts.dataset import Case, Dataset, stem
 from tfseg.data.layouts.labels import labels_of
 from tfseg.data.splits import Split
@@ -22,9 +23,10 @@ def read_manifest(folder: Path) -> Dataset:
     """Read a manifest; its paths count from its own folder.
 
     Columns: `subject`, `image` or one `image_CHANNEL` per channel, `label`, and if wanted `case`, `split` (train, val
-    or test) and `strata`. An image is a NIfTI file, a picture or the folder of a DICOM series. A case without a name
-    is called by its subject, or by its first image where a subject has several. Labels are those that `labels.json`
-    beside it declares, or else the values found.
+    or test) and `strata`. An image is a NIfTI file, a picture or the folder of a DICOM series, and may have several
+    channels of its own. A case without a name is called by its subject, or by its first image where a subject has
+    several, with its folders where those have one name. Labels are those that `labels.json` beside it declares, or
+    else the values found.
 
     Raises:
         DataError: where columns or values are missing, or a split has other parts or a subject on two sides.
@@ -46,7 +48,9 @@ def read_manifest(folder: Path) -> Dataset:
     labels = [root / file for file in table["label"]]
     return Dataset(
         name=root.name,
-        channels=tuple(name.removeprefix("image_") for name in images),
+        channels=tuple(
+            channel for name in images for channel in _channels(name, [root / file for file in table[name]])
+        ),
         labels=labels_of(root, labels),
         cases=tuple(
             Case(name, subject, tuple(root / file for file in files), label, strata)
@@ -64,12 +68,20 @@ def read_manifest(folder: Path) -> Dataset:
     )
 
 
+def _channels(column: str, files: list[Path]) -> tuple[str, ...]:
+    return channels_of(files, column.removeprefix("image_") if column != "image" else None)
+
+
 def _names(table: pd.DataFrame, first_image: str) -> list[str]:
     if "case" in table:
         return list(table["case"])
     if table["subject"].is_unique:
         return list(table["subject"])
-    return [stem(Path(file)) for file in table[first_image]]
+    files = [Path(file) for file in table[first_image]]
+    names = [stem(file) for file in files]
+    if len(set(names)) == len(names):
+        return names
+    return ["_".join((*file.parent.parts, name)).replace("/", "") for file, name in zip(files, names, strict=True)]
 
 
 def _split(path: Path, table: pd.DataFrame) -> Split:

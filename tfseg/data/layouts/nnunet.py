@@ -23,7 +23,8 @@ def read_nnunet(folder: Path) -> Dataset:
     """Read a folder of nnU-Net v2's raw data, each case its own subject.
 
     A label of several values is a region, and then every label is one. `ignore` is the value of unknown voxels.
-    Images without a label and labels without an image are cases too, whose missing files are faults.
+    Images without a label and labels without an image are cases too, whose missing files are faults, as are channels
+    that are not declared.
 
     Source: Isensee 2021 (10.1038/s41592-020-01008-z).
 
@@ -61,13 +62,20 @@ def _labels(values: dict[str, tuple[int, ...]]) -> dict[int, str]:
 
 
 def _cases(folder: Path, channels: int, ending: str) -> tuple[Case, ...]:
-    images = re.compile(rf"(.+)_\d{{4}}{re.escape(ending)}")
-    named = [images.fullmatch(path.name) for path in sorted((folder / "imagesTr").glob(f"*{ending}"))]
-    labelled = [path.name.removesuffix(ending) for path in sorted((folder / "labelsTr").glob(f"*{ending}"))]
+    images: dict[str, set[int]] = {name: set() for name in _stems(folder / "labelsTr", ending)}
+    for file in _stems(folder / "imagesTr", ending):
+        if match := re.fullmatch(r"(.+)_(\d{4})", file):
+            images.setdefault(match.group(1), set()).add(int(match.group(2)))
     cases = []
-    for name in sorted({match.group(1) for match in named if match} | set(labelled)):
-        paths = tuple(folder / "imagesTr" / f"{name}_{channel:04d}{ending}" for channel in range(channels))
-        if ending in SUFFIXES:  # a picture in colour is one file
-            paths = tuple(path for path in paths if path == paths[0] or path.is_file())
+    for name, found in sorted(images.items()):
+        # A picture in colour is one file for all channels.
+        declared = {0} if ending in SUFFIXES else set(range(channels))
+        paths = tuple(folder / "imagesTr" / f"{name}_{index:04d}{ending}" for index in sorted(declared | found))
         cases.append(Case(name, name, paths, folder / "labelsTr" / f"{name}{ending}"))
     return tuple(cases)
+
+
+def _stems(folder: Path, ending: str) -> list[str]:
+    """The names of a folder's files of one kind, without what that kind is; hidden ones are left out."""
+    names = (path.name for path in folder.glob("*") if not path.name.startswith("."))
+    return [name.removesuffix(ending) for name in names if name.endswith(ending)]
