@@ -17,7 +17,9 @@ SHAPES = {
     "binary2d": (13, 12, 1),
     "binary3d": (6, 12, 5, 1),
     "softmax2d": (12, 13, 3),
+    "softmax3d": (5, 6, 12, 3),
     "regions2d": (12, 11, 2),
+    "regions3d": (6, 5, 7, 2),
 }
 
 
@@ -26,11 +28,11 @@ def make_example(kind: str, seed: int = 0, samples: int = 3) -> Example:
     rng = np.random.default_rng(seed)
     shape = (samples, *SHAPES[kind])
     noise = rng.uniform(0.05, 0.95, shape)
-    if kind == "softmax2d":
+    if kind.startswith("softmax"):
         labels = rng.integers(0, shape[-1], shape[:-1])
         return Example(np.eye(shape[-1])[labels], noise / noise.sum(-1, keepdims=True), {})
     truth = (rng.random(shape) < 0.4).astype(float)
-    return Example(truth, noise, {"regions": True} if kind == "regions2d" else {})
+    return Example(truth, noise, {"regions": True} if kind.startswith("regions") else {})
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,6 @@ def example() -> Callable[..., Example]:
     return make_example
 
 
-@pytest.fixture(params=SHAPES)
+@pytest.fixture(params=SHAPES, scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param

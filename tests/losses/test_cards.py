@@ -165,6 +165,15 @@ def test_a_card_in_markdown():
     assert text.endswith("[arXiv:1706.05721](https://arxiv.org/abs/1706.05721).")
 
 
+def test_a_card_tells_of_every_collection_and_its_version(name):
+    text = page.to_markdown(cards.card(name))
+    _, _, elsewhere = text.partition("\n**Elsewhere**, in MONAI (1.6.1), Keras (")
+    told = re.findall(r"^- (.+?): (no such loss\.$)?", elsewhere, flags=re.MULTILINE)
+    named = [each for names, absent in told for each in (names.split(", ") if absent else [names])]
+    assert sorted(named) == sorted(cards.notes()["collections"])
+    assert {each for names, absent in told if not absent for each in [names]} == set(cards.card(name).peers)
+
+
 def test_a_bar_in_a_cell_does_not_end_it():
     assert page._table(("a", "b"), [("|x|", "y")], numbers=1).splitlines() == [
         "| a | b |",

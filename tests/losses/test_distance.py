@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tfseg.losses import get
+from tfseg.losses import LOSSES, get
 from tfseg.losses.distance import boundary_distance, graph_distance, host_distance
 
 
@@ -38,6 +38,12 @@ def test_distances_are_exact(form, seed, shape, step):
     np.testing.assert_allclose(form(masks, spacing), reference(masks, spacing), rtol=1e-5)
 
 
+def test_distances_in_the_graph_are_exact_far_away():
+    masks = np.arange(512).reshape(1, 1, 512, 1) == 500
+    expected = 0.7 * np.maximum(np.abs(np.arange(512) - 500), 1)
+    np.testing.assert_allclose(graph_distance(masks, [0.7, 0.7])[0, 0, :, 0], expected, rtol=5e-7)
+
+
 def test_xla_takes_the_graph_form():
     masks = np.random.default_rng(0).random((2, 9, 8, 1)) < 0.3
     compiled = tf.function(lambda mask: boundary_distance(mask, [1.0, 2.0]), jit_compile=True)
@@ -51,6 +57,34 @@ def test_millimetres_scale_the_loss(example, name):
     voxels = get(name, reduction=None)(truth, prediction).numpy()
     two_mm = get(name, reduction=None, spacing_mm=2)(truth, prediction).numpy()
     np.testing.assert_allclose(two_mm, voxels * (2 if name == "boundary" else 4), rtol=1e-5)
+
+
+SPACING = (1.0, 0.5, 3.0)
+HAUSDORFF = {"tversky_hausdorff": ("tversky",), "dice_focal_hausdorff": ("dice", "focal")}
+
+
+def by_reference(name, truth, prediction):
+    """The loss of each sample from SciPy's distances."""
+    of_truth, of_prediction = (reference(image > 0.5, SPACING) for image in (truth, prediction))
+    if name == "boundary":
+        return np.mean(np.where(truth > 0.5, -of_truth, of_truth) * (prediction - truth), axis=(1, 2, 3, 4))
+    if name == "distance_penalized_ce":
+        right = np.where(truth > 0.5, prediction, 1 - prediction)
+        return np.mean(-(1 + 0.5 / of_truth) * np.log(right), axis=(1, 2, 3, 4))
+    cost = np.mean((truth - prediction) ** 2 * (of_truth**2 + of_prediction**2), axis=(1, 2, 3, 4))
+    if name in HAUSDORFF:
+        terms = [get(term, reduction=None, dtype="float64")(truth, prediction) for term in HAUSDORFF[name]]
+        return 0.9 * np.mean(terms, axis=0) + 0.1 * np.log1p(cost)
+    return np.log1p(cost) if name == "log_hausdorff_dt" else cost
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if "spacing_mm" in loss.parameters])
+def test_each_axis_has_its_spacing(example, name):
+    truth, prediction, _ = example("binary3d")
+    loss = get(name, spacing_mm=list(SPACING), reduction=None, dtype="float64")
+    np.testing.assert_allclose(loss(truth, prediction), by_reference(name, truth, prediction), rtol=1e-6)
+    in_voxels = get(name, reduction=None, dtype="float64")(truth, prediction).numpy()
+    assert (np.abs(in_voxels / by_reference(name, truth, prediction) - 1) > 1e-3).all()
 
 
 def test_the_axis_of_the_spacing_matters():

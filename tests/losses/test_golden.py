@@ -23,6 +23,7 @@ BINARY = [
 ]
 CASES = [(f"{data}/{key}", name, params) for data in ("binary2d", "binary3d") for key, name, params in BINARY] + [
     ("binary2d/log_cosh mean per sample", "log_cosh", {}),
+    ("binary3d/log_cosh mean per sample", "log_cosh", {}),
     ("binary2d/hausdorff_dt alpha=2 mean over batch", "hausdorff_dt", {}),
     ("binary3d/hausdorff_dt alpha=2 mean over batch", "hausdorff_dt", {}),
     ("multi2d/hausdorff_dt alpha=2 mean background out", "hausdorff_dt", {}),

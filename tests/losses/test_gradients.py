@@ -47,8 +47,11 @@ def test_value_and_gradient_are_finite(name, params):
 
 @pytest.mark.parametrize(("name", "params"), UNUSUAL)
 def test_finite_on_saturated_softmax(name, params):
-    truth = np.eye(3)[np.arange(2 * 12 * 12).reshape(2, 12, 12) % 2]  # class 2 is absent
-    for prediction in (truth, np.roll(truth, 1, axis=-1)):
+    classes = np.eye(3)
+    found = classes[np.arange(2 * 12 * 12).reshape(2, 12, 12) % 2]  # class 2 is absent
+    nothing = np.broadcast_to(classes[0], found.shape)
+    wrong = np.roll(found, 1, axis=-1)
+    for truth, prediction in ((found, found), (found, wrong), (nothing, nothing), (nothing, found), (found, nothing)):
         value, gradient = value_and_gradient(get(name, **params), truth, prediction.astype("float32"))
         assert np.isfinite(value) and np.isfinite(gradient).all()
 

@@ -68,6 +68,8 @@ def test_unknown_names_bring_the_nearest():
         get("tverski")
     with pytest.raises(ValueError, match="'x'; there are bce, weighted_bce"):
         get("x")
+    with pytest.raises(ValueError, match="no loss is called 3; there are bce"):
+        get(3)
     with pytest.raises(ValueError, match="the loss tversky has no parameter 'alfa'; did you mean alpha"):
         get("tversky", alfa=1)
     with pytest.raises(ValueError, match="the loss bce has no parameter 'smoothing'"):

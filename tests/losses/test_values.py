@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tfseg.losses import LOSSES, get
+from tfseg.losses import FAMILIES, LOSSES, get
 
 TRUTH = np.array([1.0, 1.0, 0.0, 0.0]).reshape(1, 2, 2, 1)
 PREDICTION = np.array([0.8, 0.4, 0.2, 0.0]).reshape(1, 2, 2, 1)  # TP 1.2, FP 0.2, FN 0.8
@@ -174,7 +174,7 @@ EQUAL = [
     ("exponential_logarithmic", {"dice_gamma": 1, "ce_gamma": 1}, [(0.8, "log_dice", {}), (0.2, "ce", {})]),
     (
         "symmetric_unified_focal",
-        {"gamma": 0, "delta": 0.5, "weight": 0.4},
+        {"gamma": 0, "delta": 0.5, "focal_weight": 0.4},
         [(0.2, "ce", {}), (0.6, "dice", {})],
     ),
     (
@@ -199,6 +199,34 @@ def test_identities(example, kind, name, params, terms):
     value = get(name, **params, **common)(truth, prediction)
     expected = sum(weight * get(term, **options, **common)(truth, prediction) for weight, term, options in terms)
     np.testing.assert_allclose(value, expected, rtol=1e-9)
+
+
+# What looks at the foreground alone, each class for itself.
+FOREGROUND = [
+    name
+    for family in ("region", "structural", "boundary")
+    for name in FAMILIES[family]
+    if name not in ("generalized_dice", "penalty_generalized_dice", "distance_penalized_ce")
+]
+
+
+@pytest.mark.parametrize("kind", ["binary2d", "binary3d"])
+@pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"weighted_bce"}))  # its foreground of a softmax is each class
+def test_one_channel_is_a_softmax_of_two(example, kind, name):
+    truth, prediction, _ = example(kind)
+    params = {"include_background": True} if "generalized" in name else {}
+    loss = get(name, reduction=None, dtype="float64", **params)
+    two = (np.concatenate([1 - image, image], axis=-1) for image in (truth, prediction))
+    np.testing.assert_allclose(loss(*two), loss(truth, prediction), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["softmax2d", "softmax3d"])
+@pytest.mark.parametrize("name", FOREGROUND)
+def test_the_foreground_of_a_softmax_is_regions(example, kind, name):
+    truth, prediction, _ = example(kind)
+    regions = get(name, regions=True, class_weights=[2, 3], reduction=None, dtype="float64")
+    softmax = get(name, class_weights=[5, 2, 3], reduction=None, dtype="float64")
+    np.testing.assert_allclose(softmax(truth, prediction), regions(truth[..., 1:], prediction[..., 1:]), rtol=1e-9)
 
 
 def test_log_dice_is_the_logarithm_of_dice(example):

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfseg.losses import Dice, LogHausdorffDT, Tversky, WeightedSum, get, make
+from tfseg.losses import CrossEntropy, Dice, LogHausdorffDT, Tversky, WeightedSum, get, make
 
 RAMP = {"from": 0.0, "to": 1.0, "epochs": 4}
 
@@ -47,6 +48,38 @@ def test_a_ramp_moves_with_the_epochs(example):
         assert value(loss, example) == pytest.approx(dice + weight * bce, rel=1e-6)
 
 
+def test_a_ramp_moves_inside_a_graph_and_inside_a_sum_that_is_a_term(example):
+    inner = {"sum": [{"name": "bce", "weight": RAMP}, "jaccard"], "weight": 2}
+    loss = make({"sum": ["dice", inner]})
+    graph = tf.function(loss)
+    dice, bce, jaccard = (value(get(name), example) for name in ("dice", "bce", "jaccard"))
+    for epoch, weight in ((0, 0.0), (2, 0.5), (5, 1.0)):
+        loss.set_epoch(epoch)
+        assert value(graph, example) == pytest.approx(dice + 2 * (weight * bce + jaccard), rel=1e-6)
+    assert graph.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("params", [{"class_weights": [1, 2, 3]}, {"ignore_label": 2}])
+@pytest.mark.parametrize(("dtype", "other"), [("float64", None), (None, "float64"), ("float64", "float64")])
+def test_terms_compute_in_their_own_types(example, dtype, other, params):
+    truth, prediction, _ = example("softmax2d")
+    terms = [Dice(dtype=dtype, **params), CrossEntropy(dtype=other, **params)]
+    loss = terms[0] + terms[1]
+    assert loss.dtype == loss(truth, prediction).dtype == "float64"
+    each = [float(term(truth, prediction)) for term in terms]
+    assert float(loss(truth, prediction)) == pytest.approx(sum(each), rel=1e-6)
+
+
+def test_small_types_become_float32(example):
+    loss = WeightedSum([Dice(), get("bce")], [1, 1], dtype="float16")
+    assert loss.dtype == value(loss, example).dtype == "float32"
+
+
+def test_a_multiple_of_a_sum_keeps_its_arguments():
+    loss = 2 * WeightedSum([Dice()], [0.5], name="mine", reduction=None, dtype="float64")
+    assert (loss.weights, loss.name, loss.reduction, loss.dtype) == ([1.0], "mine", None, "float64")
+
+
 def test_a_sum_saves_and_loads_as_one_loss(example, tmp_path):
     image = keras.Input((12, 12, 1))
     model = keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(image))
@@ -68,10 +101,13 @@ def test_a_sum_saves_and_loads_as_one_loss(example, tmp_path):
         (lambda: float("nan") * Dice(), "a weight must be .*received nan"),
         (lambda: {"from": 0, "to": 1} * Dice(), "a weight must be"),
         (lambda: {"from": 0, "to": 1, "epochs": 0} * Dice(), "a weight must be"),
-        (lambda: RAMP * (Dice() + Dice()), "a sum of losses can be multiplied by a number alone"),
+        (lambda: RAMP * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received {'from'"),
+        (lambda: -1 * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received -1"),
+        (lambda: "x" * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received 'x'"),
         (lambda: WeightedSum([], []), "received 0 for 0 terms"),
         (lambda: WeightedSum([Dice()], [1, 2]), "received 2 for 1 terms"),
         (lambda: make({"sum": []}), "expected a loss as"),
+        (lambda: make({"sum": "dice"}), "expected a loss as .*received {'sum': 'dice'}"),
         (lambda: make({"name": 3}), "expected a loss as"),
         (lambda: make({"sum": [{"name": "dise"}]}), "did you mean dice"),
     ],

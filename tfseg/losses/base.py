@@ -4,7 +4,6 @@ import inspect
 from numbers import Integral
 from typing import Any, ClassVar
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -122,8 +121,7 @@ class SegmentationLoss(Summable):
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ) -> None:
-        computed = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
-        super().__init__(name, reduction, "float64" if computed == "float64" else "float32")
+        super().__init__(name, reduction, dtype)
         if ignore_label is not None and (isinstance(ignore_label, bool) or not isinstance(ignore_label, Integral)):
             raise ValueError(f"ignore_label must be an integer or None; received {ignore_label!r}")
         self.regions = check_choice("regions", regions, (True, False))
@@ -190,13 +188,17 @@ class SegmentationLoss(Summable):
     def class_mean(self, values: Tensor, *, include_background: bool = True) -> Tensor:
         """Mean over the classes of `values` [batch, classes] under `class_weights`, as [batch]."""
         first = 1 if self.is_softmax(values) and not include_background else 0
-        values = values[:, first:]
+        weights = self.weights_from(first)
+        return ops.mean(values[:, first:] if weights is None else values[:, first:] * weights, axis=-1)
+
+    def weights_from(self, first: int) -> Tensor | None:
+        """`class_weights` of the classes from `first` on, with mean 1; None where all weigh alike."""
         if self.class_weights is None:
-            return ops.mean(values, axis=-1)
-        weights = self.class_weights[first:]
-        if sum(weights) == 0:
+            return None
+        weights = np.array(self.class_weights[first:])
+        if not weights.any():
             raise ValueError(f"class_weights must weigh a class that is not background; received {self.class_weights}")
-        return ops.sum(values * ops.convert_to_tensor(weights, dtype=self.dtype), axis=-1) / sum(weights)
+        return ops.convert_to_tensor(weights / weights.mean(), dtype=self.dtype)
 
     def counted(self, y_true: Tensor, one_hot_classes: int | None) -> Tensor | None:
         """True where a voxel counts, `[batch, *spatial, 1]` or a channel per region; None if all do."""

@@ -169,9 +169,9 @@ class HausdorffErosion(ForegroundLoss):
 class DistancePenalizedCE(SegmentationLoss):
     """Cross-entropy that weighs voxels near the truth's boundary more.
 
-    `mean((1 + Φ) CE)`, with Φ = d_min / d: 1 in voxels at the boundary of their class, less the farther from it;
-    d the distance to the boundary, d_min the smallest there can be, one voxel. Φ = 0 without a boundary.
-    Softmax: the class of a voxel has the boundary; the background counts.
+    `mean((1 + Φ) CE)`, with Φ = d_min / d, d the distance to the boundary and d_min the smallest step of
+    `spacing_mm`: 1 in voxels that have the boundary that step away, less the farther it is. Φ = 0 without a
+    boundary. Softmax: the class of a voxel has the boundary; the background counts.
 
     Args:
         spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels

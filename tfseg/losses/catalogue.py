@@ -1,7 +1,7 @@
 """Every loss by name, and how to make one."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfseg.losses.base import SegmentationLoss
@@ -108,7 +108,7 @@ def get(name: str, /, **params: Any) -> SegmentationLoss:
     Raises:
         ValueError: no such loss, no such parameter, or a parameter out of its range.
     """
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise ValueError(f"no loss is called {name!r}; {_nearest(name, LOSSES)}")
     parameters = LOSSES[name].parameters
     for param in params:
@@ -128,7 +128,7 @@ def make(spec: Mapping[str, Any], **defaults: Any) -> Summable:
     Raises:
         ValueError: as `get`, or a description of another form.
     """
-    if set(spec) == {"sum"} and isinstance(spec["sum"], Sequence) and spec["sum"]:
+    if set(spec) == {"sum"} and isinstance(spec["sum"], list | tuple) and spec["sum"]:
         parts = [dict(part) if isinstance(part, Mapping) else {"name": part} for part in spec["sum"]]
         weights = [part.pop("weight", 1.0) for part in parts]
         return WeightedSum([make(part, **defaults) for part in parts], weights)
@@ -142,5 +142,5 @@ def make(spec: Mapping[str, Any], **defaults: Any) -> Summable:
 
 
 def _nearest(wrong: str, valid: Iterable[str]) -> str:
-    near = difflib.get_close_matches(wrong, list(valid))
+    near = difflib.get_close_matches(str(wrong), list(valid))
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(valid)}"

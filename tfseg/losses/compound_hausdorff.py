@@ -20,7 +20,7 @@ class TverskyHausdorff(CompoundLoss):
         tversky_weight: w_tversky ≥ 0.
         hausdorff_weight: w_hausdorff ≥ 0.
         alpha: α ≥ 0, the weight of false positives.
-        beta: β ≥ 0, the weight of false negatives; None: 1 - α.
+        beta: β ≥ 0, the weight of false negatives; None: 1 - α, for α ≤ 1.
         spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
             where None.
         **region: as `RegionOptions`.

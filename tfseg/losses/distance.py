@@ -72,11 +72,10 @@ def _squared_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
 def _nearest_along(squared: Tensor, step: float) -> Tensor:
     """The least, over all sources along the first axis, of their value plus the squared distance to them."""
     length = ops.shape(squared)[0]
-    position = step * ops.reshape(ops.arange(length, dtype="float32"), (-1, *[1] * (len(squared.shape) - 1)))
+    index = ops.reshape(ops.arange(length, dtype="float32"), (-1, *[1] * (len(squared.shape) - 1)))
 
     def nearer(source: Tensor, best: Tensor) -> Tensor:
-        return ops.minimum(
-            best, ops.expand_dims(squared[source], 0) + ops.square(position - step * ops.cast(source, "float32"))
-        )
+        away = ops.square(step * (index - ops.cast(source, "float32")))
+        return ops.minimum(best, ops.expand_dims(squared[source], 0) + away)
 
     return ops.fori_loop(0, length, nearer, squared)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
 from keras import ops
 
 from tfseg.losses.base import SegmentationLoss, voxel_mean
@@ -30,6 +29,26 @@ def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
         return value, lambda upstream: upstream * ((p - truth) / (p * q))
 
     return cost(prediction)
+
+
+def mean_binary_cross_entropy(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean over space, `[batch, classes]`, of `binary_cross_entropy`; where all voxels count, in fewer passes."""
+    if mask is not None:
+        return voxel_mean(binary_cross_entropy(truth, prediction), mask)
+    space = ops.shape(prediction)[1:-1]
+
+    @ops.custom_gradient
+    def mean(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        p = ops.clip(prediction, EPSILON, 1 - EPSILON)
+        q = 1 - p
+
+        def gradient(upstream: Tensor) -> Tensor:
+            each = ops.reshape(upstream / ops.cast(math.prod(space), p.dtype), (-1, *[1] * len(space), p.shape[-1]))
+            return each * ((p - truth) / (p * q))
+
+        return voxel_mean((truth - 1) * ops.log(q), None) - voxel_mean(truth * ops.log(p), None), gradient
+
+    return mean(prediction)
 
 
 def weighted_binary_cross_entropy(truth: Tensor, prediction: Tensor, positive: float, negative: float) -> Tensor:
@@ -103,7 +122,7 @@ def worst_mean(cost: Tensor, mask: Tensor | None, fraction: float) -> Tensor:
 
 
 class VoxelLoss(SegmentationLoss):
-    """The mean over voxels, then over classes, of a cost per voxel and class; a subclass writes `cost`.
+    """The mean over voxels, then over classes, of a cost per voxel and class; a subclass writes `cost` or `mean_cost`.
 
     With `sums_softmax` the classes of a softmax are summed: there the cost of a voxel is that of its own
     class.
@@ -115,8 +134,12 @@ class VoxelLoss(SegmentationLoss):
         """The cost of each voxel and class, `[batch, *spatial, classes]`, from two tensors of that shape."""
         raise NotImplementedError
 
+    def mean_cost(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        """The mean over the voxels that count, `[batch, classes]`."""
+        return voxel_mean(self.cost(truth, prediction), mask)
+
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        mean = self.class_mean(voxel_mean(self.cost(truth, prediction), mask))
+        mean = self.class_mean(self.mean_cost(truth, prediction, mask))
         return mean * prediction.shape[-1] if self.sums_softmax and self.is_softmax(prediction) else mean
 
 
@@ -132,8 +155,8 @@ class BinaryCrossEntropy(VoxelLoss):
     Source: Ma et al. 2021, "Loss odyssey in medical image segmentation", 10.1016/j.media.2021.102035.
     """
 
-    def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
-        return binary_cross_entropy(truth, prediction)
+    def mean_cost(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        return mean_binary_cross_entropy(truth, prediction, mask)
 
 
 @registered
@@ -151,10 +174,10 @@ class CrossEntropy(VoxelLoss):
 
     sums_softmax = True
 
-    def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
+    def mean_cost(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
         if self.is_softmax(prediction):
-            return categorical_cross_entropy(truth, prediction)
-        return binary_cross_entropy(truth, prediction)
+            return voxel_mean(categorical_cross_entropy(truth, prediction), mask)
+        return mean_binary_cross_entropy(truth, prediction, mask)
 
 
 @registered
@@ -283,6 +306,7 @@ class TopK(SegmentationLoss):
         if not self.is_softmax(prediction):
             return self.class_mean(worst_mean(binary_cross_entropy(truth, prediction), mask, self.fraction))
         cost = categorical_cross_entropy(truth, prediction)
-        if self.class_weights is not None:
-            cost = cost * ops.convert_to_tensor(self.class_weights, cost.dtype) / np.mean(self.class_weights)
+        weights = self.weights_from(0)
+        if weights is not None:
+            cost = cost * weights
         return worst_mean(ops.sum(cost, axis=-1, keepdims=True), mask, self.fraction)[:, 0]

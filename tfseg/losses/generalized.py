@@ -29,7 +29,7 @@ class GeneralizedDice(RegionOptions):
         if self.is_softmax(prediction):
             first = 0 if self.include_background else 1
             tp, fp, fn = (count[:, first:] for count in counts)
-            loss = self.index_loss(tp, fp, fn, self.class_weights and self.class_weights[first:])
+            loss = self.index_loss(tp, fp, fn, self.weights_from(first))
         else:
             tp, fp, fn = counts
             counted = ops.ones_like(truth[..., :1]) if mask is None else mask
@@ -39,14 +39,14 @@ class GeneralizedDice(RegionOptions):
             loss = self.class_mean(self.index_loss(both, added, missed, None))
         return ops.broadcast_to(loss, (ops.shape(prediction)[0],))
 
-    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: list[float] | None) -> Tensor:
+    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: Tensor | None) -> Tensor:
         """One minus the index over the last axis of soft counts `[…, classes]`, as `[…]`."""
         volume = tp + fn
         present = volume > 0
         smallest = ops.min(ops.where(present, volume, float("inf")), axis=-1, keepdims=True)
         weights = ops.where(present, ops.square(smallest / ops.where(present, volume, 1.0)), 1.0)
         if class_weights is not None:
-            weights = weights * ops.convert_to_tensor(class_weights, dtype=weights.dtype)
+            weights = weights * class_weights
         both = 2 * ops.sum(weights * tp, axis=-1) + self.smoothing
         return 1 - both / (both + ops.sum(weights * (fp + fn), axis=-1))
 
@@ -72,6 +72,6 @@ class PenaltyGeneralizedDice(GeneralizedDice):
         super().__init__(**region)
         self.k = check_number("k", k, low=0)
 
-    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: list[float] | None) -> Tensor:
+    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: Tensor | None) -> Tensor:
         loss = super().index_loss(tp, fp, fn, class_weights)
         return loss / (1 + self.k * (1 - loss))

@@ -47,17 +47,16 @@ shifted sideways, too thin, too thick, and in its place with a probability that 
 leaves, `best.keras`, need neither.
 
 **Elsewhere** compares with {{collections}}.
-A collection that a card does not name has no such loss.
 """
 
 
 def to_markdown(shown: Card) -> str:
     """A card that stands alone."""
-    return "\n\n".join([f"# {shown.name}", *_sections(shown, shown.parameters, one_line(EXAMPLE + NOTATION))])
+    return "\n\n".join([f"# {shown.name}", *_sections(shown, shown.parameters, alone=True)])
 
 
-def _sections(shown: Card, listed: Sequence[Parameter], caption: str = "") -> list[str]:
-    """What stands under a card's name, with some of its parameters and a caption under what the loss does."""
+def _sections(shown: Card, listed: Sequence[Parameter], *, alone: bool = False) -> list[str]:
+    """What stands under a card's name, with some of its parameters; `alone` with what else the page says once."""
     parts = [f"{shown.summary} *`{shown.class_name}`, {shown.family}*", *shown.explanation]
     remarks = {
         "When": shown.choose,
@@ -78,18 +77,18 @@ def _sections(shown: Card, listed: Sequence[Parameter], caption: str = "") -> li
     ]
     titles = ("**What it does** on", "value", "value if sure", "gradient inside", "outside")
     parts.append(_table(titles, rows, numbers=4))
-    if caption:
-        parts.append(caption)
-    if shown.peers:
-        parts.append("**Elsewhere**")
-        parts.append("\n".join(f"- {collection}: {text}" for collection, text in shown.peers.items()))
+    if alone:
+        parts.append(one_line(EXAMPLE + NOTATION))
+    parts.append(f"**Elsewhere**, in {_collections()}" if alone else "**Elsewhere**")
+    others = [f"- {collection}: {text}" for collection, text in shown.peers.items()]
+    absent = [collection for collection in notes()["collections"] if collection not in shown.peers]
+    parts.append("\n".join([*others, *([f"- {', '.join(absent)}: no such loss."] if absent else [])]))
     return [*parts, f"Source: {_linked(shown.source)}"]
 
 
 def page() -> str:
     """The text of `docs/losses.md`."""
-    collections = [f"{name} ({version})" for name, version in notes()["collections"].items()]
-    parts = [INTRODUCTION.format(collections=", ".join(collections)).strip()]
+    parts = [INTRODUCTION.format(collections=_collections()).strip()]
     for family, names in FAMILIES.items():
         parts.append(_table((family, ""), [(f"[{name}](#{name})", card(name).summary) for name in names]))
     shared = {each.name: each for name in LOSSES for each in card(name).parameters if each.described_by in SHARED}
@@ -101,6 +100,11 @@ def page() -> str:
             own = [each for each in card(name).parameters if each.described_by not in SHARED]
             parts += [f"### {name}", *_sections(card(name), own)]
     return "\n\n".join(parts) + "\n"
+
+
+def _collections() -> str:
+    """The collections that the cards compare with, and their versions."""
+    return ", ".join(f"{name} ({version})" for name, version in notes()["collections"].items())
 
 
 def draw(names: Sequence[str]) -> bytes:

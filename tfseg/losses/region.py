@@ -1,5 +1,6 @@
 """Losses on the overlap of regions, all from one Tversky index."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -140,18 +141,18 @@ class Tversky(RegionLoss):
 
     Args:
         alpha: α ≥ 0, the weight of false positives.
-        beta: β ≥ 0, the weight of false negatives; None: 1 - α.
+        beta: β ≥ 0, the weight of false negatives; None: 1 - α, for α ≤ 1.
         **region: as `RegionOptions`.
 
     Raises:
-        ValueError: `alpha` or `beta` is negative, or both are 0.
+        ValueError: `alpha` or `beta` is negative, both are 0, or `alpha` is above 1 without `beta`.
 
     Source: Salehi et al. 2017, "Tversky loss function for image segmentation", arXiv:1706.05721.
     """
 
     def __init__(self, alpha: float = 0.3, beta: float | None = None, **region: Any) -> None:
         super().__init__(**region)
-        self.alpha = check_number("alpha", alpha, low=0)
+        self.alpha = check_number("alpha", alpha, low=0, high=1 if beta is None else math.inf)
         self.beta = check_number("beta", 1 - self.alpha if beta is None else beta, low=0)
         if self.alpha + self.beta == 0:
             raise ValueError("alpha and beta must not both be 0; received alpha=0, beta=0")

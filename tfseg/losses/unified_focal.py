@@ -15,7 +15,7 @@ class UnifiedFocal(RegionOptions):
     """The arguments and the sum that both unified focal losses share; a subclass gives exponents.
 
     Args:
-        weight: λ in [0, 1], the share of the focal term.
+        focal_weight: λ in [0, 1], the share of the focal term.
         delta: δ in [0, 1], the weight of the foreground in the focal term and of false negatives in the Tversky
             index; the background and false positives weigh 1-δ.
         gamma: γ in [0, 1), how strongly easy voxels are played down and hard classes played up.
@@ -25,9 +25,9 @@ class UnifiedFocal(RegionOptions):
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, weight: float = 0.5, delta: float = 0.6, gamma: float = 0.5, **region: Any) -> None:
+    def __init__(self, focal_weight: float = 0.5, delta: float = 0.6, gamma: float = 0.5, **region: Any) -> None:
         super().__init__(**region)
-        self.weight = check_number("weight", weight, low=0, high=1)
+        self.focal_weight = check_number("focal_weight", focal_weight, low=0, high=1)
         self.delta = check_number("delta", delta, low=0, high=1)
         self.gamma = check_number("gamma", gamma, low=0, high=1, below=True)
 
@@ -53,7 +53,7 @@ class UnifiedFocal(RegionOptions):
         foreground, background = (power(1 - index, gamma) for gamma in self.tversky_gammas)
         if softmax:
             foreground = ops.concatenate([background[:, :1], foreground[:, 1:]], axis=-1)
-        return self.weight * of_voxels + (1 - self.weight) * self.region_mean(foreground, prediction)
+        return self.focal_weight * of_voxels + (1 - self.focal_weight) * self.region_mean(foreground, prediction)
 
 
 @registered

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import keras
 from keras import ops
@@ -16,7 +16,17 @@ _RAMP = ("from", "to", "epochs")
 
 
 class Summable(keras.losses.Loss):
-    """A loss that can be multiplied by a number ≥ 0 or a ramp, and added to another one."""
+    """A loss that can be multiplied by a number ≥ 0 or a ramp, and added to another one.
+
+    Args:
+        name: the name of the loss in logs.
+        reduction: what Keras makes of the values `[batch]`.
+        dtype: the type computed in, float32 or float64; smaller types become float32.
+    """
+
+    def __init__(self, name: str | None, reduction: str | None, dtype: Any) -> None:
+        computed = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
+        super().__init__(name, reduction, "float64" if computed == "float64" else "float32")
 
     def __mul__(self, weight: Weight) -> "WeightedSum":
         return WeightedSum([self], [weight])
@@ -41,10 +51,12 @@ class WeightedSum(Summable):
             called a ramp stands at its beginning.
         name: the name of the loss in logs.
         reduction: what Keras makes of the values `[batch]`, as for every loss.
-        dtype: the type computed in; that of the widest term where None.
+        dtype: the type of the sum, float32 or float64; that of the widest term where None. Terms compute in their
+            own.
 
     Raises:
-        ValueError: no terms, weights that do not go with them, or a weight of another form.
+        ValueError: no terms, weights that do not go with them, a weight of another form, or a ramp on JAX, whose
+            compiled steps would hold it still.
     """
 
     def __init__(
@@ -67,19 +79,25 @@ class WeightedSum(Summable):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """One value per sample, `[batch]`."""
-        weighted = zip(self._now, self.terms, strict=True)
-        return sum(ops.cast(now, self.dtype) * term.call(y_true, y_pred) for now, term in weighted)
+        total = 0.0
+        for now, term in zip(self._now, self.terms, strict=True):
+            value = term.call(ops.cast(y_true, term.dtype), ops.cast(y_pred, term.dtype))
+            total = total + ops.cast(now, self.dtype) * ops.cast(value, self.dtype)
+        return total
 
     def set_epoch(self, epoch: int) -> None:
-        """Give every ramp its value in an epoch, counted from 0."""
-        for now, weight in zip(self._now, self.weights, strict=True):
+        """Give every ramp its value in an epoch, counted from 0; those of sums among the terms too."""
+        for now, weight, term in zip(self._now, self.weights, self.terms, strict=True):
             if isinstance(weight, dict):
                 now.assign(ramp_value(weight, epoch))
+            if isinstance(term, WeightedSum):
+                term.set_epoch(epoch)
 
     def __mul__(self, factor: Weight) -> "WeightedSum":
-        if isinstance(factor, Mapping):
-            raise ValueError(f"a sum of losses can be multiplied by a number alone; received {factor!r}")
-        return WeightedSum(self.terms, [_scaled(weight, factor) for weight in self.weights])
+        if not _is_weight(factor):
+            raise ValueError(f"a sum of losses can be multiplied by a number of at least 0 alone; received {factor!r}")
+        weights = [_scaled(weight, factor) for weight in self.weights]
+        return WeightedSum(self.terms, weights, self.name, self.reduction, self.dtype)
 
     __rmul__ = __mul__
 
@@ -119,10 +137,14 @@ def _scaled(weight: Weight, factor: float) -> Weight:
     return factor * weight
 
 
-def _is_weight(value: Any) -> bool:
+def _is_weight(value: Any) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
 
 
 def _variable(weight: float | dict[str, float]) -> Any:
     """A ramp is a variable, so that a graph sees it move."""
-    return keras.Variable(float(weight["from"]), trainable=False) if isinstance(weight, dict) else weight
+    if not isinstance(weight, dict):
+        return weight
+    if keras.backend.backend() == "jax":
+        raise ValueError(f"on JAX a weight must be a number, as a ramp would not move; received {weight}")
+    return keras.Variable(float(weight["from"]), trainable=False)
