@@ -2,13 +2,15 @@
 
     python benchmarks/kills.py --kills 40
 
-Half of the kills come at a random time, the others while a file is being written: its temporary name is waited for.
-A killed run is started again until it ends; runs are made until there were enough kills. Weights, scores, histories
-(without seconds) and prepared cases must be the same, bit for bit; the exit code is 1 where they are not.
+A third of the kills come at a random time, a third while any file is being written, and a third aim at a moment that
+had the fewest so far. A killed run is started again until it ends; runs are made until there were enough kills, and
+one at least at every moment of `REQUIRED`. Weights, scores, histories (without seconds) and prepared cases must be the
+same, bit for bit; the exit code is 1 where they are not, or where a required moment had no kill.
 """
 
 import argparse
 import collections
+import contextlib
 import os
 import random
 import signal
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,6 +33,19 @@ SETTINGS = [
 ]
 MAIN = "from tfseg.cli import main; main()"
 LONGEST_WAIT_S = 600
+MOST_RUNS = 60
+PREPARING, EPOCH, CHECKPOINT, BETWEEN, SCORING = (
+    "preparation",
+    "an epoch",
+    "writing a checkpoint",
+    "between folds",
+    "writing scores",
+)
+REQUIRED = (PREPARING, EPOCH, CHECKPOINT, BETWEEN, SCORING)
+WRITTEN = {
+    CHECKPOINT: ("fold_*/checkpoint/.unfinished-*",),
+    SCORING: ("fold_*/predictions/.unfinished-*", "fold_*/.unfinished-scores.csv"),
+}
 
 
 def command(data: Path, out: Path) -> list[str]:
@@ -38,45 +54,72 @@ def command(data: Path, out: Path) -> list[str]:
     return [sys.executable, "-c", MAIN, "fit", "--data", str(data), "--out", str(out), "--loss", "dice_ce", *settings]
 
 
-def unfinished(out: Path) -> list[Path]:
-    """Files that are being written."""
-    return list(out.rglob(".unfinished-*"))
+def being_written(out: Path, since: float, patterns: Sequence[str] = ("**/.unfinished-*",)) -> list[Path]:
+    """Temporary names of files that are being written, and were begun after a time: earlier kills left others."""
+    found = []
+    for path in (path for pattern in patterns for path in _matches(out, pattern)):
+        with contextlib.suppress(FileNotFoundError):  # it was renamed meanwhile
+            found += [path] if path.stat().st_mtime >= since else []
+    return found
 
 
-def stage_of(out: Path) -> str:
-    """Where a run stands, from its files."""
-    writing = " (writing)" if unfinished(out) else ""
-    if not (out / "prepared" / "index.csv").is_file():
-        return f"preparation{writing}"
+def _matches(out: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(out.glob(pattern))
+    except FileNotFoundError:  # a folder was renamed meanwhile
+        return []
+
+
+def moment_of(out: Path, told: str, since: float) -> tuple[str, str]:
+    """Where a process that began at a time stands, from its files and its lines: the moment, and what it writes."""
+    written = being_written(out, since)
+    in_cases = any(path.parent.name == "cases" for path in written)
+    writing = "a case" if in_cases else written[0].name.removeprefix(".unfinished-") if written else ""
+    if "preparing ..." not in told:
+        return "starting", writing
+    if "preparing: done" not in told:
+        return PREPARING, writing
+    for moment, patterns in WRITTEN.items():
+        if being_written(out, since, patterns):
+            return moment, moment.removeprefix("writing ")
     folds = sorted(out.glob("fold_*"))
-    if not folds:
-        return f"before the first fold{writing}"
-    for fold in folds:
-        if not (fold / "scores.csv").is_file():
-            epochs = len(list((fold / "checkpoint").glob("[0-9]*.npz")))
-            return f"{'in the first epoch' if epochs == 0 else 'later epochs or scoring'}{writing}"
-    return f"between folds or at the end{writing}"
+    begun = [fold for fold in folds if (fold / "controls.json").is_file()]
+    is_open = [not (fold / "scores.csv").is_file() for fold in begun]
+    if not any(is_open):
+        return (BETWEEN if len(begun) == 1 else "the end" if begun else "before the first fold"), writing
+    return (SCORING if (begun[-1] / "predictions").is_dir() else EPOCH), writing
 
 
-def kill_once(call: list[str], out: Path, draw: random.Random, usual_s: float) -> bool:
-    """Start, and kill at a moment by chance; return False where the run ended before."""
-    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    started, writes, seen = time.monotonic(), draw.randint(1, 30), set()
-    at_write = draw.random() < 0.5
-    moment = draw.uniform(0, usual_s)
-    while process.poll() is None and time.monotonic() - started < LONGEST_WAIT_S:
-        if at_write:
-            seen.update(unfinished(out))
-            if len(seen) >= writes:
-                break
-            time.sleep(0.001)
-        elif time.monotonic() - started >= moment:
+def kill_once(call: list[str], out: Path, draw: random.Random, usual_s: float, rarest: str) -> tuple[str, str] | None:
+    """Start, and kill at a moment by chance or at the one called `rarest`.
+
+    Returns:
+        As `moment_of`; None where the run ended before.
+    """
+    lines, since, began = out.with_suffix(".txt"), time.time(), time.monotonic()
+    with lines.open("w") as told:
+        process = subprocess.Popen(call, stdout=told, stderr=subprocess.DEVNULL)
+    way, moment_s, writes = draw.choice(("time", "write", "aim")), draw.uniform(0, usual_s), draw.randint(1, 30)
+    seen: set[Path] = set()
+
+    def is_time() -> bool:
+        if way == "time":
+            return time.monotonic() - began >= moment_s
+        if way == "write":
+            seen.update(being_written(out, since))
+            return len(seen) >= writes
+        if rarest in WRITTEN:
+            return bool(being_written(out, since, WRITTEN[rarest]))
+        return moment_of(out, lines.read_text(), since)[0] == rarest
+
+    while process.poll() is None and time.monotonic() - began < LONGEST_WAIT_S:
+        if is_time():
+            time.sleep(draw.uniform(0, 2) if way == "aim" and rarest == EPOCH else 0)
             break
-        else:
-            time.sleep(0.01)
+        time.sleep(0.0005)
     if process.poll() is None:
         os.kill(process.pid, signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+    return moment_of(out, lines.read_text(), since) if process.wait() == -signal.SIGKILL else None
 
 
 def fingerprint(out: Path) -> dict[str, bytes]:
@@ -99,8 +142,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
-    stages: collections.Counter[str] = collections.Counter()
-    different = 0
+    moments = collections.Counter(dict.fromkeys(REQUIRED, 0))
+    writes: collections.Counter[str] = collections.Counter()
+    different = runs = 0
+
+    def more() -> bool:
+        return moments.total() < arguments.kills or min(moments[moment] for moment in REQUIRED) == 0
+
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "phantoms"
         phantom = [sys.executable, "-c", MAIN, "phantom", str(data), "--subjects", "4", "--size", "32"]
@@ -109,23 +157,30 @@ def main() -> None:
         subprocess.run(command(data, Path(folder) / "whole"), check=True, stdout=subprocess.DEVNULL)
         usual_s = time.monotonic() - started
         expected = fingerprint(Path(folder) / "whole")
-        runs = 0
-        while sum(stages.values()) < arguments.kills:
+        while more() and runs < MOST_RUNS:
             runs += 1
             out = Path(folder) / f"killed_{runs}"
             call = command(data, out)
-            while sum(stages.values()) < arguments.kills and kill_once(call, out, draw, usual_s):
-                stages[stage_of(out)] += 1
-                print(f"kill {sum(stages.values())}: {stage_of(out)}", flush=True)
+            while more() and (kill := kill_once(call, out, draw, usual_s, min(REQUIRED, key=moments.__getitem__))):
+                moment, writing = kill
+                moments[moment] += 1
+                writes.update([writing] if writing else [])
+                print(f"kill {moments.total()}: {moment}{f', writing {writing}' if writing else ''}", flush=True)
             subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
             found = fingerprint(out)
             wrong = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
             different += bool(wrong)
             print(f"run {runs}: {'the same bits' if not wrong else f'DIFFERENT: {sorted(wrong)}'}", flush=True)
-    print(f"{sum(stages.values())} kills in {runs} runs, {different} of which ended with other bits")
-    for stage, count in stages.most_common():
-        print(f"{count:4} {stage}")
-    sys.exit(1 if different else 0)
+    print(f"{moments.total()} kills in {runs} runs, {different} of which ended with other bits")
+    for moment, count in moments.most_common():
+        print(f"{count:4} {moment}")
+    print(f"{writes.total()} of them while a file was being written:")
+    for name, count in writes.most_common():
+        print(f"{count:4} {name}")
+    missed = [moment for moment in REQUIRED if not moments[moment]]
+    if missed:
+        print(f"no kill at: {', '.join(missed)}")
+    sys.exit(1 if different or missed else 0)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def test_report_is_written_again(run):
     [
         (["--loss", "dise"], 2, "did you mean dice"),
         (["--loss", "tversky:alpah=0.3"], 2, "did you mean alpha"),
-        (["--loss", "tversky:alpha=-1"], 2, "alpha must be a number in [0, inf)"),
+        (["--loss", "tversky:alpha=-1"], 2, "alpha must be a number in [0, 1]; received -1"),
         (["--set", "training.epoch=3"], 2, "did you mean training.epochs?"),
         (["--set", "training.epochs=none"], 2, "training.epochs"),
         (["--data", "nowhere"], 1, "nowhere: no such folder"),

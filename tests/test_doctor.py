@@ -1,12 +1,13 @@
 """What `tfseg doctor` says of this machine."""
 
 import os
+import sys
 
 import keras
 import numpy as np
 import pytest
 
-from tfseg import doctor
+from tfseg import cli, doctor
 from tfseg.config import ConfigError
 
 
@@ -37,6 +38,26 @@ def test_a_step_that_fails_is_told_in_one_line(monkeypatch):
 
     monkeypatch.setattr(doctor, "unet_2d", broken)
     assert doctor.training_step("CPU:0") == "failed: no kernel for this device"
+
+
+def test_the_command_says_it_all_and_fails_where_a_step_does(monkeypatch, capsys):
+    rows = [("python", "3.11"), ("step on CPU:0", "9 ms for 8 slices of 128×128")]
+    monkeypatch.setattr(doctor, "examine", lambda devices: rows)
+    monkeypatch.setattr(sys, "argv", ["tfseg", "doctor"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "python           3.11",
+        "step on CPU:0    9 ms for 8 slices of 128×128",
+    ]
+    rows.append(("step on GPU:0", "failed: no kernel"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[2] == "step on GPU:0    failed: no kernel"
+    assert printed.err == "tfseg: this machine cannot train: step on GPU:0 failed\n"
 
 
 def test_a_device_that_is_not_there_is_refused():

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfseg.config import ConfigError, load_config
 from tfseg.data.splits import make_splits
-from tfseg.experiment import claim, describe_environment, run_folds
+from tfseg.experiment import claim, describe_environment, describe_start, epoch_steps, run_folds
 from tfseg.training.fit import QUIET
 
 SMALL = ["model.filters=2", "model.depth=1", "training.epochs=1", "training.batch_size=6", "folds=3", "loss=dice"]
@@ -21,7 +21,7 @@ class Heard:
     def __init__(self):
         self.trained, self.before = [], []
 
-    def begin(self, name, steps, epochs):
+    def begin(self, name, steps):
         self.trained.append(name)
         return QUIET
 
@@ -70,36 +70,85 @@ def test_a_fold_holds_what_made_it(run):
         assert len(list((folder / "predictions").glob("*.nii.gz"))) == 2
 
 
+def test_steps_are_those_of_every_stage(prepared):
+    """Six slices a subject."""
+    split = make_splits(prepared.subjects, 3, 0)[0]
+    stages = (
+        "stages=[{training: {epochs: 2}}, {training: {epochs: 3, batch_size: 4}}, {training: {steps_per_epoch: 7}}]"
+    )
+    config = load_config(None, [*SMALL, stages])
+    assert epoch_steps(config, prepared, split) == [3, 3, 5, 5, 5, 7]
+    assert epoch_steps(load_config(None, SMALL), prepared, split) == [3]
+
+
 def test_an_interrupted_run_goes_on_with_what_is_missing_and_ends_the_same(run, prepared, tmp_path):
     out = tmp_path / "run"
     cross_validate(prepared, out)
     (out / "fold_1" / "scores.csv").unlink()
+    (out / "fold_0" / "checkpoint").mkdir()  # as a kill after the last file leaves it
     (out / "scores.csv").unlink()
     kept = (out / "fold_0" / "best.keras").stat().st_mtime_ns
     _, heard = cross_validate(prepared, out)
     assert (heard.trained, heard.before) == (["fold 2/3"], ["fold 1/3", "fold 3/3"])
     assert (out / "fold_0" / "best.keras").stat().st_mtime_ns == kept
+    assert not list(out.glob("fold_*/checkpoint"))
     assert (out / "scores.csv").read_bytes() == (run / "scores.csv").read_bytes()
 
 
 def test_claim_writes_once_and_then_agrees(tmp_path):
-    claim(tmp_path / "run", {"config.yaml": "a: 1\n"})
-    claim(tmp_path / "run", {"config.yaml": "a: 1\n"})
-    assert (tmp_path / "run" / "config.yaml").read_text() == "a: 1\n"
+    claim(tmp_path / "run", {"config.yaml": "seed: 1\n"})
+    claim(tmp_path / "run", {"config.yaml": "seed: 1\n"})
+    assert (tmp_path / "run" / "config.yaml").read_text() == "seed: 1\n"
 
 
 def test_claim_refuses_another_run_and_leaves_it_alone(tmp_path):
-    claim(tmp_path / "run", {"config.yaml": "a: 1\n"})
+    claim(tmp_path / "run", {"config.yaml": "seed: 1\n"})
     with pytest.raises(ConfigError, match=r"another config\.yaml"):
-        claim(tmp_path / "run", {"config.yaml": "a: 2\n"})
-    assert (tmp_path / "run" / "config.yaml").read_text() == "a: 1\n"
+        claim(tmp_path / "run", {"config.yaml": "seed: 2\n"})
+    assert (tmp_path / "run" / "config.yaml").read_text() == "seed: 1\n"
+
+
+def test_a_run_goes_on_with_other_threads_and_pictures_and_with_nothing_else_changed(tmp_path):
+    """Threads are checked as they are, by each training that was begun; no network depends on pictures."""
+    stages = "stages=[{training: {picture_every: 1}}, {training: {epochs: 2}}]"
+    claim(tmp_path, {"config.yaml": load_config(None, [stages]).to_yaml(), "splits.json": "[]"})
+    before = (tmp_path / "config.yaml").read_text()
+    stages = "stages=[{training: {}}, {training: {epochs: 2, picture_every: null}}]"
+    other = [stages, "training.threads=8", "training.picture_every=2"]
+    claim(tmp_path, {"config.yaml": load_config(None, other).to_yaml()})
+    assert (tmp_path / "config.yaml").read_text() == before
+    for changed in ("training.epochs=3", "folds=3", "scoring.tolerance_mm=2", "stages=[]"):
+        with pytest.raises(ConfigError, match=r"another config\.yaml"):
+            claim(tmp_path, {"config.yaml": load_config(None, [*other, changed]).to_yaml()})
+    with pytest.raises(ConfigError, match=r"another splits\.json"):
+        claim(tmp_path, {"splits.json": "[ ]"})
+
+
+def test_other_weights_to_start_from_under_the_same_name_are_another_run(tmp_path):
+    weights = tmp_path / "weights.keras"
+    config = load_config(None, [f"training.start_from={weights}"])
+    with pytest.raises(ConfigError, match=r"training\.start_from: cannot read .*weights\.keras"):
+        describe_start(config)
+    weights.write_bytes(b"one")
+    claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
+    claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
+    weights.write_bytes(b"two")
+    with pytest.raises(ConfigError, match=r"another start_from\.json"):
+        claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
+    assert describe_start(load_config()) == {}
 
 
 def test_claim_refuses_a_folder_that_is_not_a_run(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ConfigError, match="not a run's"):
-        claim(tmp_path, {"config.yaml": "a: 1\n"})
+        claim(tmp_path, {"config.yaml": "seed: 1\n"})
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_whose_first_file_was_being_written_is_taken(tmp_path):
+    (tmp_path / ".unfinished-config.yaml").write_text("se")
+    claim(tmp_path, {"config.yaml": "seed: 1\n"})
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_environment_names_versions_and_inputs(prepared):

@@ -78,6 +78,15 @@ def test_a_first_epoch_far_above_the_others_puts_the_loss_on_a_logarithmic_axis(
     assert "100" not in linear
 
 
+def test_a_curve_joins_the_epochs_that_were_scored() -> None:
+    every_second = history(6)
+    every_second.loc[::2, "val_dice"] = np.nan
+    svg = ElementTree.fromstring(decoded(figures.curves([every_second], [4], ("val_dice",), "Dice")))
+    paths = [path for path in svg.iter("{http://www.w3.org/2000/svg}path") if "clip-path" in path.attrib]
+    (curve,) = [path for path in paths if figures.LINE_COLORS[0].lower() in path.get("style", "")]
+    assert len(curve.get("d").split("L")) == 3
+
+
 def test_curves_bear_missing_values() -> None:
     lost = history(4)
     lost.loc[2, "val_dice"] = np.nan

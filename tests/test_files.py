@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_the_temporary_name_lies_beside_and_keeps_the_suffixes(tmp_path):
 def test_missing_folders_are_made(tmp_path):
     files.write_text(tmp_path / "b" / "c" / "a.txt", "é")
     assert (tmp_path / "b" / "c" / "a.txt").read_bytes() == "é".encode()
+
+
+def test_a_file_is_on_disk_before_it_takes_the_place_of_another(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: done.append(os.fstat(number).st_size) or fsync(number))
+    monkeypatch.setattr(os, "replace", lambda source, target: done.append("renamed") or replace(source, target))
+    files.write_text(tmp_path / "a.txt", "seven b")
+    assert done == [7, "renamed"]
 
 
 def test_a_folder_is_replaced_whole(tmp_path):

@@ -13,6 +13,8 @@ from tfseg.training_config import Count, Fraction, Positive, Section, TrainingCo
 
 # What a stage of a training cannot change.
 PER_NETWORK = {"start_from", "precision", "threads"}
+# What a training that was stopped may go on with another value of: threads are checked as they are, set or not.
+MAY_CHANGE = ("threads", "picture_every")
 
 
 class ConfigError(ValueError):
@@ -106,6 +108,14 @@ class Config(Section):
         """Epochs of all stages."""
         return sum(stage.training.epochs for stage in self.resolved_stages())
 
+    def decisive(self) -> dict[str, Any]:
+        """Return all, as JSON has it, that must stay the same where a run goes on."""
+        values = self.model_dump(mode="json")
+        for part in (values, *values["stages"]):
+            for name in MAY_CHANGE:
+                part["training"].pop(name, None)
+        return values
+
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
@@ -135,6 +145,15 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     return validate(Config, values, str(path) if path else "the configuration")
 
 
+def parse_config(text: str, where: str) -> Config:
+    """Return the configuration that `to_yaml` wrote, or a part of it.
+
+    Raises:
+        ConfigError: where it is none.
+    """
+    return validate(Config, parse_yaml(text, where), where)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping, safely.
 
@@ -142,15 +161,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: where the file is absent, is not YAML or holds something other than a mapping.
     """
     try:
-        values = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """Return the YAML mapping that a text is, safely.
+
+    Raises:
+        ConfigError: where it is not YAML or something other than a mapping.
+    """
+    try:
+        values = _Loader(text).get_single_data()
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold a mapping of names to values, received a {type(values).__name__}")
+        raise ConfigError(f"{where} must hold a mapping of names to values, received a {type(values).__name__}")
     return values
 
 

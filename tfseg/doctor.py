@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,10 +13,18 @@ import numpy as np
 
 from tfseg.losses import get
 from tfseg.models import unet_2d
-from tfseg.training.strategy import choose_devices, gpu_names, logical_devices, make_strategy, threads_used
+from tfseg.training.strategy import (
+    choose_devices,
+    gpu_memory_gib,
+    gpu_names,
+    logical_devices,
+    make_strategy,
+    threads_used,
+)
 
 PACKAGES = ("tfseg", "tensorflow", "keras", "numpy", "nibabel", "edt", "ray", "tensorboard")
 BATCH, SIZE = 8, 128
+FAILED = "failed: "
 
 
 def examine(devices: str | None = None, folder: Path = Path()) -> list[tuple[str, str]]:
@@ -39,8 +48,14 @@ def examine(devices: str | None = None, folder: Path = Path()) -> list[tuple[str
         ("memory", f"{_memory_gib():.1f} GiB"),
         ("free disk", f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB"),
     ]
-    rows += [(f"GPU:{number}", name) for number, name in enumerate(gpu_names())]
+    gpus = zip(gpu_names(), gpu_memory_gib(), strict=True)
+    rows += [(f"GPU:{number}", f"{name}, {gib:.1f} GiB for training") for number, (name, gib) in enumerate(gpus)]
     return rows + [(f"step on {device}", training_step(device)) for device in tried]
+
+
+def failures(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what could not be done, of rows as `examine` returns them."""
+    return [what for what, value in rows if value.startswith(FAILED)]
 
 
 def training_step(device: str) -> str:
@@ -57,9 +72,9 @@ def training_step(device: str) -> str:
         second = float(model.train_on_batch(image, label))
         seconds = time.perf_counter() - started
     except Exception as error:
-        return f"failed: {' '.join(str(error).split())}"
+        return f"{FAILED}{' '.join(str(error).split())}"
     if not np.isfinite([first, second]).all():
-        return f"failed: the loss is {second}"
+        return f"{FAILED}the loss is {second}"
     return f"{1000 * seconds:.0f} ms for {BATCH} slices of {SIZE}×{SIZE}"
 
 

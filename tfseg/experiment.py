@@ -1,7 +1,6 @@
 """Cross-validation of one loss: a network trained and scored in each fold, and what they say together."""
 
 import json
-import math
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,13 +13,12 @@ import pandas as pd
 import tensorflow as tf
 
 from tfseg import files, losses, memory, metrics
-from tfseg.config import Config, ConfigError
+from tfseg.config import Config, ConfigError, parse_config
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
 from tfseg.evaluation import diagonals_mm, evaluate, read_scores
 from tfseg.training.fit import CHECKPOINTS, QUIET, Progress, train
-from tfseg.training.strategy import compiled_forward, threads_used
-from tfseg.training.writing import resumable
+from tfseg.training.strategy import compiled_forward, processor_name, threads_used
 
 LIBRARIES = ("tfseg", "tensorflow", "keras", "numpy", "scipy", "nibabel", "opencv-python-headless", "edt")
 FAILURES = "failures.csv"
@@ -29,8 +27,8 @@ FAILURES = "failures.csv"
 class Listener(Protocol):
     """Is told how a run goes on."""
 
-    def begin(self, name: str, steps: int, epochs: int) -> Progress:
-        """The training of a network begins, of so many epochs of so many steps; what is returned listens to it."""
+    def begin(self, name: str, steps: Sequence[int]) -> Progress:
+        """The training of a network begins, whose epochs have so many steps; what is returned listens to it."""
 
     def skipped(self, name: str) -> None:
         """A network was finished before."""
@@ -54,35 +52,33 @@ def run_cell(
         Diverged: where the loss is no longer a finite number; `best.keras` is what was best until then.
         OSError: where `out` cannot be written to.
     """
-    with resumable(out):
-        memory.reset_peak()
-        trained = train(config, prepared, split, seed, out, strategy, progress)
-        best = keras.saving.load_model(trained.path, compile=False)
-        cases = prepared.cases_of(split.test)
-        scores = evaluate(
-            compiled_forward(best),
-            prepared,
-            cases,
-            config.scoring.tolerance_mm,
-            config.training.batch_size,
-            out / "predictions",
-        )
-        for column, value in (("fold", fold), ("seed", seed), ("loss", losses.title(config.loss))):
-            scores.insert(0, column, value)
-        history = pd.read_csv(out / "history.csv")
-        steps = steps_of(config, prepared, split)
-        summary = {
-            "best_epoch": trained.best_epoch,
-            "epochs": trained.epochs,
-            "steps": trained.epochs * steps,
-            "seconds_per_step": round(float(history["train_seconds"].median()) / steps, 6),
-            **{name: round(float(history[name].sum()), 1) for name in ("train_seconds", "validation_seconds")},
-            "peak_memory_bytes": memory.peak_bytes(),
-            **json.loads((out / "controls.json").read_text(encoding="utf-8")),
-        }
-        files.write_text(out / "fold.json", json.dumps(summary, indent=1))
-        files.write_text(out / "scores.csv", scores.to_csv(index=False))
-        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    memory.reset_peak()
+    trained = train(config, prepared, split, seed, out, strategy, progress)
+    best = keras.saving.load_model(trained.path, compile=False)
+    cases = prepared.cases_of(split.test)
+    scores = evaluate(
+        compiled_forward(best),
+        prepared,
+        cases,
+        config.scoring.tolerance_mm,
+        config.training.batch_size,
+        out / "predictions",
+    )
+    for column, value in (("fold", fold), ("seed", seed), ("loss", losses.title(config.loss))):
+        scores.insert(0, column, value)
+    history = pd.read_csv(out / "history.csv")
+    summary = {
+        "best_epoch": trained.best_epoch,
+        "epochs": trained.epochs,
+        "steps": int(history["steps"].sum()),
+        "seconds_per_step": round(float((history["train_seconds"] / history["steps"]).median()), 6),
+        **{name: round(float(history[name].sum()), 1) for name in ("train_seconds", "validation_seconds")},
+        "peak_memory_bytes": memory.peak_bytes(),
+        **json.loads((out / "controls.json").read_text(encoding="utf-8")),
+    }
+    files.write_text(out / "fold.json", json.dumps(summary, indent=1))
+    files.write_text(out / "scores.csv", scores.to_csv(index=False))
+    remove_checkpoints(out)
     return scores
 
 
@@ -107,9 +103,10 @@ def run_folds(
     for fold, split in enumerate(folds):
         name = f"fold {fold + 1}/{len(folds)}"
         if is_finished(out / f"fold_{fold}"):
+            remove_checkpoints(out / f"fold_{fold}")
             listener.skipped(name)
             continue
-        progress = listener.begin(name, steps_of(config, prepared, split), config.total_epochs)
+        progress = listener.begin(name, epoch_steps(config, prepared, split))
         try:
             run_cell(config, prepared, split, fold, config.seed, out / f"fold_{fold}", strategy, progress)
         except FloatingPointError as error:
@@ -117,12 +114,13 @@ def run_folds(
             progress.say(f"{name} failed: {error}")
     if len(failures) == len(folds):
         raise FloatingPointError(f"every fold failed; the first: {failures[0]}")
-    with resumable(out):
+    if failures:
+        table = pd.DataFrame(failures.items(), columns=["fold", "reason"])
+        files.write_text(out / FAILURES, table.to_csv(index=False))
+    summary = collect(out, prepared, folds)
+    if not failures:
         (out / FAILURES).unlink(missing_ok=True)
-        if failures:
-            table = pd.DataFrame(failures.items(), columns=["fold", "reason"])
-            files.write_text(out / FAILURES, table.to_csv(index=False))
-        return collect(out, prepared, folds)
+    return summary
 
 
 def is_finished(cell: Path) -> bool:
@@ -130,10 +128,16 @@ def is_finished(cell: Path) -> bool:
     return (cell / "scores.csv").is_file()
 
 
-def steps_of(config: Config, prepared: Prepared, split: Split) -> int:
-    """Return the steps of one epoch of a fold's training."""
-    training = config.training
-    return training.steps_per_epoch or math.ceil(prepared.slices_of(split.train) / training.batch_size)
+def remove_checkpoints(cell: Path) -> None:
+    """Remove what a finished cell needs no more, or what one that was killed at its very end left."""
+    shutil.rmtree(cell / CHECKPOINTS, ignore_errors=True)
+
+
+def epoch_steps(config: Config, prepared: Prepared, split: Split) -> list[int]:
+    """Return the steps of every epoch of a fold's training, through all its stages."""
+    slices = prepared.slices_of(split.train)
+    stages = [stage.training for stage in config.resolved_stages()]
+    return [each.steps_per_epoch or -(-slices // each.batch_size) for each in stages for _ in range(each.epochs)]
 
 
 def collect(out: Path, prepared: Prepared, folds: Sequence[Split]) -> pd.DataFrame:
@@ -160,12 +164,32 @@ def claim(out: Path, made_by: Mapping[str, str]) -> None:
     for name, text in made_by.items():
         path = out / name
         if path.is_file():
-            if path.read_text(encoding="utf-8") != text:
+            if _means(path.read_text(encoding="utf-8"), path) != _means(text, path):
                 raise ConfigError(f"{out} holds a run with another {name}; choose another folder with --out")
-        elif name == "config.yaml" and out.is_dir() and any(out.iterdir()):
+        elif name == "config.yaml" and out.is_dir() and any(not files.is_unfinished(path) for path in out.iterdir()):
             raise ConfigError(f"{out} holds files that are not a run's; choose another folder with --out")
         else:
             files.write_text(path, text)
+
+
+def describe_start(config: Config) -> dict[str, str]:
+    """Return `start_from.json`, with the hash of the weights that a training starts from, where it is given any.
+
+    Raises:
+        ConfigError: where they cannot be read.
+    """
+    path = config.training.start_from
+    if path is None:
+        return {}
+    try:
+        return {"start_from.json": json.dumps({"sha256": files.sha256(Path(path))})}
+    except OSError as error:
+        raise ConfigError(f"training.start_from: cannot read {path}: {error}") from error
+
+
+def _means(text: str, path: Path) -> object:
+    """What a file of a run folder must not say otherwise."""
+    return parse_config(text, str(path)).decisive() if path.name == "config.yaml" else text
 
 
 def describe_environment(prepared: Prepared, devices: Sequence[str], **more: object) -> str:
@@ -178,7 +202,7 @@ def describe_environment(prepared: Prepared, devices: Sequence[str], **more: obj
         "threads": threads_used(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor_name(),
         "versions": {library: version(library) for library in LIBRARIES},
         **more,
     }

@@ -123,7 +123,7 @@ def curves(
     """Draw columns of the folds' histories over their epochs.
 
     Args:
-        histories: per fold, a column `epoch` from 1 and the columns to draw.
+        histories: per fold, a column `epoch` from 1 and the columns to draw, NaN where an epoch has no value.
         best_epochs: per fold, from 1; marked on the first column.
         columns: the first is drawn solid, the second dashed.
         title: what is measured.
@@ -136,8 +136,9 @@ def curves(
         for fold, history, best_epoch in zip(numbers, histories, best_epochs, strict=True):
             color, marker = LINE_COLORS[fold % len(LINE_COLORS)], LINE_MARKERS[fold % len(LINE_MARKERS)]
             for column, line in zip(columns, ("-", (0, (3, 1.5))), strict=False):
-                single = "." if len(history) == 1 else ""
-                axes.plot(history["epoch"], history[column], linestyle=line, marker=single, color=color)
+                known = history.dropna(subset=[column])
+                single = "." if len(known) == 1 else ""
+                axes.plot(known["epoch"], known[column], linestyle=line, marker=single, color=color)
             best = history[history["epoch"] == best_epoch]
             marked: dict[str, Any] = {"marker": marker, "markersize": 6.5, "color": color, "mec": "white"}
             axes.plot(best["epoch"], best[columns[0]], linestyle="", zorder=3, **marked)

@@ -12,7 +12,7 @@ UNFINISHED = ".unfinished-"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, and rename it to `path` when the block ends well.
+    """Give a temporary name beside `path`, and rename it to `path` when the block ends well; a file is on disk by then.
 
     The temporary name keeps the suffixes, by which libraries choose a format. What the block
     leaves behind after an error is removed.
@@ -22,11 +22,18 @@ def replacing(path: Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
+        if temporary.is_file():
+            _to_disk(temporary)
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a path is the temporary name of `replacing`, as one that was killed leaves behind."""
+    return path.name.startswith(UNFINISHED)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,6 +46,12 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's bytes are where they outlive a loss of power."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:

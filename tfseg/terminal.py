@@ -1,7 +1,7 @@
 """What a person sees while work goes on: bars with time left, and plain lines where there is no terminal."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +10,11 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from tfseg.training.time_left import Course, Pace
 
 if TYPE_CHECKING:
     from tfseg.comparison.estimate import Estimate
@@ -47,7 +49,7 @@ class Terminal:
             yield lambda: None
             self.say(f"{description}: done in {time.perf_counter() - started:.1f} s")
             return
-        with _progress(self._console) as progress:
+        with _progress(self._console, TimeRemainingColumn()) as progress:
             task = progress.add_task(description, total=total)
             yield lambda: progress.advance(task)
             # A stage that needed less work than it might have is complete all the same.
@@ -59,7 +61,7 @@ class Terminal:
         if not self._console.is_terminal:
             yield TrainingLines(self, what, networks, None)
             return
-        with _progress(self._console) as progress:
+        with _progress(self._console, TextColumn("{task.fields[left]}")) as progress:
             yield TrainingLines(self, what, networks, progress)
 
     def show_paths(self, folder: Path, *names: str) -> None:
@@ -112,53 +114,64 @@ class Terminal:
 
 
 class TrainingLines:
-    """Tells of every network and epoch: on a terminal by bars, elsewhere by a line an epoch."""
+    """Tells of every network and epoch: by bars on a terminal, by a line an epoch where `bars` is None."""
 
-    def __init__(self, terminal: Terminal, what: str, networks: int, progress: Progress | None) -> None:
+    def __init__(self, terminal: Terminal, what: str, networks: int, bars: Progress | None) -> None:
         self._terminal = terminal
-        self._progress = progress
-        self._remaining = networks
-        self._run = progress.add_task(what, total=networks) if progress else None
+        self._networks = networks
+        self._done = 0
+        self._pace: Pace | None = None
+        self._bars = bars
+        self._tasks = [bars.add_task(what, total=networks, left="")] if bars else []
 
     def skipped(self, name: str) -> None:
         """Tell that a network was finished before."""
         self._terminal.say(f"{name}: finished before")
-        self._remaining -= 1
-        if self._progress and self._run is not None:
-            self._progress.advance(self._run)
+        self._done += 1
+        if self._bars:
+            self._bars.update(self._tasks[0], completed=self._done)
 
-    def begin(self, name: str, steps: int, epochs: int) -> "TrainingProgress":
-        """Tell that the training of a network begins."""
+    def begin(self, name: str, steps: Sequence[int]) -> "TrainingProgress":
+        """Tell that the training of a network begins, whose epochs have so many steps."""
         from tfseg.training.fit import Progress as TrainingProgress
 
-        started, before = time.perf_counter(), 0
-        self._remaining -= 1
-        remaining = self._remaining
-        progress, run = self._progress, self._run
-        task = progress.add_task(name, total=steps * epochs) if progress else None
+        self._pace = self._pace or Pace()
+        course = Course(steps, self._done, self._networks - self._done - 1, self._pace)
+        self._done += 1
+        own, epochs = Pace(), len(steps)
+        if self._bars:
+            for task in self._tasks[2:]:  # the epochs of the network before; its own bar stays, and says how it ended
+                self._bars.remove_task(task)
+            self._tasks[1:] = [self._bars.add_task(each, total=sum(steps), left="") for each in (name, "epoch")]
 
         def on_step() -> None:
-            if progress and task is not None and run is not None:
-                progress.advance(task)
-                progress.advance(run, 1 / (steps * epochs))
+            course.step()
+            self._draw(course)
 
         def on_resume(trained: int) -> None:
-            nonlocal before
-            before = trained
+            course.go_to(trained)
+            self._draw(course)
             self._terminal.say(f"{name}: goes on after epoch {trained}/{epochs}")
-            for _ in range(trained * steps):
-                on_step()
 
         def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-            line = f"{name}  epoch {epoch + 1}/{epochs}  loss {logs['loss']:.4f}  val_dice {logs['val_dice']:.4f}"
-            if progress and task is not None:
-                progress.update(task, description=line)
+            course.go_to(epoch + 1)
+            own.step()
+            known = "  ".join(f"{score} {logs[score]:.4f}" for score in ("loss", "val_dice") if score in logs)
+            line = f"{name}  epoch {epoch + 1}/{epochs}  {known}"
+            if self._bars:
+                self._bars.update(self._tasks[1], description=line)
                 return
-            each = (time.perf_counter() - started) / (epoch + 1 - before)
-            left = each * (epochs - epoch - 1 + remaining * epochs)
-            self._terminal.say(f"{line}  {each:.1f} s/epoch, {_duration(left)} left")
+            network, run = _duration(course.network.seconds), _duration(course.run.seconds)
+            self._terminal.say(f"{line}  {own.seconds(1):.1f} s/epoch, {network} left, {run} of the run")
 
         return TrainingProgress(on_step, on_epoch, on_resume, self._terminal.say)
+
+    def _draw(self, course: Course) -> None:
+        if self._bars is None:
+            return
+        for task, part in zip(self._tasks, (course.run, course.network, course.epoch), strict=True):
+            self._bars.update(task, completed=part.done, total=part.total, left=_duration(part.seconds))
+        self._bars.update(self._tasks[2], description=f"epoch {course.epoch_number}")
 
 
 def _table(rows: str, *columns: str) -> Table:
@@ -177,12 +190,14 @@ def _summary_cells(summary: pd.DataFrame) -> list[str]:
     return [n, *values, *failures]
 
 
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _progress(console: Console, time_left: ProgressColumn) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), time_left)
     return Progress(*columns, console=console)
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 

@@ -19,7 +19,7 @@ class Section(BaseModel):
 
 
 class ScheduleConfig(Section):
-    """How the learning rate goes on, after a linear warm-up from zero.
+    """How the learning rate goes on, after a linear warm-up.
 
     `step` multiplies it by `factor` every `every` epochs, and `exponential` by as much, evenly over those epochs;
     `cosine` ends at zero, and so does `polynomial`, as `(1 - t)^power`; `plateau` multiplies it by `factor` when

@@ -15,7 +15,7 @@ from tfseg.data.layouts import read_dataset
 from tfseg.data.phantom import write_dataset
 from tfseg.data.volume import DataError
 from tfseg.evaluation import read_scores
-from tfseg.experiment import claim, is_finished, run_folds
+from tfseg.experiment import claim, describe_start, is_finished, run_folds
 from tfseg.losses.cards import card, list_losses
 from tfseg.losses.page import to_markdown
 from tfseg.quiet import quiet_stderr
@@ -24,6 +24,7 @@ from tfseg.run_folder import networks_of, open_prepared, read_failures
 from tfseg.setting import Source, prepare, set_up
 from tfseg.terminal import Terminal
 from tfseg.training.fit import make_loss
+from tfseg.training.writing import resumable
 
 
 def with_loss(config: Config, text: str | None) -> Config:
@@ -55,15 +56,17 @@ def fit(
     terminal = Terminal()
     title = losses.title(config.loss)
     out = out or Path("runs") / re.sub(r"[^A-Za-z0-9.=-]+", "_", title)
-    setting = set_up(config, source, out, {"config.yaml": config.to_yaml()}, splits, devices, command, terminal)
-    if (out / "report.html").is_file() and not read_failures(out):
-        terminal.say(f"{out} is finished already: nothing to train")
-    else:
-        files.write_text(out / "environment.json", setting.environment)
-        (out / "report.html").unlink(missing_ok=True)  # one that stands says that all is finished
-        with terminal.training(f"{title}: folds", len(setting.folds)) as listener:
-            run_folds(config, setting.prepared, setting.folds, out, setting.strategy, listener)
-        write_report(out)
+    made_by = {"config.yaml": config.to_yaml(), **describe_start(config)}
+    with resumable(out):
+        setting = set_up(config, source, out, made_by, splits, devices, command, terminal)
+        if (out / "report.html").is_file() and not read_failures(out):
+            terminal.say(f"{out} is finished already: nothing to train")
+        else:
+            files.write_text(out / "environment.json", setting.environment)
+            (out / "report.html").unlink(missing_ok=True)  # one that stands says that all is finished
+            with terminal.training(f"{title}: folds", len(setting.folds)) as listener:
+                run_folds(config, setting.prepared, setting.folds, out, setting.strategy, listener)
+            write_report(out)
     terminal.show_summary(read_scores(out / "summary.csv"))
     terminal.show_paths(out, "report.html", "scores.csv", "summary.csv")
     if failed := read_failures(out):
@@ -93,35 +96,36 @@ def compare(
     if len(study.losses) < 2:
         listed = ", ".join(study.titles) or "none"
         raise ConfigError(f"a comparison needs two losses or more, as --losses dice,bce lists them; received {listed}")
-    shared = {"config.yaml": study.shared_yaml()}
-    setting = set_up(study.config, source, out, shared, splits, devices, command, terminal)
-    cells = grid.make_grid(study, setting.folds, out)
-    open_cells = [cell for cell in cells if not is_finished(cell.folder)]
-    terminal.say(
-        f"{len(study.losses)} losses × {len(setting.folds)} folds × {study.seeds} seeds: {len(cells)} networks, "
-        f"{len(cells) - len(open_cells)} finished before"
-    )
-    if open_cells:
-        with terminal.bar("measuring a few steps of every loss", len(study.losses)) as advance:
-            needed = estimate.estimate(open_cells, setting.prepared, setting.strategy, out, advance)
-        terminal.show_estimate(needed)
-    if dry_run:
-        return
-    for run, config in study.runs().items():
-        claim(out / "runs" / run, {"config.yaml": config.to_yaml(), **setting.made_by})
-        files.write_text(out / "runs" / run / "environment.json", setting.environment)
-    files.write_text(out / "environment.json", setting.environment)
-    study.write(out / "study.yaml")
-    with terminal.training("networks", len(cells)) as listener:
-        failed = grid.run_grid(cells, setting.prepared, setting.strategy, listener)
-    runs = grid.finish_runs(cells, setting.prepared, setting.folds)
-    told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-    problem = f"{len(failed)} of {len(cells)} networks failed, the same command tries them again: {told}"
-    if len({losses.title(cell.config.loss) for cell in cells if cell.run in runs}) < 2:
-        raise ValueError(f"no two losses to compare. {problem}")
-    summary = grid.write_tables(out, runs, setting.prepared)
-    for sentence in write_comparison(out):
-        terminal.say(sentence)
+    shared = {"config.yaml": study.shared_yaml(), **describe_start(study.config)}
+    with resumable(out):
+        setting = set_up(study.config, source, out, shared, splits, devices, command, terminal)
+        cells = grid.make_grid(study, setting.folds, out)
+        open_cells = [cell for cell in cells if not is_finished(cell.folder)]
+        terminal.say(
+            f"{len(study.losses)} losses × {len(setting.folds)} folds × {study.seeds} seeds: {len(cells)} networks, "
+            f"{len(cells) - len(open_cells)} finished before"
+        )
+        if open_cells:
+            with terminal.bar("measuring a few steps of every loss", len(study.losses)) as advance:
+                needed = estimate.estimate(open_cells, setting.prepared, setting.strategy, out, advance)
+            terminal.show_estimate(needed)
+        if dry_run:
+            return
+        for run, config in study.runs().items():
+            claim(out / "runs" / run, {"config.yaml": config.to_yaml(), **setting.made_by})
+            files.write_text(out / "runs" / run / "environment.json", setting.environment)
+        files.write_text(out / "environment.json", setting.environment)
+        study.write(out / "study.yaml")
+        with terminal.training("networks", len(cells)) as listener:
+            failed = grid.run_grid(cells, setting.prepared, setting.strategy, listener)
+        runs = grid.finish_runs(cells, setting.prepared, setting.folds)
+        told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        problem = f"{len(failed)} of {len(cells)} networks failed, the same command tries them again: {told}"
+        if len({losses.title(cell.config.loss) for cell in cells if cell.run in runs}) < 2:
+            raise ValueError(f"no two losses to compare. {problem}")
+        summary = grid.write_tables(out, runs, setting.prepared)
+        for sentence in write_comparison(out):
+            terminal.say(sentence)
     terminal.show_losses(summary)
     terminal.show_paths(out, "report.html", "scores.csv", "tests.csv", "tables")
     if failed:
@@ -136,7 +140,8 @@ def prepare_scans(source: Source, data: Path, out: Path) -> None:
         ValueError: where the data are.
     """
     terminal = Terminal()
-    prepared = prepare(data, source, out, terminal)
+    with resumable(out):
+        prepared = prepare(data, source, out, terminal)
     height, width, channels = prepared.image_shape
     slices = int(prepared.index["slices"].sum())
     terminal.say(f"{len(prepared.index)} cases, {slices} slices of {height}×{width}, {channels} channels in {out}")
@@ -171,19 +176,23 @@ def show_doctor(devices: str | None) -> None:
 
     Raises:
         ConfigError: on a device that is not there.
+        ValueError: where a training step failed, after all is printed.
     """
     terminal = Terminal()
     with quiet_stderr():
         rows = doctor.examine(devices)
     for what, value in rows:
         terminal.say(f"{what:16} {value}")
+    if failed := doctor.failures(rows):
+        raise ValueError(f"this machine cannot train: {', '.join(failed)} failed")
 
 
 def make_phantoms(out: Path, kind: str, subjects: int, size: int, seed: int) -> None:
     """Write a dataset of phantoms.
 
     Raises:
-        ValueError: where `out` holds something, or a number is out of its range.
+        ConfigError: where `out` holds something else.
+        ValueError: where a number is out of its range.
     """
     terminal = Terminal()
     with terminal.bar(f"making {kind} phantoms", subjects) as advance:

@@ -18,7 +18,7 @@ class Heard:
     def __init__(self):
         self.begun, self.before = [], []
 
-    def begin(self, name, steps, epochs):
+    def begin(self, name, steps):
         self.begun.append(name)
         return QUIET
 
@@ -64,9 +64,11 @@ def test_a_grid_that_was_stopped_goes_on(tmp_path, train):
     failed, heard = run(tmp_path)
     assert failed == {} and len(heard.begun) == 8
     (tmp_path / "runs" / "bce_s1" / "fold_0" / "scores.csv").unlink()
+    (tmp_path / "runs" / "bce_s1" / "fold_1" / "checkpoint").mkdir()
     failed, heard = run(tmp_path)
     assert heard.begun == ["6/8 bce, seed 1, fold 0"]
     assert len(heard.before) == 7
+    assert not list(tmp_path.rglob("checkpoint"))
 
 
 def test_a_failure_does_not_keep_the_others_from_their_work(tmp_path, train):

@@ -1,5 +1,9 @@
 """Checkpoints: read as they were written, or not at all."""
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,13 +68,35 @@ def test_a_damaged_one_is_told_and_the_one_before_is_used(folder, said, tmp_path
     assert folder.newest().state["epoch"] == 2
 
 
+def test_one_that_the_disk_cannot_read_is_damaged(folder, said, tmp_path, monkeypatch):
+    for epoch in (1, 2):
+        folder.write(epoch, checkpoint(epoch))
+    newer, read, wrong = files_of(tmp_path)[1], Path.read_bytes, [errno.EIO]
+
+    def read_bytes(path):
+        if path == newer:
+            raise OSError(wrong[0], os.strerror(wrong[0]))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert folder.newest().state["epoch"] == 1
+    assert said == [f"{newer} is damaged; going on from the one before it"]
+    wrong[0] = errno.EACCES
+    with pytest.raises(PermissionError):
+        folder.newest()
+
+
 def test_all_damaged_are_as_none(folder, said, tmp_path):
     for epoch in (1, 2):
         folder.write(epoch, checkpoint(epoch))
-    for path in files_of(tmp_path):
+    older, newer = files_of(tmp_path)
+    for path in (older, newer):
         path.write_bytes(b"")
     assert folder.newest() is None
-    assert len(said) == 2
+    assert said == [
+        f"{newer} is damaged; going on from the one before it",
+        f"{older} is damaged; beginning again",
+    ]
 
 
 def test_a_half_written_file_is_no_checkpoint_and_goes(folder, said, tmp_path):

@@ -3,14 +3,17 @@
 import errno
 import math
 import os
+import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfseg import experiment, files
+from tfseg import cli, experiment, files
 from tfseg.config import load_config
 from tfseg.data.pipeline import SliceBatches
 from tfseg.data.prepared import Prepared
@@ -18,6 +21,7 @@ from tfseg.data.splits import Split, make_splits
 from tfseg.evaluation import evaluate
 from tfseg.training.divergence import Diverged
 from tfseg.training.fit import Progress, train
+from tfseg.training.writing import resumable
 
 HERE = tf.distribute.get_strategy()
 TINY = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=4", "folds=3", "loss=dice"]
@@ -52,6 +56,15 @@ def test_a_loss_that_is_nan_says_when_and_on_which_slices_and_keeps_the_best(poi
     assert (tmp_path / "best.keras").read_text() == "the best so far"
 
 
+def test_weights_that_the_last_step_spoils_are_no_network(prepared, tmp_path):
+    """The loss of that step is still a number; a network that finds nothing has a Dice like any other."""
+    wild = ["training.optimizer=sgd", "training.learning_rate=1e38", "training.epochs=1", "training.steps_per_epoch=1"]
+    split = Split(("case_0",), ("case_1",), ())
+    with pytest.raises(Diverged, match="the validation loss is nan in epoch 1, step 1, on case_0"):
+        train(load_config(None, [*TINY, *wild]), prepared, split, 0, tmp_path, HERE)
+    assert not (tmp_path / "best.keras").exists()
+
+
 def cell_that_fails_in(folds):
     """Stands in for `run_cell`: a network that finds nothing, and diverges in some folds."""
 
@@ -76,7 +89,7 @@ class Heard:
     def __init__(self):
         self.said = []
 
-    def begin(self, name, steps, epochs):
+    def begin(self, name, steps):
         return Progress(say=self.said.append)
 
     def skipped(self, name):
@@ -107,7 +120,43 @@ def test_folds_that_all_diverge_fail_the_run(prepared, tmp_path, monkeypatch):
         experiment.run_folds(load_config(None, TINY), prepared, folds, tmp_path, HERE, Heard())
 
 
-def test_what_cannot_be_written_is_one_line_and_the_training_goes_on_later(prepared, tmp_path, monkeypatch):
+def exit_code():
+    """What `tfseg` with the arguments of `sys.argv` ends with."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+class Killed(BaseException):
+    """What is raised in place of a kill."""
+
+
+def test_a_fold_that_diverges_in_fit_is_told_and_made_up_for_later(prepared, poisoned, tmp_path, monkeypatch, capsys):
+    """One of two folds trains on a slice with a NaN; it is mended, and the next start is killed before its scores."""
+    settings = [argument for setting in (*TINY, "folds=2", "training.epochs=1") for argument in ("--set", setting)]
+    out = tmp_path / "run"
+    call = ["tfseg", "fit", "--prepared", str(poisoned.folder), "--out", str(out), *settings]
+    monkeypatch.setattr(sys, "argv", call)
+    assert exit_code() == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("tfseg: 1 of 2 folds failed: fold ")
+    reason = re.search(r"the (validation )?loss is nan in epoch 1, step \d, on case_[^;]*", error).group()
+    assert reason in (out / "report.html").read_text()
+    assert pd.read_csv(out / "scores.csv")["fold"].nunique() == 1
+    whole = prepared.folder / "cases" / "case_1" / "image.npy"
+    shutil.copy(whole, poisoned.folder / "cases" / "case_1" / "image.npy")
+    with monkeypatch.context() as killed, pytest.raises(Killed):
+        killed.setattr(experiment, "collect", lambda *_: (_ for _ in ()).throw(Killed))
+        exit_code()
+    assert exit_code() == 0
+    assert "finished already" not in capsys.readouterr().out
+    assert pd.read_csv(out / "scores.csv")["fold"].nunique() == 2
+    assert not (out / "failures.csv").exists()
+    assert exit_code() == 0
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_a_training_goes_on_when_there_is_room_again(prepared, tmp_path, monkeypatch):
     """The first checkpoint is written, then nothing more."""
     config, split = load_config(None, TINY), Split(("case_0",), ("case_1",), ("case_2",))
     replace, full = os.replace, []
@@ -119,9 +168,8 @@ def test_what_cannot_be_written_is_one_line_and_the_training_goes_on_later(prepa
         full.extend(["checkpoint"] * (target.suffix == ".npz"))
 
     monkeypatch.setattr(os, "replace", refused)
-    with pytest.raises(OSError, match=r"No space left on device: cannot write to .*cell; when it can be") as told:
+    with pytest.raises(OSError, match="No space left on device"):
         experiment.run_cell(config, prepared, split, 0, 0, tmp_path / "cell", HERE)
-    assert "\n" not in str(told.value)
     assert not list(tmp_path.rglob(".unfinished-*"))
     full.clear()
     monkeypatch.setattr(os, "replace", replace)
@@ -130,3 +178,51 @@ def test_what_cannot_be_written_is_one_line_and_the_training_goes_on_later(prepa
     assert resumed == [1]
     assert (tmp_path / "cell" / "scores.csv").is_file()
     assert not (tmp_path / "cell" / "checkpoint").exists()  # what is finished needs none
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "?"),
+            "No space left on device: cannot write to {out}; when it can be, the same command",
+        ),
+        (OSError(errno.EROFS, "?", "{out}/fold_0/best.keras"), "Read-only file system: cannot write to {out}; when"),
+        (OSError("99999 requested and 2484 written"), "No space left on device: cannot write to {out}; when"),
+        (OSError(errno.EACCES, "denied", "scans/case_0.nii.gz"), "denied: 'scans/case_0.nii.gz'"),
+        (OSError(errno.ENOENT, "not there"), "not there"),
+        (OSError("cannot identify image file"), "cannot identify image file"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(tmp_path, error, told):
+    if error.filename:
+        error.filename = error.filename.format(out=tmp_path)
+    with pytest.raises(OSError) as raised, resumable(tmp_path):
+        raise error
+    assert told.format(out=tmp_path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))  # Python ignores the signal that comes with it
+from tfseg.cli import main
+main()
+"""
+
+
+def test_a_disk_that_is_full_while_scans_are_prepared_is_one_line(decathlon, prepared, tmp_path, monkeypatch, capsys):
+    """In a process whose files may grow no larger than a part of a case's array; then there is room again."""
+    arguments = ["prep", "--data", str(decathlon), "--out", str(tmp_path / "prepared")]
+    done = subprocess.run([sys.executable, "-c", FULL, *arguments], capture_output=True, text=True)
+    assert done.returncode == 1
+    (told,) = done.stderr.strip().splitlines()
+    assert re.fullmatch(
+        r"tfseg: .*(No space left on device|File too large): cannot write to .*prepared; when it can be, "
+        "the same command goes on from here",
+        told,
+    )
+    assert not list((tmp_path / "prepared").rglob("*.npy"))
+    monkeypatch.setattr(sys, "argv", ["tfseg", *arguments])
+    assert exit_code() == 0
+    assert Prepared(tmp_path / "prepared").subjects == prepared.subjects

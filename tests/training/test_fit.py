@@ -81,41 +81,65 @@ from tfseg.config import load_config
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
 from tfseg.training.fit import Progress, train
-from tfseg.training.strategy import choose_devices, make_strategy
-prepared, out, overrides, split = json.loads(sys.argv[1])
+from tfseg.training.strategy import choose_devices, device_kinds, make_strategy, set_threads, threads_used
+prepared, runs, split = json.loads(sys.argv[1])
+prepared, split = Prepared(Path(prepared)), Split(*map(tuple, split))
+set_threads(2)
+assert threads_used() == 2
 strategy = make_strategy(choose_devices("CPU:0,CPU:1"))
-assert strategy.num_replicas_in_sync == 2
-steps = []
-def stop_after_four():
-    steps.append(None)
-    if len(steps) == 4:
-        raise InterruptedError
-arguments = load_config(None, overrides), Prepared(Path(prepared)), Split(*map(tuple, split)), 0, Path(out), strategy
-try:
-    train(*arguments, Progress(stop_after_four))
-except InterruptedError:
-    train(*arguments, Progress(on_resume=lambda epochs: print("from", epochs)))
+assert (strategy.num_replicas_in_sync, device_kinds(strategy)) == (2, "CPU, CPU")
+for out, overrides, stopped in runs:
+    steps = []
+    def stop_after_four():
+        steps.append(None)
+        if stopped and len(steps) == 4:
+            raise InterruptedError
+    arguments = load_config(None, overrides), prepared, split, 0, Path(out), strategy
+    try:
+        train(*arguments, Progress(stop_after_four))
+    except InterruptedError:
+        train(*arguments, Progress(on_resume=lambda epochs: print("from", epochs)))
 """
+
+
+def last_arrays(out):
+    """The arrays of the last checkpoint."""
+    with np.load(max((out / "checkpoint").glob("*.npz"))) as last:
+        return [last[name] for name in sorted(last.files) if name != "state"]
 
 
 def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
     """On the same global batches, without dropout and with overlap per sample, up to rounding; stopped on the way.
 
-    SGD, whose steps are as long as the gradient; Adam's are as long where it is nothing but rounding.
+    SGD, whose steps are as long as the gradient; Adam's are as long where it is nothing but rounding. With
+    dropout and in half precision, where the loss is scaled, a training that was stopped ends the same.
     """
     overrides = [
         *("model.filters=3", "model.depth=1", "model.dropout=[0, 0]", "training.epochs=2", "training.batch_size=10"),
         *("training.overlap_over=sample", "loss=dice_ce", "training.optimizer=sgd", "training.learning_rate=0.05"),
         *("training.clip_norm=0.5", "training.l1=1e-3", "training.weight_decay=1e-2"),
     ]
+    dropout = [*overrides, "training.precision=mixed_float16", "model.dropout=[0.3, 0.3]"]
+    runs = [
+        (str(tmp_path / name), each, stopped)
+        for name, each, stopped in (
+            ("two", overrides, True),
+            ("dropout", dropout, False),
+            ("stopped", dropout, True),
+        )
+    ]
     parts = [split.train, split.val, split.test]
-    arguments = json.dumps([str(prepared.folder), str(tmp_path / "two"), overrides, parts])
+    arguments = json.dumps([str(prepared.folder), runs, parts])
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES, arguments], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "from 1\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "from 1\nfrom 1\n"), done.stderr
     train(load_config(None, overrides), prepared, split, 0, tmp_path / "one", HERE)
     one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)
     np.testing.assert_allclose(two["val_dice"], one["val_dice"], atol=1e-3)
+    whole, stopped = (last_arrays(tmp_path / name) for name in ("dropout", "stopped"))
+    assert [array.tobytes() for array in whole] == [array.tobytes() for array in stopped]
+    assert [array.item() for array in stopped if array.size == 1 and array > 1000]  # by which the loss is scaled
+    assert pd.read_csv(tmp_path / "dropout" / "history.csv")["loss"][0] != one["loss"][0]
     keras.utils.set_random_seed(0)
     begun = unet_2d(prepared.image_shape, prepared.targets.channels, filters=3, depth=1).get_weights()
     weights = [keras.saving.load_model(tmp_path / name / "best.keras").get_weights() for name in ("one", "two")]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfseg.training.logs import fullest_slice, side_by_side
+from tfseg.training.logs import Logs, fullest_slice, side_by_side
 
 
 def test_side_by_side_is_grey_and_colours_what_is_labelled():
@@ -32,7 +32,11 @@ def test_the_fullest_slice_is_pictured(prepared):
 
 @pytest.fixture(scope="module")
 def events(trained):
-    files = sorted((trained.path.parent / "logs").iterdir())
+    return events_of(trained.path.parent / "logs")
+
+
+def events_of(folder):
+    files = sorted(folder.iterdir())
     records = [record.numpy() for file in files for record in tf.data.TFRecordDataset(str(file))]
     return [event for event in map(tf.compat.v1.Event.FromString, records) if event.summary.value]
 
@@ -42,6 +46,16 @@ def test_every_number_of_the_history_is_a_curve(events, trained):
     for name in ("loss", "val_dice", "val_loss", "learning_rate"):
         values = {e.step: tf.make_ndarray(v.tensor) for e in events for v in e.summary.value if v.tag == name}
         np.testing.assert_allclose([values[step] for step in (1, 2, 3)], history[name], rtol=1e-6)
+
+
+def test_scores_within_epochs_are_curves_over_steps(prepared, tmp_path):
+    logs = Logs(tmp_path, [], prepared.targets, None, None)
+    logs.on_train_begin()
+    logs.write_within(4, {"val_dice": 0.25})
+    logs.write_within(8, {"val_dice": 0.5})
+    logs.on_train_end()
+    found = [(e.step, v.tag, float(tf.make_ndarray(v.tensor))) for e in events_of(tmp_path) for v in e.summary.value]
+    assert found == [(4, "steps/val_dice", 0.25), (8, "steps/val_dice", 0.5)]
 
 
 def test_pictures_are_those_of_the_first_epoch(events, small_config, split, prepared):

@@ -1,8 +1,12 @@
 """When a training is on a plateau."""
 
+import math
+
 import pytest
 
-from tfseg.training.plateau import Plateau
+from tfseg.config import TrainingConfig
+from tfseg.training.plateau import Plateau, PlateauRate
+from tfseg.training.schedules import learning_rate_schedule
 
 
 def reached(values, **settings):
@@ -41,8 +45,29 @@ def test_a_moving_average_hides_a_jump():
     assert reached([1.0, 0.0, *[0.9] * 4], patience=4, average=0.93) == []
 
 
+@pytest.mark.parametrize("average", [0.0, 0.93])
+def test_a_value_that_is_no_number_is_passed_over(average):
+    with_nan = [5, math.nan, 5, math.inf, 5, math.nan, 4, 5, 5]
+    assert reached(with_nan, average=average) == [4, 8]
+    assert reached([math.nan, 5, 4, 3], average=average) == []
+
+
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_the_first_value_is_the_first_average(average):
     plateau = Plateau(1, 1, 0.0, average)
     plateau.reached(3.0)
     assert plateau.state()["average"] == 3.0
+
+
+@pytest.mark.parametrize(("watch", "gains"), [("val_dice", 1), ("val_iou", 1), ("val_loss", -1), ("loss_average", -1)])
+def test_what_is_watched_gains_in_its_own_direction(watch, gains):
+    """The rate falls where the value goes the wrong way, or has none."""
+    schedule = {"name": "plateau", "watch": watch, "patience": 1, "factor": 0.5, "average": 0}
+    training = TrainingConfig.model_validate({"learning_rate": 0.1, "schedule": schedule})
+    rate = learning_rate_schedule(training, steps_per_epoch=1)
+    callback = PlateauRate(training.schedule, rate)
+    found = []
+    for value in (0.5, 0.5 + 0.1 * gains, None, 0.5, 0.5 + 0.2 * gains):
+        callback.on_epoch_end(0, {} if value is None else {watch.removesuffix("_average"): value})
+        found.append(float(rate(0)))
+    assert found == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.05])

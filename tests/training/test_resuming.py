@@ -16,7 +16,9 @@ import tensorflow as tf
 
 from tfseg.config import ConfigError, load_config
 from tfseg.data.splits import Split
+from tfseg.training.checkpoint import Checkpoint
 from tfseg.training.fit import Progress, train
+from tfseg.training.resuming import check_conditions
 
 HERE = tf.distribute.get_strategy()
 # What keeps a state from step to step or from epoch to epoch: momentum, plateau, averages, best scores, stages.
@@ -85,15 +87,45 @@ def test_a_training_that_is_stopped_again_and_again_ends_the_same(never_stopped,
     assert outcome(tmp_path) == outcome(never_stopped)
 
 
+def test_a_best_network_that_is_damaged_is_told_and_trained_again(prepared, small, tmp_path):
+    """A training that is over, so that its scoring would have to do with what is there."""
+    tiny = ["model.filters=2", "model.depth=1", "training.batch_size=4", "training.epochs=2", "loss=dice"]
+    arguments = load_config(None, tiny), prepared, small, 0, tmp_path, HERE
+    train(*arguments)
+    expected, best = outcome(tmp_path), tmp_path / "best.keras"
+    data = bytearray(best.read_bytes())
+    data[len(data) // 2] ^= 1
+    best.write_bytes(data)
+    resumed, said = [], []
+    train(*arguments, Progress(on_resume=resumed.append, say=said.append))
+    assert (resumed, said) == ([], [f"{best} is damaged; the network is trained again from the beginning"])
+    assert outcome(tmp_path) == expected
+
+
+OTHER_MACHINE = {
+    "threads_used": ("training.threads", lambda: 77, "77"),
+    "device_kinds": ("devices", lambda strategy: "A100", "A100"),
+    "processor_name": ("processor", lambda: "m68k", "m68k"),
+    "__version__": ("tfseg", "9.9", "9.9"),
+}
+
+
 def test_other_conditions_are_refused(never_stopped, prepared, small, monkeypatch):
-    config = load_config(None, RICH)
     before = outcome(never_stopped)
     with pytest.raises(ConfigError, match="was begun with digest of settings and data"):
         train(load_config(None, [*RICH, "training.learning_rate=0.1"]), prepared, small, 0, never_stopped, HERE)
-    monkeypatch.setattr("tfseg.training.fit.threads_used", lambda: 77)
-    with pytest.raises(ConfigError, match=r"was begun with threads \d+, and this is 77: go on as it was begun"):
-        train(config, prepared, small, 0, never_stopped, HERE)
+    for name, (condition, other, value) in OTHER_MACHINE.items():
+        with monkeypatch.context() as machine:
+            machine.setattr(f"tfseg.training.fit.{name}", other)
+            told = rf"was begun with {condition} .+, and this is {value}: go on as it was begun"
+            with pytest.raises(ConfigError, match=told):
+                train(load_config(None, RICH), prepared, small, 0, never_stopped, HERE)
     assert outcome(never_stopped) == before
+
+
+def test_a_condition_that_was_not_known_of_is_another(tmp_path):
+    with pytest.raises(ConfigError, match="was begun with processor unknown, and this is m68k"):
+        check_conditions(Checkpoint([], {"conditions": {}}), {"processor": "m68k"}, tmp_path)
 
 
 KILLED = """

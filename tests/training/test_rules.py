@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf
 
 from tfseg.config import ConfigError, TrainingConfig, load_config
+from tfseg.data.pipeline import SliceBatches
 from tfseg.data.splits import Split
+from tfseg.training.controls import controls
 from tfseg.training.fit import train
 from tfseg.training.optimizers import make_optimizer, penalise_weights
 
@@ -59,6 +61,16 @@ def test_gradients_longer_than_the_norm_are_shortened_to_it(gradient, expected):
     np.testing.assert_allclose(step(gradient, optimizer="sgd", clip_norm=1.0), expected, rtol=1e-6)
 
 
+def test_gradients_are_clipped_as_they_are_without_the_scale_of_half_precision():
+    training = TrainingConfig(optimizer="sgd", momentum=0, clip_norm=1.0)
+    scaled = keras.optimizers.LossScaleOptimizer(make_optimizer(training, 0.1), initial_scale=8.0)
+    kernel = keras.Variable([1.0, 2.0], name="kernel")
+    scaled.build([kernel])
+    assert float(scaled.scale_loss(1.0)) == 8
+    scaled.apply([tf.constant([8 * 3.0, 8 * -4.0])])
+    np.testing.assert_allclose(np.asarray(kernel), [1 - 0.06, 2.08], rtol=1e-6)
+
+
 def test_l1_counts_kernels_alone():
     image = keras.Input((4, 4, 1))
     model = keras.Model(image, keras.layers.BatchNormalization()(keras.layers.Conv2D(2, 3)(image)))
@@ -92,7 +104,8 @@ def plateaus(prepared, small, tmp_path_factory):
 
 def test_a_plateau_lowers_the_rate_and_steps_and_validations_are_as_many_as_asked(plateaus):
     (history, _, trained), out = plateaus
-    np.testing.assert_allclose(history["learning_rate"], [0.01, 0.002, 0.0004], rtol=1e-5)
+    np.testing.assert_allclose(history["learning_rate"], [0.01, 0.01, 0.002], rtol=1e-5)  # each epoch's own
+    assert history["steps"].tolist() == [5, 5, 5]
     assert history["val_dice"].notna().tolist() == [False, False, True]
     assert trained.best_epoch == 3
     with np.load(max((out / "checkpoint").glob("*.npz"))) as last:
@@ -125,17 +138,68 @@ def test_a_training_starts_from_given_weights(prepared, small, tmp_path):
 def test_weights_that_are_not_there_are_refused(prepared, small, tmp_path):
     with pytest.raises(ConfigError, match=r"training\.start_from: cannot read nowhere\.keras"):
         run(prepared, small, tmp_path, "training.start_from=nowhere.keras")
+    (tmp_path / "damaged.keras").write_bytes(b"PK")
+    with pytest.raises(ConfigError, match=r"training\.start_from: cannot read .*damaged\.keras"):
+        run(prepared, small, tmp_path, f"training.start_from={tmp_path / 'damaged.keras'}")
 
 
 def test_stages_go_on_from_the_weights_before_with_their_own_loss_and_rate(prepared, small, tmp_path):
-    stages = "stages=[{training: {epochs: 2}}, {loss: bce, training: {epochs: 1, learning_rate: 1e-30}}]"
+    second = "{loss: bce, training: {epochs: 1, learning_rate: 1e-30, optimizer: sgd, batch_size: 6}}"
+    stages = f"stages=[{{training: {{epochs: 2}}}}, {second}]"
     history, best, trained = run(prepared, small, tmp_path, "model.norm=none", stages)
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["stage"].tolist() == [1, 1, 2]
+    assert history["steps"].tolist() == [3, 3, 2]
     assert trained.best_epoch == 3  # a stage's best is its own
     with np.load(min((tmp_path / "checkpoint").glob("*.npz"))) as end_of_first:
         arrays = [end_of_first[name] for name in sorted(end_of_first.files) if name != "state"]
+    with np.load(max((tmp_path / "checkpoint").glob("*.npz"))) as end_of_second:
+        assert len(end_of_second.files) < len(arrays)  # SGD keeps a moment of each weight where Adam keeps two
     for weight, before in zip(best.get_weights(), arrays, strict=False):
         np.testing.assert_array_equal(weight, before)
     assert history["val_dice"].iloc[2] == history["val_dice"].iloc[1]
     assert history["val_loss"].iloc[2] != history["val_loss"].iloc[1]
+
+
+@pytest.mark.parametrize(("select_by", "best"), [("val_iou", 2), ("val_loss", 3)])
+def test_the_best_epoch_is_that_of_the_score_that_selects(prepared, small, tmp_path, monkeypatch, select_by, best):
+    scores = iter(zip([0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [2.0, 3.0, 1.0], strict=True))
+    names = ("val_dice", "val_iou", "val_loss")
+    monkeypatch.setattr("tfseg.training.stage.score_volumes", lambda *_: dict(zip(names, next(scores), strict=True)))
+    short = ["training.epochs=3", "training.steps_per_epoch=1"]
+    history, _, trained = run(prepared, small, tmp_path, *short, f"training.select_by={select_by}")
+    assert history["val_dice"].tolist() == [0.9, 0.1, 0.1]
+    assert trained.best_epoch == best
+
+
+def test_the_best_network_may_be_one_from_within_an_epoch(prepared, small, tmp_path, monkeypatch):
+    """The first of three steps scores best: that network is the one of a training of one step."""
+    constant = ["training.epochs=1", "training.schedule={name: constant}"]
+    _, expected, _ = run(prepared, small, tmp_path / "one", *constant, "training.steps_per_epoch=1")
+    scores = iter([0.9, 0.1, 0.2])
+    monkeypatch.setattr(
+        "tfseg.training.stage.score_volumes", lambda *_: {"val_dice": next(scores), "val_iou": 0.0, "val_loss": 1.0}
+    )
+    within = ["training.steps_per_epoch=3", "training.validate_every_steps=1"]
+    history, best, trained = run(prepared, small, tmp_path / "three", *constant, *within)
+    assert (trained.best_epoch, history["val_dice"].tolist()) == (1, [0.2])
+    (events,) = (tmp_path / "three" / "logs").iterdir()
+    assert events.read_bytes().count(b"steps/val_dice") == 2
+    for weight, other in zip(best.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_ramps_and_shares_of_foreground_are_those_of_the_training(prepared, small, tmp_path):
+    """A network that does not change, on the same slices in another order: its loss goes as the ramp."""
+    frozen = ["model.norm=none", "model.dropout=[0, 0]", "training.learning_rate=1e-30", "training.epochs=3"]
+    ramp = "loss={sum: [{name: dice, overlap_over: sample, weight: {from: 1, to: 3, epochs: 2}}]}"
+    share = "training.foreground_share=1"
+    history, _, _ = run(prepared, small, tmp_path, *frozen, ramp, share, "training.validate_every=9")
+    batches = SliceBatches(prepared.cases_of(small.train), 4, 0, foreground_share=1.0)
+    seen = [{tuple(each) for each in batches.order(epoch).reshape(-1, 2)} for epoch in range(3)]
+    assert seen[0] == seen[1] == seen[2]
+    order = json.loads((tmp_path / "controls.json").read_text())["batches_sha256"]
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    assert order == controls(model, [(batches, 3)])["batches_sha256"]
+    assert order != controls(model, [(SliceBatches(prepared.cases_of(small.train), 4, 0), 3)])["batches_sha256"]
+    np.testing.assert_allclose(history["loss"] / history["loss"][0], [1, 2, 3], rtol=0.02)

@@ -25,7 +25,9 @@ def test_cosine_halves_at_the_middle_and_ends_at_zero():
 
 
 def test_warm_up_rises_linearly_and_then_the_cosine_begins():
-    assert rates([0, 5, 10, 30, 50], name="cosine", warmup_epochs=2) == pytest.approx([0, 0.05, 0.1, 0.05, 0], abs=1e-8)
+    """No step is made at a rate of zero."""
+    expected = [0.01, 0.06, 0.1, 0.1, 0.05, 0]
+    assert rates([0, 5, 9, 10, 30, 50], name="cosine", warmup_epochs=2) == pytest.approx(expected, abs=1e-8)
 
 
 def test_exponential_falls_evenly_by_the_factor_every_few_epochs():
@@ -41,8 +43,8 @@ def test_polynomial_ends_at_zero():
 @pytest.mark.parametrize(("name", "after"), [("constant", 0.1), ("plateau", 0.1), ("step", 0.01), ("polynomial", 0.05)])
 def test_every_schedule_begins_after_its_warm_up(name, after):
     """Ten steps of rising, then what it is at its own step 20, half of its 40."""
-    found = rates([0, 5, 10, 30], name=name, warmup_epochs=2, power=1)
-    assert found == pytest.approx([0, 0.05, 0.1, after], abs=1e-8)
+    found = rates([0, 5, 9, 10, 30], name=name, warmup_epochs=2, power=1)
+    assert found == pytest.approx([0.01, 0.06, 0.1, 0.1, after], abs=1e-8)
 
 
 def test_a_plateau_scales_the_rate():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfseg.training.selection import BestWeights, EarlyStopping
+from tfseg.training.selection import BestWeights, EarlyStopping, is_whole
 
 
 def small_model():
@@ -40,6 +40,26 @@ def test_best_weights_are_those_of_the_best_epoch(tmp_path, monitor, values, bes
     saved = keras.saving.load_model(tmp_path / "best.keras")
     assert not saved.compiled
     assert all((weight == best).all() for weight in saved.get_weights())
+
+
+def test_a_network_that_is_damaged_in_any_byte_is_not_whole_or_still_the_same(tmp_path):
+    path = tmp_path / "best.keras"
+    callback = BestWeights(path, "val_dice")
+    watch(callback, small_model(), "val_dice", [0.2])
+    assert is_whole(path)
+    data = path.read_bytes()
+    whole = []
+    for place in range(0, len(data), 61):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        whole.append(is_whole(path))
+        if whole[-1]:
+            assert all((weight == 0).all() for weight in keras.saving.load_model(path).get_weights())
+    assert sum(whole) < 0.1 * len(whole)
+    for damaged in (data[:-1], data[: len(data) // 2], b""):
+        path.write_bytes(damaged)
+        assert not is_whole(path)
+    path.unlink()
+    assert not is_whole(path)
 
 
 def test_what_is_best_is_remembered(tmp_path):

@@ -6,7 +6,14 @@ import tensorflow as tf
 
 from tfseg.config import ConfigError
 from tfseg.models import unet_2d
-from tfseg.training.strategy import choose_devices, compiled_forward, make_strategy
+from tfseg.training.strategy import (
+    choose_devices,
+    compiled_forward,
+    device_kinds,
+    gpu_names,
+    make_strategy,
+    processor_name,
+)
 
 
 def test_one_cpu_is_chosen_where_there_is_no_gpu():
@@ -19,6 +26,20 @@ def test_one_cpu_is_chosen_where_there_is_no_gpu():
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(ConfigError, match="no device 'GPU:7' here; there are CPU:0"):
         choose_devices("GPU:7")
+
+
+@pytest.mark.parametrize("devices", ["CPU:0,CPU:0", "cpu:0, CPU:0", "GPU:0,CPU:0"])
+def test_devices_are_different_ones_of_one_kind(devices, monkeypatch):
+    monkeypatch.setattr("tfseg.training.strategy.logical_devices", lambda: ["CPU:0", "GPU:0"])
+    with pytest.raises(ConfigError, match=r"--devices: expected different devices of one kind, received .PU:0, CPU:0"):
+        choose_devices(devices)
+
+
+def test_devices_are_told_by_what_they_are():
+    kind = gpu_names()[0] if gpu_names() else "CPU"
+    assert device_kinds(tf.distribute.get_strategy()) == kind
+    assert device_kinds(tf.distribute.OneDeviceStrategy("/device:CPU:0")) == "CPU"
+    assert processor_name() not in ("", "x86_64")
 
 
 def test_forward_is_the_network_without_dropout():

@@ -17,7 +17,7 @@ from tfseg.data.prepare import restore_label
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
 from tfseg.data.volume import write_volume
-from tfseg.experiment import steps_of
+from tfseg.experiment import epoch_steps
 from tfseg.training.fit import train
 
 _EPOCHS = 2  # the first one traces graphs; the second one is measured
@@ -77,7 +77,7 @@ def estimate(
     for cell in cells:
         cost = measured.get(losses.title(cell.config.loss), typical)
         validated, tested = (prepared.slices_of(part) for part in (cell.split.val, cell.split.test))
-        steps = cell.config.total_epochs * steps_of(cell.config, prepared, cell.split)
+        steps = sum(epoch_steps(cell.config, prepared, cell.split))
         slices = cell.config.total_epochs * validated + tested
         seconds += steps * cost.seconds_per_step + slices * cost.seconds_per_slice
         disk_bytes += cost.network_bytes + tested * label_bytes
@@ -88,15 +88,16 @@ def estimate(
 def _measure(cell: Cell, prepared: Prepared, strategy: tf.distribute.Strategy) -> _Measured:
     trained, validated = (_smallest(prepared, part) for part in (cell.split.train, cell.split.val))
     split = Split((trained,), (validated,), ())
-    short = cell.config.training.model_copy(update={"epochs": _EPOCHS, "patience": None})
-    config = cell.config.model_copy(update={"training": short, "stages": ()})
+    first = cell.config.resolved_stages()[0]
+    short = first.training.model_copy(update={"epochs": _EPOCHS, "patience": None})
+    config = first.model_copy(update={"training": short})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         train(config, prepared, split, config.seed, folder, strategy)
         last = pd.read_csv(folder / "history.csv").iloc[-1]
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return _Measured(
-        last["train_seconds"] / steps_of(config, prepared, split),
+        last["train_seconds"] / epoch_steps(config, prepared, split)[0],
         last["validation_seconds"] / prepared.slices_of(split.val),
         size,
     )

@@ -14,7 +14,7 @@ from tfseg.config import Config
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
 from tfseg.evaluation import diagonals_mm, read_scores
-from tfseg.experiment import Listener, collect, is_finished, run_cell, steps_of
+from tfseg.experiment import Listener, collect, epoch_steps, is_finished, remove_checkpoints, run_cell
 from tfseg.report import write_report
 from tfseg.statistics import paired_values, pairs_table
 
@@ -70,10 +70,11 @@ def run_grid(
     for number, cell in enumerate(cells, start=1):
         name = f"{number}/{len(cells)} {cell.name}"
         if is_finished(cell.folder):
+            remove_checkpoints(cell.folder)
             listener.skipped(name)
             continue
         (cell.folder / FAILURE).unlink(missing_ok=True)
-        progress = listener.begin(name, steps_of(cell.config, prepared, cell.split), cell.config.total_epochs)
+        progress = listener.begin(name, epoch_steps(cell.config, prepared, cell.split))
         try:
             run_cell(cell.config, prepared, cell.split, cell.fold, cell.config.seed, cell.folder, strategy, progress)
         except OSError:

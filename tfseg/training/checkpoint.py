@@ -1,9 +1,9 @@
 """Checkpoints on disk: arrays and a state in one file, whose name holds its checksum; the newest two are kept."""
 
+import errno
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,25 +41,41 @@ class CheckpointFolder:
 
     def newest(self) -> Checkpoint | None:
         """Return the newest one that is as it was written; None where there is none."""
-        for path in sorted(self._folder.glob(f"[0-9]*{SUFFIX}"), reverse=True):
-            if (found := decode(path.read_bytes(), checksum=path.name.split(".")[1])) is not None:
+        paths = sorted(self._folder.glob(f"[0-9]*{SUFFIX}"))
+        while paths:
+            path = paths.pop()
+            if (found := _read(path)) is not None:
                 self._newest = path
                 return found
-            self._say(f"{path} is damaged; going on from the one before it")
+            self._say(f"{path} is damaged; {'going on from the one before it' if paths else 'beginning again'}")
         return None
 
     def write(self, epoch: int, checkpoint: Checkpoint) -> None:
         """Write one, and remove all but it and the newest before it."""
         data = encode(checkpoint)
         path = self._folder / f"{epoch:06}.{hashlib.sha256(data).hexdigest()}{SUFFIX}"
-        with files.replacing(path) as temporary, temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(data)
         for other in self._folder.iterdir():
             if other not in (path, self._newest):
                 other.unlink()
         self._newest = path
+
+    def clear(self) -> None:
+        """Remove all, the newest first."""
+        for path in sorted(self._folder.iterdir(), reverse=True):
+            path.unlink()
+        self._newest = None
+
+
+def _read(path: Path) -> Checkpoint | None:
+    """Return a checkpoint; None where its bytes are not what they were, or the disk can no longer read them."""
+    try:
+        return decode(path.read_bytes(), checksum=path.name.split(".")[1])
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return None
 
 
 def encode(checkpoint: Checkpoint) -> bytes:

@@ -1,6 +1,7 @@
 """What a fair comparison holds equal, as hashes: the initial weights, and the order in which slices are seen."""
 
 import hashlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -8,17 +9,17 @@ import numpy as np
 from tfseg.data.pipeline import SliceBatches
 
 
-def controls(model: keras.Model, batches: SliceBatches, epochs: int) -> dict[str, str]:
-    """Return SHA-256 of the weights that a training begins with, and of the batches of all its epochs.
+def controls(model: keras.Model, stages: Sequence[tuple[SliceBatches, int]]) -> dict[str, str]:
+    """Return SHA-256 of the weights that a training begins with, and of the batches of all epochs that it may have.
 
     Args:
         model: the network before its first step.
-        batches: what it is trained on.
-        epochs: how many there will be.
+        stages: what each stage is trained on, and for how many epochs at most.
     """
-    weights, order = hashlib.sha256(), hashlib.sha256("\0".join(batches.case_names).encode())
+    weights, order = hashlib.sha256(), hashlib.sha256("\0".join(stages[0][0].case_names).encode())
     for variable in model.get_weights():
         weights.update(np.ascontiguousarray(variable).tobytes())
-    for epoch in range(epochs):
+    planned = [batches for batches, epochs in stages for _ in range(epochs)]
+    for epoch, batches in enumerate(planned):
         order.update(np.ascontiguousarray(batches.order(epoch), np.int64).tobytes())
     return {"initial_weights_sha256": weights.hexdigest(), "batches_sha256": order.hexdigest()}

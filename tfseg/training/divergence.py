@@ -9,9 +9,9 @@ import keras
 class Diverged(FloatingPointError):
     """A loss that is NaN or infinite: in which epoch and step, from 1, and on which slices."""
 
-    def __init__(self, loss: float, epoch: int, step: int, slices: str) -> None:
+    def __init__(self, loss: float, epoch: int, step: int, slices: str, which: str = "loss") -> None:
         super().__init__(
-            f"the loss is {loss} in epoch {epoch}, step {step}, on {slices}; a lower learning rate may help"
+            f"the {which} is {loss} in epoch {epoch}, step {step}, on {slices}; a lower learning rate may help"
         )
         self.epoch = epoch
         self.step = step
@@ -31,6 +31,7 @@ class FiniteLoss(keras.callbacks.Callback):
         self._describe = describe
         self._before = epochs_before
         self._epoch = 0
+        self._step = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remember the epoch."""
@@ -38,6 +39,14 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the mean loss of the epoch's steps so far, which is finite while each of them is."""
-        loss = float((logs or {}).get("loss", math.nan))
+        self._step = batch
+        self.check(float((logs or {}).get("loss", math.nan)))
+
+    def check(self, loss: float, which: str = "loss") -> None:
+        """Look at a loss after the latest step, whose slices made the weights that it comes from.
+
+        Raises:
+            Diverged: where it is not finite.
+        """
         if not math.isfinite(loss):
-            raise Diverged(loss, self._epoch + 1, batch + 1, self._describe(self._epoch, batch))
+            raise Diverged(loss, self._epoch + 1, self._step + 1, self._describe(self._epoch, self._step), which)

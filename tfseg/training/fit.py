@@ -1,11 +1,13 @@
 """Training one network, through all its stages."""
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+from tfseg import __version__
 from tfseg.config import Config, ConfigError
 from tfseg.data.prepared import Prepared
 from tfseg.data.splits import Split
@@ -13,8 +15,9 @@ from tfseg.training.checkpoint import CheckpointFolder
 from tfseg.training.history import History
 from tfseg.training.progress import QUIET, Progress
 from tfseg.training.resuming import check_conditions, conditions_of
+from tfseg.training.selection import is_whole
 from tfseg.training.stage import Cell, Weights, make_loss, train_stage
-from tfseg.training.strategy import threads_used
+from tfseg.training.strategy import device_kinds, processor_name, threads_used
 
 __all__ = ["QUIET", "Progress", "Trained", "make_loss", "train"]
 
@@ -57,27 +60,38 @@ def train(
         Diverged: where the loss is no longer a finite number.
         FloatingPointError: where the score that selects an epoch never is one.
     """
-    machine = {"threads": threads_used(), "devices": strategy.num_replicas_in_sync}
-    versions = {"TensorFlow": tf.__version__, "Keras": keras.__version__}
-    conditions = conditions_of(config, prepared, split, seed, **machine, **versions)
+    machine = {
+        "training.threads": threads_used(),
+        "devices": device_kinds(strategy),
+        "processor": processor_name(),
+        "tfseg": __version__,
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+    }
+    conditions = conditions_of(config, prepared, split, seed, machine)
     checkpoints = CheckpointFolder(out / CHECKPOINTS, progress.say)
     saved = checkpoints.newest()
     if saved:
         check_conditions(saved, conditions, out)
+    best = out / "best.keras"
+    if saved and saved.state["parts"]["best"]["best_epoch"] >= 0 and not is_whole(best):
+        progress.say(f"{best} is damaged; the network is trained again from the beginning")
+        checkpoints.clear()
+        saved = None
     history = History(out / "history.csv")
-    cell = Cell(prepared, split, seed, out, strategy, progress, history, checkpoints, conditions)
     stages = config.resolved_stages()
+    cell = Cell(stages, prepared, split, seed, out, strategy, progress, history, checkpoints, conditions)
     begin = saved.state["stage"] if saved else 0
     best_epoch = -1
     weights = None if saved else given_weights(config.training.start_from)
     if saved:
         progress.on_resume(saved.state["epochs_before"] + saved.state["epochs"])
-    for stage, stage_config in enumerate(stages[begin:], begin):
+    for stage in range(begin, len(stages)):
         history.stage = stage + 1 if len(stages) > 1 else None
-        weights, best_epoch = train_stage(stage_config, cell, stage, weights, saved if stage == begin else None)
+        weights, best_epoch = train_stage(cell, stage, weights, saved if stage == begin else None)
     if best_epoch < 0:
         raise FloatingPointError(f"{stages[-1].training.select_by} was never a finite number: no epoch is the best")
-    return Trained(out / "best.keras", best_epoch + 1, len(history.rows))
+    return Trained(best, best_epoch + 1, len(history.rows))
 
 
 def given_weights(path: str | None) -> Weights | None:
@@ -90,5 +104,5 @@ def given_weights(path: str | None) -> Weights | None:
         return None
     try:
         return keras.saving.load_model(path, compile=False).get_weights()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"training.start_from: cannot read {path}: {error}") from error

@@ -13,30 +13,37 @@ from tfseg.training.validation import Validation
 
 
 class History(keras.callbacks.Callback):
-    """Writes one row per epoch to `history.csv`: losses, validation scores, learning rate, seconds."""
+    """Writes one row per epoch to `history.csv`: losses, scores, the rate of its first step, steps, seconds.
+
+    The rate is put into the epoch's logs, for the callbacks after it.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
         self._started = 0.0
+        self._rate = 0.0
         self.validation: Validation | None = None
         self.stage: int | None = None
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the clock."""
+        """Start the clock, and read the rate."""
         self._started = time.perf_counter()
+        self._rate = float(self.model.optimizer.learning_rate)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the row."""
+        logs = {} if logs is None else logs
+        logs["learning_rate"] = self._rate
         seconds = time.perf_counter() - self._started
         validation_seconds = self.validation.seconds if self.validation else 0.0
         self.rows.append(
             {
                 "epoch": len(self.rows) + 1,
                 **({} if self.stage is None else {"stage": self.stage}),
-                **{name: float(value) for name, value in (logs or {}).items()},
-                "learning_rate": float(self.model.optimizer.learning_rate),
+                **{name: float(value) for name, value in logs.items()},
+                "steps": self.params["steps"],
                 "train_seconds": round(seconds - validation_seconds, 3),
                 "validation_seconds": round(validation_seconds, 3),
             }

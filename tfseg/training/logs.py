@@ -1,6 +1,6 @@
 """TensorBoard: curves, and a picture of the same validation slices every few epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -23,7 +23,7 @@ OPACITY = 0.5
 
 
 class Logs(keras.callbacks.Callback):
-    """Writes every number of an epoch's logs, the rate, and pictures: image, truth and prediction side by side.
+    """Writes every number of an epoch's logs, and pictures: image, truth and prediction side by side.
 
     Args:
         folder: the folder that `tensorboard --logdir` reads.
@@ -59,15 +59,20 @@ class Logs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the epoch."""
         number = self._before + epoch + 1
-        rate = float(self.model.optimizer.learning_rate)
         with tensorflow_writes(), self._writer.as_default(step=number):
-            for name, value in {**(logs or {}), "learning_rate": rate}.items():
+            for name, value in (logs or {}).items():
                 _write(name, "scalars", tf.constant(value, tf.float32))
             if self._every and epoch % self._every == 0:
                 for index, (image, truth) in enumerate(self._slices):
                     found = self._targets.decide(self._forward(image[np.newaxis]))[0]
                     _write(f"validation/{index}", "images", _encoded(side_by_side(image, truth, found)))
             self._writer.flush()
+
+    def write_within(self, step: int, scores: Mapping[str, float]) -> None:
+        """Write scores that were made within an epoch, after so many steps of the whole training, as `steps/NAME`."""
+        with tensorflow_writes(), self._writer.as_default(step=step):
+            for name, value in scores.items():
+                _write(f"steps/{name}", "scalars", tf.constant(value, tf.float32))
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Close the file."""

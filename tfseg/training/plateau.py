@@ -27,7 +27,9 @@ class Plateau:
         self._waited = 0
 
     def reached(self, value: float) -> bool:
-        """Look at an epoch's value."""
+        """Look at an epoch's value; one that is not finite says nothing."""
+        if not math.isfinite(value):
+            return False
         before = value if self._average is None else self._average
         self._average = self._share * before + (1 - self._share) * value
         gained = self._sign * self._average

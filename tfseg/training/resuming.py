@@ -74,14 +74,13 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
     return [*model.weights, *model.optimizer.variables]
 
 
-def conditions_of(config: Config, prepared: Prepared, split: Split, seed: int, **machine: str | int) -> Conditions:
+def conditions_of(config: Config, prepared: Prepared, split: Split, seed: int, machine: Conditions) -> Conditions:
     """Return what must be the same for the same bits: a digest of what is trained on what, and what else is given."""
-    inputs = config.model_dump(mode="json", include={"loss", "model", "training", "stages"})
-    for without_effect in ("threads", "picture_every"):  # on the bits, or checked by themselves
-        del inputs["training"][without_effect]
+    decisive = config.decisive()
+    inputs = {name: decisive[name] for name in ("loss", "model", "training", "stages")}
     inputs |= {"prepared": prepared.digest, "train": split.train, "val": split.val, "seed": seed}
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
-    return {**machine, "digest of settings and data": digest}
+    return machine | {"digest of settings and data": digest}
 
 
 def check_conditions(checkpoint: Checkpoint, now: Conditions, out: Path) -> None:
@@ -90,9 +89,10 @@ def check_conditions(checkpoint: Checkpoint, now: Conditions, out: Path) -> None
     Raises:
         ConfigError: naming the first that differs.
     """
-    for name, was in checkpoint.state["conditions"].items():
-        if was != now.get(name):
+    for name, value in now.items():
+        was = checkpoint.state["conditions"].get(name, "unknown")
+        if was != value:
             raise ConfigError(
-                f"{out} was begun with {name} {was}, and this is {now.get(name)}: "
+                f"{out} was begun with {name} {was}, and this is {value}: "
                 "go on as it was begun, or choose another folder with --out"
             )

@@ -13,7 +13,7 @@ Rate: TypeAlias = float | LearningRateSchedule
 
 
 class WarmUp(LearningRateSchedule):
-    """A linear rise from zero to `rate` over `steps`, then another schedule from its beginning, or `rate` for good."""
+    """A linear rise to `rate`, which the last of `steps` has, then another schedule from its beginning, or `rate`."""
 
     def __init__(self, rate: float, steps: int, after: LearningRateSchedule | None) -> None:
         self.rate = rate
@@ -22,7 +22,7 @@ class WarmUp(LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        rising = self.rate * step / self.steps
+        rising = self.rate * (step + 1) / self.steps
         after = self.rate if self.after is None else self.after(ops.maximum(step - self.steps, 0.0))
         return ops.where(step < self.steps, rising, after)
 

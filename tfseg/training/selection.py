@@ -1,6 +1,8 @@
 """The network of the best epoch, and stopping where no better one comes."""
 
 import math
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,15 @@ class BestWeights(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self._best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file of a network is there and as it was written, by the checksums of its archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 class EarlyStopping(keras.callbacks.Callback):

@@ -1,6 +1,5 @@
 """Training one stage: a network, a loss, an optimiser and a number of epochs."""
 
-import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg import files, losses
-from tfseg.config import Config, ConfigError
+from tfseg.config import Config, ConfigError, TrainingConfig
 from tfseg.data.label_maps import IGNORED
 from tfseg.data.pipeline import SliceBatches
 from tfseg.data.prepared import Prepared
@@ -39,6 +38,7 @@ Weights = list[np.ndarray]
 class Cell:
     """What the stages of one network's training share."""
 
+    stages: Sequence[Config]
     prepared: Prepared
     split: Split
     seed: int
@@ -92,24 +92,27 @@ def start_from(model: keras.Model, weights: Weights) -> None:
         raise ConfigError(f"training.start_from: those weights are another network's: {error}") from error
 
 
-def train_stage(
-    config: Config, cell: Cell, stage: int, weights: Weights | None, checkpoint: Checkpoint | None
-) -> tuple[Weights, int]:
+def make_batches(training: TrainingConfig, cell: Cell) -> SliceBatches:
+    """Return the batches that a stage trains on."""
+    cases = cell.prepared.cases_of(cell.split.train)
+    rule = (training.steps_per_epoch, training.foreground_share)
+    return SliceBatches(cases, training.batch_size, cell.seed, *rule, encode=cell.prepared.targets.encode)
+
+
+def train_stage(cell: Cell, stage: int, weights: Weights | None, checkpoint: Checkpoint | None) -> tuple[Weights, int]:
     """Train one stage; return the weights of its last epoch, and its best epoch, counted from 0 over all stages.
 
     Args:
-        config: the stage's own.
         cell: what all stages share.
         stage: its number from 0.
         weights: to begin from; drawn by the seed where None.
         checkpoint: to go on from, in place of beginning.
     """
-    training, history = config.training, cell.history
+    config, history, targets = cell.stages[stage], cell.history, cell.prepared.targets
+    training = config.training
     keras.backend.clear_session()
     keras.utils.set_random_seed(cell.seed)
-    cases, targets = cell.prepared.cases_of(cell.split.train), cell.prepared.targets
-    rule = (training.steps_per_epoch, training.foreground_share)
-    batches = SliceBatches(cases, training.batch_size, cell.seed, *rule, encode=targets.encode)
+    batches = make_batches(training, cell)
     steps = batches.steps_per_epoch
     with cell.strategy.scope(), precision(training.precision):
         loss = make_loss(config, bool(targets.regions), None if cell.prepared.ignore_label is None else IGNORED)
@@ -121,14 +124,28 @@ def train_stage(
     before = checkpoint.state["epochs_before"] if checkpoint else len(history.rows)
     done = checkpoint.state["epochs"] if checkpoint else 0
     if stage == 0 and not checkpoint:
-        files.write_text(cell.out / "controls.json", json.dumps(controls(model, batches, training.epochs)))
+        planned = [(make_batches(each.training, cell), each.training.epochs) for each in cell.stages]
+        files.write_text(cell.out / "controls.json", json.dumps(controls(model, planned)))
 
     forward, validated = compiled_forward(model), cell.prepared.cases_of(cell.split.val)
     slice_loss = tf.function(loss, reduce_retracing=True)
-    score = functools.partial(score_volumes, validated, targets, forward, slice_loss, training.batch_size)
+    finite = FiniteLoss(batches.describe, before)
+
+    def score() -> dict[str, float]:
+        scores = score_volumes(validated, targets, forward, slice_loss, training.batch_size)
+        # Weights that the last step spoilt find nothing, which is a Dice like any other.
+        finite.check(scores["val_loss"], "validation loss")
+        return scores
+
     best = BestWeights(cell.out / "best.keras", training.select_by, before)
     every, every_steps = training.validate_every, training.validate_every_steps
-    validation = Validation(score, every, every_steps, training.epochs, steps, best.consider)
+    logs = Logs(cell.out / "logs", validated, targets, forward, training.picture_every, before)
+
+    def scored(epoch: int, step: int, scores: dict[str, float]) -> None:
+        best.consider(epoch, scores)
+        logs.write_within(int(sum(row["steps"] for row in history.rows)) + step + 1, scores)
+
+    validation = Validation(score, every, every_steps, training.epochs, steps, scored)
     history.validation = validation
     parts: dict[str, Stateful] = {"best": best, "history": history}
     plateaus = []
@@ -141,12 +158,12 @@ def train_stage(
     callbacks: Sequence[keras.callbacks.Callback] = [
         EpochSeeds(cell.seed, before),
         LossRamps(loss),
-        FiniteLoss(batches.describe, before),
+        finite,
         validation,
         best,
         *plateaus,
         history,
-        Logs(cell.out / "logs", validated, targets, forward, training.picture_every, before),
+        logs,
         saving,
         Listening(cell.progress, history),
         *stopping,

@@ -1,13 +1,16 @@
 """The devices that a process trains on."""
 
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.client import device_lib
 
 from tfseg.config import ConfigError
 from tfseg.quiet import quiet_stderr
@@ -41,11 +44,38 @@ def gpu_names() -> list[str]:
     return [tf.config.experimental.get_device_details(gpu).get("device_name", "unknown GPU") for gpu in gpus]
 
 
+def processor_name() -> str:
+    """Return the processor's type: its model on Linux, elsewhere what the system says."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts: dict[str, str] = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        facts.setdefault(name.strip(), value.strip())
+    known = [facts[name] for name in ("model name", "cpu family", "model", "stepping") if name in facts]
+    return " ".join([known[0], "/".join(known[1:])]) if known else platform.machine()
+
+
+def device_kinds(strategy: tf.distribute.Strategy) -> str:
+    """Return what the devices of a strategy are, one by one: "CPU, CPU", or what the GPUs call themselves."""
+    is_default = strategy is tf.distribute.get_strategy()
+    devices = choose_devices(None)[:1] if is_default else strategy.extended.worker_devices
+    gpus = gpu_names()
+    parts = (device.split(":")[-2:] for device in devices)
+    return ", ".join(gpus[int(number)] if kind == "GPU" else kind for kind, number in parts)
+
+
+def gpu_memory_gib() -> list[float]:
+    """Return the memory of the GPUs that TensorFlow may use, in the order of `gpu_names`."""
+    return [device.memory_limit / 2**30 for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+
+
 def choose_devices(devices: str | None) -> list[str]:
     """Return names of logical devices: all GPUs (one CPU where there are none), or those in "GPU:0,GPU:2".
 
     Raises:
-        ConfigError: on a device that is not there.
+        ConfigError: on a device that is not there, twice the same, or a CPU beside a GPU.
     """
     there = logical_devices()
     if devices is None:
@@ -54,6 +84,8 @@ def choose_devices(devices: str | None) -> list[str]:
     for name in chosen:
         if name not in there:
             raise ConfigError(f"--devices: no device {name!r} here; there are {', '.join(there)}")
+    if len(set(chosen)) < len(chosen) or len({name.split(":")[0] for name in chosen}) > 1:
+        raise ConfigError(f"--devices: expected different devices of one kind, received {', '.join(chosen)}")
     return chosen
 
 

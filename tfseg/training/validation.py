@@ -61,7 +61,7 @@ class Validation(keras.callbacks.Callback):
         every_steps: score within epochs too, whenever the training has made as many steps.
         epochs: how many there will be.
         steps_per_epoch: steps of each.
-        scored: is told the epoch and the scores of each scoring within an epoch.
+        scored: is told the epoch and step, from 0, and the scores of each scoring within an epoch.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Validation(keras.callbacks.Callback):
         every_steps: int | None,
         epochs: int,
         steps_per_epoch: int,
-        scored: Callable[[int, dict[str, float]], None],
+        scored: Callable[[int, int, dict[str, float]], None],
     ) -> None:
         super().__init__()
         self._score = score
@@ -93,7 +93,7 @@ class Validation(keras.callbacks.Callback):
         steps = self._epoch * self._steps_per_epoch + batch + 1
         last = batch + 1 == self._steps_per_epoch and self.is_scored(self._epoch)
         if self._every_steps is not None and steps % self._every_steps == 0 and not last:
-            self._scored(self._epoch, self._timed_scores())
+            self._scored(self._epoch, batch, self._timed_scores())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Score at an epoch's end, where it is time."""

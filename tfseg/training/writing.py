@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,17 @@ def resumable(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in CANNOT_WRITE:
+        number = errno.ENOSPC if _is_cut_short(error) else error.errno
+        elsewhere = error.filename and not Path(error.filename).resolve().is_relative_to(out.resolve())
+        if number not in CANNOT_WRITE or elsewhere:
             raise
-        told = f"{os.strerror(error.errno)}: cannot write to {out}; when it can be, the same command goes on from here"
-        raise OSError(error.errno, told) from error
+        told = f"{os.strerror(number)}: cannot write to {out}; when it can be, the same command goes on from here"
+        raise OSError(number, told) from error
+
+
+def _is_cut_short(error: OSError) -> bool:
+    """Whether NumPy wrote a part of an array, which it tells without a number."""
+    return error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error)) is not None
 
 
 @contextmanager
