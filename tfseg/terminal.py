@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tfseg.comparison.estimate import Estimate
     from tfseg.training.fit import Progress as TrainingProgress
 
-SUMMARY_COLUMNS = {"dice": "Dice", "hd95": "HD95 mm", "nsd": "NSD"}
+SUMMARY_COLUMNS = {"dice": "Dice", "hd95": "HD95", "nsd": "NSD"}
+PLAIN_WIDTH = 120  # of tables that no terminal cuts
 
 
 class Terminal:
@@ -28,6 +29,8 @@ class Terminal:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
+        if not self._console.is_terminal:
+            self._console.width = max(self._console.width, PLAIN_WIDTH)
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
@@ -69,9 +72,9 @@ class Terminal:
         for name in names:
             self.say(f"{name.removesuffix('.html').removesuffix('.csv'):8} {folder / name}")
 
-    def show_summary(self, summary: pd.DataFrame, means: str = "Out of fold, mean") -> None:
+    def show_summary(self, summary: pd.DataFrame, means: str = "Out of fold, mean", unit: str = "mm") -> None:
         """Print a summary: one row a label, failures beside the means, which the line under the table calls `means`."""
-        table = _table("label", "n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty")
+        table = _summary_table("label", unit)
         for label in summary["label"].unique():
             table.add_row(Text(str(label)), *_summary_cells(summary[summary["label"] == label]))
         self._console.print(table, soft_wrap=False)
@@ -80,10 +83,10 @@ class Terminal:
             "empty in truth and prediction."
         )
 
-    def show_losses(self, summary: pd.DataFrame) -> None:
+    def show_losses(self, summary: pd.DataFrame, unit: str) -> None:
         """Print the summary of several losses: one table a label, one row a loss."""
         for label in summary["label"].unique():
-            table = _table(str(label), "n", *SUMMARY_COLUMNS.values(), "missed", "false", "empty")
+            table = _summary_table(str(label), unit)
             own = summary[summary["label"] == label]
             for loss in own["loss"].unique():
                 table.add_row(Text(str(loss)), *_summary_cells(own[own["loss"] == loss]))
@@ -180,6 +183,11 @@ def _table(rows: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _summary_table(rows: str, unit: str) -> Table:
+    scores = (f"{name} {unit}" if metric == "hd95" else name for metric, name in SUMMARY_COLUMNS.items())
+    return _table(rows, "n", *scores, "missed", "false", "empty")
 
 
 def _summary_cells(summary: pd.DataFrame) -> list[str]:

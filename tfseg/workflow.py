@@ -67,7 +67,7 @@ def fit(
             with terminal.training(f"{title}: folds", len(setting.folds)) as listener:
                 run_folds(config, setting.prepared, setting.folds, out, setting.strategy, listener)
             write_report(out)
-    terminal.show_summary(read_scores(out / "summary.csv"))
+    terminal.show_summary(read_scores(out / "summary.csv"), unit=setting.prepared.unit)
     terminal.show_paths(out, "report.html", "scores.csv", "summary.csv")
     if failed := read_failures(out):
         told = "; ".join(f"fold {fold}: {reason}" for fold, reason in failed.items())
@@ -126,7 +126,7 @@ def compare(
         summary = grid.write_tables(out, runs, setting.prepared)
         for sentence in write_comparison(out):
             terminal.say(sentence)
-    terminal.show_losses(summary)
+    terminal.show_losses(summary, setting.prepared.unit)
     terminal.show_paths(out, "report.html", "scores.csv", "tests.csv", "tables")
     if failed:
         raise ValueError(problem)

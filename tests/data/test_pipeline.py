@@ -98,6 +98,11 @@ def test_a_batch_is_described_by_case_and_slice(cases):
         assert str(index) in part.split("slices ")[1].rstrip(")").split(", ")
 
 
+def test_a_case_with_another_name_than_its_subject_is_described_with_both(cases):
+    batches = SliceBatches([replace(case, subject="subject_1") for case in cases[:1]], 2, 0)
+    assert batches.describe(0, 0).startswith(f"{cases[0].name} of subject_1 (slices ")
+
+
 def test_training_sees_the_slices_that_preparation_chose_alone(cases):
     chosen = [replace(cases[0], training_slices=np.array([1, 4])), replace(cases[1], training_slices=np.array([2]))]
     batches = SliceBatches(chosen, 2, 0)

@@ -103,7 +103,8 @@ def write_tables(out: Path, runs: Iterable[Path], prepared: Prepared) -> pd.Data
     """Write `scores.csv`, every run in one table, and `tests.csv`, every pair of losses; return the summary."""
     scores = pd.concat([read_scores(run / "scores.csv") for run in runs], ignore_index=True)
     diagonals = diagonals_mm(prepared.cases_of(scores["subject"].unique()))
-    tests = pairs_table([each for each in paired_values(scores, diagonals) if each.metric in TEST_METRICS])
+    compared = [each for each in paired_values(scores, diagonals) if each.metric in TEST_METRICS]
+    tests = pairs_table(compared, prepared.unit)
     files.write_text(out / "scores.csv", scores.to_csv(index=False))
     files.write_text(out / "tests.csv", tests.to_csv(index=False))
     return metrics.summarise(scores, diagonals)

@@ -79,10 +79,12 @@ class SliceBatches:
         return images, self._encode(labels)
 
     def describe(self, epoch: int, step: int) -> str:
-        """Return the slices of a batch in words, by case: `case_0 (slices 2, 5), case_3 (slices 0)`."""
+        """Return the slices of a batch: `scan_3 of subject_1 (slices 2, 5)`, the case alone where it is the subject."""
         by_case: dict[str, list[int]] = {}
-        for case, index in self.order(epoch)[step]:
-            by_case.setdefault(self._cases[case].name, []).append(int(index))
+        for number, index in self.order(epoch)[step]:
+            case = self._cases[number]
+            name = case.name if case.subject == case.name else f"{case.name} of {case.subject}"
+            by_case.setdefault(name, []).append(int(index))
         return ", ".join(f"{name} (slices {', '.join(map(str, sorted(by_case[name])))})" for name in sorted(by_case))
 
     def dataset(self, initial_epoch: int = 0) -> tf.data.Dataset:
