@@ -130,6 +130,8 @@ def _faces(volume: Array) -> list[tuple[Array, Array]]:
 
 def _thinned(volume: Array, most: int) -> Array:
     """At most so many voxels along each axis, spread evenly from the first to the last."""
+    if max(volume.shape) <= most:
+        return volume
     kept = (np.linspace(0, voxels - 1, min(voxels, most)).round().astype(int) for voxels in volume.shape)
     return volume[np.ix_(*kept)]
 

@@ -15,11 +15,11 @@ from tfseg.config import ConfigError
 from tfseg.data import workers
 from tfseg.data.body import beside
 from tfseg.data.formats import read_label
-from tfseg.data.grids import Array, same_grid, stored_like
+from tfseg.data.grids import Array, Volume, same_grid, stored_like
 from tfseg.data.index import is_complete, is_made_from, make_index, make_row, sources
 from tfseg.data.label_maps import IGNORED, LabelPlan, clean_up, fuse, plan_labels, translate
 from tfseg.data.layouts import Case, Dataset
-from tfseg.data.reading import read_case_image, read_case_label
+from tfseg.data.reading import read_case
 from tfseg.data.recipe import Recipe, load_recipe
 from tfseg.data.scan import LABEL_RESAMPLERS, prepare_label, prepare_scan, restore_label
 from tfseg.data.volume import DataError
@@ -73,8 +73,8 @@ def prepare_case(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, 
     Raises:
         DataError: where it cannot be prepared.
     """
-    image = read_case_image(case)
-    classes = _read_classes(case, dataset, plan, recipe)
+    image, label_map = read_case(case, dataset)
+    classes = _classes_of(label_map, case, plan, recipe)
     scan = prepare_scan(image, case, recipe)
     lost = _cropped_off(classes, scan.grid.crop)
     if labelled := int(lost[1:IGNORED].sum()):
@@ -126,9 +126,8 @@ def _prepare_unless_done(recipe: Recipe, plan: LabelPlan, out: Path, single: Dat
     return None
 
 
-def _read_classes(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe) -> Array:
-    """A case's class indices on the scan's own grid."""
-    label = read_case_label(case, dataset)
+def _classes_of(label: Volume, case: Case, plan: LabelPlan, recipe: Recipe) -> Array:
+    """A case's class indices on the scan's own grid, from its label map and the second one where the recipe has it."""
     values = label.array
     if recipe.second_map:
         path = beside(case, recipe.second_map.path)
