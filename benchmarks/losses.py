@@ -4,10 +4,10 @@
 
 Truth (blobs) and prediction (the truth blurred, with noise) are one channel, the same arrays on both sides, and both
 sides have as many threads, 1 by default. A round measures each loss here and straight after in the peer's process, and
-a training step of `unet_2d` with a loss that is nearly free, where the size is 2D. A time is the least processor time
-of all threads over the rounds, which other work on the machine disturbs less than time on the clock; tracing is not
-counted. Memory is by how much the resident memory of a fresh process grows at most over the inputs during its first
-call at that size, the gradient included, after a call on a corner of the inputs.
+a training step of `unet_2d` with a loss that is nearly free, where the size is 2D. A time is the processor time of all
+threads, which other work on the machine disturbs less than time on the clock: the mean of a round's calls, the least
+over the rounds; tracing is not counted. Memory is by how much the resident memory of a fresh process grows at most over
+the inputs during its first call at that size, the gradient included, after a call on a corner of the inputs.
 """
 
 import argparse
@@ -121,7 +121,9 @@ class Peer:
             self.process.communicate()
 
 
-def measure(names: list[str], inputs: Path, peer: Peer, rounds: int, threads: int) -> dict[str, dict[str, float]]:
+def measure(
+    names: list[str], inputs: Path, peer: Peer, rounds: int, threads: int, with_memory: bool
+) -> dict[str, dict[str, float]]:
     """Least times and memory of each loss: ours_ms, ours_mib, and where they can be had peer_ms, peer_mib, share."""
     truth, prediction = read_inputs(inputs)
     calls = {name: step(name, truth, prediction) for name in names}
@@ -137,12 +139,17 @@ def measure(names: list[str], inputs: Path, peer: Peer, rounds: int, threads: in
             times.setdefault("step", []).append(round_ms(train))
     least = {name: min(values) for name, values in times.items()}
     rows: dict[str, dict[str, float]] = {}
-    print(f"{inputs.stem}: memory", file=sys.stderr, flush=True)
+    if with_memory:
+        print(f"{inputs.stem}: memory", file=sys.stderr, flush=True)
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
         for name in names:
-            rows[name] = {"ours_ms": least[name], "ours_mib": fresh.apply(memory, (name, inputs, threads))}
+            rows[name] = {"ours_ms": least[name]}
             if name in peer.losses:
-                rows[name] |= {"peer_ms": least[f"peer {name}"], "peer_mib": peer.memory(name)}
+                rows[name]["peer_ms"] = least[f"peer {name}"]
+            if with_memory:
+                rows[name]["ours_mib"] = fresh.apply(memory, (name, inputs, threads))
+            if with_memory and name in peer.losses:
+                rows[name]["peer_mib"] = peer.memory(name)
             if train:
                 rows[name]["share"] = least[name] / (least[name] + least["step"])
     if train:
@@ -176,6 +183,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="8x256x256,2x96x96x96", help="batch and spatial axes")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--without-memory", action="store_true", help="times alone, which are much quicker had")
     parser.add_argument("--peer-python", help="Python of the environment that has MONAI; without it, tfseg alone")
     parser.add_argument("--out", type=Path, help="Markdown file")
     arguments = parser.parse_args()
@@ -190,7 +198,7 @@ def main() -> None:
             inputs = Path(folder) / f"{size}.npz"
             write_inputs(inputs, tuple(map(int, size.split("x"))))
             peer = Peer(arguments.peer_python, inputs, threads)
-            rows = measure(names, inputs, peer, rounds, threads)
+            rows = measure(names, inputs, peer, rounds, threads, not arguments.without_memory)
             peer.close()
             text += [f"### {size.replace('x', '×')}", table(rows, peer.losses)]
             print("\n\n".join(text[-2:]), end="\n\n", flush=True)

@@ -7,18 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from timing import least
-
 ROUND_SECONDS = 0.3
-MOST_CALLS = 50
 
 
 def round_ms(call: Callable[[], Any]) -> float:
-    """The least processor time of as many calls as about `ROUND_SECONDS` hold, 50 at most, after one to warm up."""
+    """The mean processor time of as many calls as about `ROUND_SECONDS` hold, after two to warm up.
+
+    Of one short call alone the system may count nothing yet, where another thread does the work.
+    """
+    call()
     started = time.perf_counter()
     call()
-    calls = int(ROUND_SECONDS / (time.perf_counter() - started))
-    return least(call, min(max(calls, 1), MOST_CALLS))["cpu_ms"]
+    calls = max(1, int(ROUND_SECONDS / (time.perf_counter() - started)))
+    before = time.process_time()
+    for _ in range(calls):
+        call()
+    return 1000 * (time.process_time() - before) / calls
 
 
 def peak_mib(call: Callable[[], Any]) -> float:
