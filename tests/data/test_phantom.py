@@ -5,6 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.filters import threshold_multiotsu
 
 from tfseg.config import ConfigError
@@ -131,8 +132,16 @@ def test_the_noise_of_mr_is_rician(subjects):
         assert air.mean() / air.std() == pytest.approx(np.sqrt(np.pi / (4 - np.pi)), rel=0.15)
 
 
-def test_mr_has_a_bias_field_and_partial_volume(subjects):
-    """White matter is brighter on one side of a head than on the other; its border with CSF lies between the two."""
+def test_mr_has_partial_volume(subjects):
+    """On T1 grey matter is brighter where it touches white matter than where it touches CSF."""
+    for phantom in subjects["head"]:
+        grey, by_fluid, by_white = (phantom.label == 4, *(ndimage.binary_dilation(phantom.label == n) for n in (3, 5)))
+        brighter, darker = phantom.image[grey & by_white & ~by_fluid, 0], phantom.image[grey & by_fluid & ~by_white, 0]
+        assert np.median(brighter) > 1.15 * np.median(darker)
+
+
+def test_mr_has_a_bias_field(subjects):
+    """White matter is brighter on one side of a head than on the other."""
     biases = []
     for phantom in subjects["head"]:
         image, white = phantom.image[..., 0], phantom.label == 5
