@@ -13,14 +13,7 @@ import numpy as np
 
 from tfseg.losses import get
 from tfseg.models import unet_2d
-from tfseg.training.strategy import (
-    choose_devices,
-    gpu_memory_gib,
-    gpu_names,
-    logical_devices,
-    make_strategy,
-    threads_used,
-)
+from tfseg.training.strategy import choose_devices, gpu_names, logical_devices, make_strategy, threads_used
 
 PACKAGES = ("tfseg", "tensorflow", "keras", "numpy", "nibabel", "edt", "ray", "tensorboard")
 BATCH, SIZE = 8, 128
@@ -48,8 +41,7 @@ def examine(devices: str | None = None, folder: Path = Path()) -> list[tuple[str
         ("memory", f"{_memory_gib():.1f} GiB"),
         ("free disk", f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB"),
     ]
-    gpus = zip(gpu_names(), gpu_memory_gib(), strict=True)
-    rows += [(f"GPU:{number}", f"{name}, {gib:.1f} GiB for training") for number, (name, gib) in enumerate(gpus)]
+    rows += [(f"GPU:{number}", name) for number, name in enumerate(gpu_names())]
     return rows + [(f"step on {device}", training_step(device)) for device in tried]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.client import device_lib
 
 from tfseg.config import ConfigError
 from tfseg.quiet import quiet_stderr
@@ -64,11 +63,6 @@ def device_kinds(strategy: tf.distribute.Strategy) -> str:
     gpus = gpu_names()
     parts = (device.split(":")[-2:] for device in devices)
     return ", ".join(gpus[int(number)] if kind == "GPU" else kind for kind, number in parts)
-
-
-def gpu_memory_gib() -> list[float]:
-    """Return the memory of the GPUs that TensorFlow may use, in the order of `gpu_names`."""
-    return [device.memory_limit / 2**30 for device in device_lib.list_local_devices() if device.device_type == "GPU"]
 
 
 def choose_devices(devices: str | None) -> list[str]:
