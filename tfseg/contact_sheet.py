@@ -13,10 +13,10 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from tfseg import files
+from tfseg.data.grids import Array
 from tfseg.data.layouts import Case, Dataset
 from tfseg.data.reading import read_case
 from tfseg.data.slicing import SliceGrid
-from tfseg.data.volume import Array
 from tfseg.figures import shorten
 from tfseg.figures_slices import LEFT_SIDE, label_color
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tfseg import geometry, metrics
+from tfseg.data.grids import Array
 from tfseg.data.prepared import Prepared, PreparedCase
-from tfseg.data.volume import Array, write_volume
+from tfseg.data.volume import write_volume
 from tfseg.prediction import Forward, label_volume, predict_cases
 
 TEXT_COLUMNS = ("loss", "subject", "case", "label", "metric")

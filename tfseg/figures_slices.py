@@ -15,9 +15,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from tfseg.data.grids import Array
 from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
-from tfseg.data.volume import Array
 
 # Okabe and Ito's colours, distinct under every colour blindness, for outlines on grey.
 LABEL_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")

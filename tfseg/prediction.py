@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from tfseg.data.grids import Array
 from tfseg.data.label_maps import to_values
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.resampling import linear
 from tfseg.data.scan import restore_label
 from tfseg.data.targets import Targets
-from tfseg.data.volume import Array
 
 # Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
 Forward = Callable[[Array], Array]

@@ -18,7 +18,8 @@ import pandas as pd
 
 from tfseg import geometry, metrics
 from tfseg.config import ConfigError
-from tfseg.data.volume import Array, DataError, Volume, read_label
+from tfseg.data.grids import Array, Volume
+from tfseg.data.volume import DataError, read_label
 from tfseg.metrics.summary import COLUMNS
 
 SUFFIXES = (".nii.gz", ".nii")

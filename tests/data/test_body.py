@@ -10,9 +10,10 @@ from skimage.draw import disk
 from tfseg.data import body
 from tfseg.data.body import beside, count_body_in_air, find_body, find_brain, read_mask, run_command
 from tfseg.data.formats import read_image
+from tfseg.data.grids import Volume
 from tfseg.data.layouts import Case
 from tfseg.data.steps import Recipe
-from tfseg.data.volume import DataError, Volume, write_volume
+from tfseg.data.volume import DataError, write_volume
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tfseg.data.fingerprint import measure, summarise, to_markdown
+from tfseg.data.grids import Header
 from tfseg.data.layouts import Case, Dataset
-from tfseg.data.volume import Header
 
 LABELS = {1: "core", 5: "rim"}
 

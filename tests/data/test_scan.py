@@ -7,11 +7,12 @@ import pytest
 from scipy import ndimage
 
 from tfseg.data import body, intensity, resampling
+from tfseg.data.grids import Volume
 from tfseg.data.layouts import Case
 from tfseg.data.scan import make_grid, prepare_label, prepare_scan, restore_label
 from tfseg.data.slicing import AXES, SliceGrid
 from tfseg.data.steps import Recipe
-from tfseg.data.volume import DataError, Volume, write_volume
+from tfseg.data.volume import DataError, write_volume
 
 CASE = Case("case_0", "anna", (Path("scans") / "case_0.nii.gz",), Path("labels") / "case_0.nii.gz")
 PLAIN = Recipe(axis="axial", size=(4, 4), scaling="none")

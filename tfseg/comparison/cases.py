@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfseg.comparison.folder import Comparison
+from tfseg.data.grids import Array
 from tfseg.data.prepare import prepare_label
-from tfseg.data.volume import Array, read_label
+from tfseg.data.volume import read_label
 from tfseg.figures_slices import View
 from tfseg.report import pick_cases
 from tfseg.run_folder import require

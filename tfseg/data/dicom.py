@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tfseg.data.volume import Array, DataError, Header, Volume, check_size, finite, one_line
+from tfseg.data.grids import Array, Header, Volume
+from tfseg.data.volume import DataError, check_size, finite, one_line
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Slices lie evenly where their steps differ by less than this share.

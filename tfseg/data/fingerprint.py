@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from tfseg.data.grids import Array, Header
 from tfseg.data.layouts import Dataset
 from tfseg.data.modality import ChannelMeasures, likely_modality, measure_channel
 from tfseg.data.slicing import AXES, longest_axis
-from tfseg.data.volume import Array, Header
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data import dicom, picture, volume
-from tfseg.data.volume import Header, Volume
+from tfseg.data.grids import Header, Volume
 
 
 def read_header(path: Path) -> Header:

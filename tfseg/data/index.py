@@ -11,11 +11,12 @@ import pandas as pd
 
 from tfseg import files
 from tfseg.data.body import beside, count_body_in_air
+from tfseg.data.grids import Array, Volume
 from tfseg.data.label_maps import LabelPlan
 from tfseg.data.layouts import Case, Dataset
 from tfseg.data.scan import Scan
 from tfseg.data.steps import Recipe
-from tfseg.data.volume import Array, DataError, Volume
+from tfseg.data.volume import DataError
 
 
 def sources(case: Case, recipe: Recipe) -> dict[str, list[Path]]:

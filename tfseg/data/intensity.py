@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from tfseg.data.volume import Array, DataError
+from tfseg.data.grids import Array
+from tfseg.data.volume import DataError
 
 
 def clip_window(image: Array, window_hu: tuple[float, float]) -> Array:

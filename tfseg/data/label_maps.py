@@ -8,8 +8,8 @@ import numpy as np
 
 from tfseg import geometry
 from tfseg.config import ConfigError
+from tfseg.data.grids import Array
 from tfseg.data.steps import Recipe
-from tfseg.data.volume import Array
 
 # The class index of voxels that bring no loss and no score.
 IGNORED = 255

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfseg.data.volume import Array
+from tfseg.data.grids import Array
 
 # Voxels inside labels that a case brings to the percentiles, spread over all of them.
 SAMPLED_VOXELS = 20_000

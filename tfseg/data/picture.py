@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tfseg.data.volume import Array, DataError, Header, Volume, check_size, finite, one_line, whole
+from tfseg.data.grids import Array, Header, Volume
+from tfseg.data.volume import DataError, check_size, finite, one_line, whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 # JPEG smears the two values of a mask.

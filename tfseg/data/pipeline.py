@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfseg.data.grids import Array
 from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
-from tfseg.data.volume import Array
 
 PARALLEL_BATCHES = 2  # read at a time; the order stays
 

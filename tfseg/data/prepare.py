@@ -180,9 +180,7 @@ def _claim(out: Path, recipe: Recipe, description: Mapping[str, Any]) -> None:
         if (out / name).is_file():
             if not is_same(out / name):
                 raise ConfigError(f"{out} holds another preparation ({name} differs); choose another folder")
-        elif out.is_dir() and any(
-            path.name not in made_by and not path.name.startswith(files.UNFINISHED) for path in out.iterdir()
-        ):
+        elif out.is_dir() and any(path.name not in made_by and not files.is_unfinished(path) for path in out.iterdir()):
             raise ConfigError(f"{out} holds something else than a preparation; choose another folder")
     for name, (text, _) in made_by.items():
         (out / f"{files.UNFINISHED}{name}").unlink(missing_ok=True)

@@ -11,13 +11,14 @@ import numpy as np
 
 from tfseg.config import ConfigError, read_yaml_chain, validate
 from tfseg.data import workers
+from tfseg.data.grids import Array
 from tfseg.data.layouts import Dataset
 from tfseg.data.modality import ChannelMeasures, is_ct, measure_channel
 from tfseg.data.reading import check_channels, read_case_header, read_case_image, read_case_label
 from tfseg.data.scan import crop_to, find_inside, make_grid, naming
 from tfseg.data.slicing import AXES, canonical_spacing_mm, longest_axis
 from tfseg.data.steps import FOREGROUND_PERCENTILES, Recipe
-from tfseg.data.volume import Array, DataError
+from tfseg.data.volume import DataError
 from tfseg.geometry import Mask, bounding_box
 
 Result = TypeVar("Result")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from tfseg.data.volume import Array
+from tfseg.data.grids import Array
 
 # From a volume `[i, j, k, ...]` and a shape of three axes to a volume of that shape; further axes are kept.
 Resampler = Callable[[Array, tuple[int, int, int]], Array]

@@ -8,12 +8,13 @@ import numpy as np
 
 from tfseg.data import intensity, resampling
 from tfseg.data.body import beside, find_body, find_brain, read_mask
+from tfseg.data.grids import Array, Volume, spacing_of
 from tfseg.data.intensity import Scaling
 from tfseg.data.label_maps import to_values, translate
 from tfseg.data.layouts import Case
 from tfseg.data.slicing import SliceGrid, orientation_of
 from tfseg.data.steps import Recipe
-from tfseg.data.volume import Array, DataError, Volume, spacing_of
+from tfseg.data.volume import DataError
 from tfseg.geometry import Mask, bounding_box
 
 IMAGE_RESAMPLERS = {"spline": resampling.spline, "linear": resampling.linear}

@@ -7,8 +7,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from tfseg.data.grids import Array, spacing_of
 from tfseg.data.resampling import Resampler, nearest
-from tfseg.data.volume import Array, DataError, spacing_of
+from tfseg.data.volume import DataError
 
 AXES = ("sagittal", "coronal", "axial")
 # Slices are cut across the direction in which voxels are this much longer than in the others.

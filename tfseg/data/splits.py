@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tfseg.config import ConfigError, HoldoutConfig
-from tfseg.data.volume import Array
+from tfseg.data.grids import Array
 
 VALIDATION_SHARE = 0.2
 

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from tfseg.data.grids import Array
 from tfseg.data.label_maps import IGNORED
-from tfseg.data.volume import Array
 
 THRESHOLD = 0.5
 _LEAST = 1e-7  # probabilities count as this far from 0 and 1

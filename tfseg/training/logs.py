@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfseg.data.grids import Array
 from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.targets import Targets
-from tfseg.data.volume import Array
 from tfseg.prediction import Forward
 from tfseg.training.writing import tensorflow_writes
 
