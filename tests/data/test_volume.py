@@ -7,7 +7,6 @@ import pytest
 from tfseg.data import volume
 from tfseg.data.volume import (
     DataError,
-    open_nifti,
     read_header,
     read_image,
     read_label,
@@ -154,24 +153,61 @@ def test_labels_with_channels_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_image, read_label])
-def test_a_truncated_file_is_named(tmp_path, read):
-    noise = np.random.default_rng(0).integers(0, 200, (16, 16, 16)).astype(np.uint8)
+@pytest.mark.parametrize("side", [16, 100])
+def test_a_truncated_file_is_named(tmp_path, read, side):
+    noise = np.random.default_rng(0).integers(0, 200, (side,) * 3).astype(np.uint8)
     path = save(tmp_path / "scan.nii.gz", noise)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"scan\.nii\.gz: the .* data cannot be read"):
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: .*: Compressed file ended before"):
         read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_an_uncompressed_truncated_file_is_named(tmp_path, read):
+    path = save(tmp_path / "scan.nii", ramp().astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"scan\.nii: the .* data cannot be read"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+@pytest.mark.parametrize("place", [-6, -200])  # the checksum, and a stored voxel
+def test_a_compressed_file_whose_checksum_is_wrong_is_named(tmp_path, read, place):
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 16)).astype(np.uint8)
+    path = save(tmp_path / "scan.nii.gz", noise)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: .*: CRC check failed"):
+        read(path)
+
+
+def test_both_nifti_formats_are_read_compressed_or_not(tmp_path):
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        for name in ("a.nii", "a.nii.gz"):
+            nib.save(kind(ramp().astype(np.int16), AFFINE), tmp_path / name)
+            for read in (read_image, read_label):
+                np.testing.assert_array_equal(read(tmp_path / name).array, ramp())
+                np.testing.assert_array_equal(read(tmp_path / name).affine, AFFINE)
+
+
+def test_a_large_header_extension_is_skipped(tmp_path):
+    image = nib.Nifti1Image(ramp().astype(np.uint8), AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 100_000))
+    nib.save(image, tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").array, ramp())
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b"])
 def test_a_file_that_is_not_nifti_is_named(tmp_path, content):
     (tmp_path / "scan.nii.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"scan\.nii\.gz: not a readable NIfTI file"):
-        open_nifti(tmp_path / "scan.nii.gz")
+        read_header(tmp_path / "scan.nii.gz")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"scan\.nii: no such file"):
-        open_nifti(tmp_path / "scan.nii")
+        read_header(tmp_path / "scan.nii")
 
 
 @pytest.mark.parametrize("first", [(0.0, 0.0, 0.0), (np.nan, 0.0, 0.0), (0.0, 1.0, 0.0)])
@@ -182,7 +218,7 @@ def test_an_affine_that_does_not_span_space_is_refused(tmp_path, first):
         content[280 + 16 * row : 284 + 16 * row] = struct.pack("<f", value)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"scan\.nii: its affine"):
-        open_nifti(path)
+        read_header(path)
 
 
 def test_a_header_that_asks_for_more_than_memory_is_refused_unread(tmp_path, monkeypatch):
@@ -191,10 +227,10 @@ def test_a_header_that_asks_for_more_than_memory_is_refused_unread(tmp_path, mon
     content[40:56] = struct.pack("<8h", 3, 30000, 30000, 30000, 1, 1, 1, 1)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"scan\.nii: its header asks for 1\.08e\+05 GB \(30000×30000×30000 voxels\)"):
-        open_nifti(path)
+        read_header(path)
     monkeypatch.setattr(volume, "memory_bytes", lambda: 4 * 60)
     small = save(tmp_path / "small.nii", ramp().astype("u1"))
-    assert open_nifti(small).shape == (3, 4, 5)
+    assert read_header(small).shape == (3, 4, 5)
     monkeypatch.setattr(volume, "memory_bytes", lambda: 4 * 60 - 1)
     for read in (read_header, read_image, read_label_header, read_label):
         with pytest.raises(DataError, match=r"small\.nii: its header asks for"):
@@ -203,7 +239,7 @@ def test_a_header_that_asks_for_more_than_memory_is_refused_unread(tmp_path, mon
 
 def test_an_image_without_voxels_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"a\.nii: an empty image, its shape is \(3, 0, 5\)"):
-        open_nifti(save(tmp_path / "a.nii", np.zeros((3, 0, 5), np.uint8)))
+        read_header(save(tmp_path / "a.nii", np.zeros((3, 0, 5), np.uint8)))
 
 
 def test_values_that_float32_cannot_hold_are_refused(tmp_path):
@@ -216,7 +252,7 @@ def test_an_affine_without_directions_is_refused(tmp_path):
     sheared = np.eye(4)
     sheared[0, 2] = 1e20
     with pytest.raises(DataError, match=r"a\.nii: its affine does not span space, its axes are all but parallel"):
-        open_nifti(save(tmp_path / "a.nii", ramp().astype("u1"), sheared))
+        read_header(save(tmp_path / "a.nii", ramp().astype("u1"), sheared))
 
 
 def test_headers_tell_shape_channels_and_affine(tmp_path):

@@ -2,17 +2,22 @@
 
 import math
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from isal import igzip
 
 from tfseg.data.grids import Array, Header, Volume, spacing_of
 from tfseg.files import replacing
 
 # Label values stored in steps no longer than this may lie half a step beside a whole number.
 FINE_STEP = 0.1
+# Bytes that show which kind of NIfTI a file is, and those that are read at a time to reach its end.
+HEADER_BYTES, CHUNK_BYTES = 540, 1 << 20
 # Axes of which the voxel's volume is a smaller share of the product of its sides point the same way.
 FLATTEST = 1e-3
 
@@ -42,47 +47,25 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def open_nifti(path: Path) -> Any:
-    """Open a NIfTI file, its array not yet read.
-
-    Raises:
-        DataError: where the file is absent, cannot be read, is empty or larger than memory, or its affine
-            does not span space.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if not path.stat().st_size:
-        raise DataError(f"{path}: not a readable NIfTI file: it is empty")
-    try:
-        image = nib.load(path)
-        with np.errstate(invalid="ignore"):
-            volume_mm3 = abs(np.linalg.det(image.affine[:3, :3]))
-    except Exception as error:
-        raise DataError(f"{path}: not a readable NIfTI file: {one_line(error)}") from error
-    if not 0 < volume_mm3 < np.inf:
-        raise DataError(f"{path}: its affine gives voxels a volume of {volume_mm3:g} mm³")
-    if volume_mm3 < FLATTEST * math.prod(spacing_of(image.affine)):
-        raise DataError(f"{path}: its affine does not span space, its axes are all but parallel")
-    check_size(path, image.shape)
-    return image
-
-
 def read_header(path: Path) -> Header:
     """Read shape, channels and affine of a NIfTI image.
 
     Raises:
-        DataError: as `open_nifti`, and where the image is not 3D or 4D.
+        DataError: where the file is absent, cannot be read, is empty or larger than memory, its affine does not
+            span space, or the image is not 3D or 4D.
     """
-    return _image_header(path, open_nifti(path))
+    with _open(path) as image:
+        return _image_header(path, image)
 
 
 def read_label_header(path: Path) -> Header:
     """Read shape and affine of a NIfTI label map.
 
     Raises:
-        DataError: as `open_nifti`, and where it is not 3D.
+        DataError: as `read_header`, and where it is not 3D.
     """
-    return _label_header(path, open_nifti(path))
+    with _open(path) as image:
+        return _label_header(path, image)
 
 
 def read_image(path: Path) -> Volume:
@@ -91,12 +74,9 @@ def read_image(path: Path) -> Volume:
     Raises:
         DataError: as `read_header`, and where the file is cut short or holds NaN or infinite values.
     """
-    image = open_nifti(path)
-    _image_header(path, image)
-    try:
-        array = _scaled(image.dataobj)
-    except Exception as error:
-        raise DataError(f"{path}: the image data cannot be read: {one_line(error)}") from error
+    with _open(path) as image:
+        _image_header(path, image)
+        array = _read(path, image, "image", _scaled)
     return Volume(finite(path, array), image.affine)
 
 
@@ -106,13 +86,54 @@ def read_label(path: Path) -> Volume:
     Raises:
         DataError: as `read_label_header`, and where the file is cut short or holds values that are not whole.
     """
-    image = open_nifti(path)
-    header = _label_header(path, image)
-    try:
-        array = np.asanyarray(image.dataobj)
-    except Exception as error:
-        raise DataError(f"{path}: the label data cannot be read: {one_line(error)}") from error
+    with _open(path) as image:
+        header = _label_header(path, image)
+        array = _read(path, image, "label", np.asanyarray)
     return Volume(whole(path, array.reshape(header.shape), _rounding(image)), image.affine)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """Open a NIfTI file as nibabel's image; its array can be read within the block."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if not path.stat().st_size:
+        raise DataError(f"{path}: not a readable NIfTI file: it is empty")
+    with igzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+        try:
+            image = _image_in(stream)
+            with np.errstate(invalid="ignore"):
+                volume_mm3 = abs(np.linalg.det(image.affine[:3, :3]))
+        except Exception as error:
+            raise DataError(f"{path}: not a readable NIfTI file: {one_line(error)}") from error
+        if not 0 < volume_mm3 < np.inf:
+            raise DataError(f"{path}: its affine gives voxels a volume of {volume_mm3:g} mm³")
+        if volume_mm3 < FLATTEST * math.prod(spacing_of(image.affine)):
+            raise DataError(f"{path}: its affine does not span space, its axes are all but parallel")
+        check_size(path, image.shape)
+        yield image
+
+
+def _image_in(stream: Any) -> Any:
+    """The image of NIfTI-1 or NIfTI-2 that a stream holds, its array not yet read."""
+    start = stream.read(HEADER_BYTES)
+    stream.seek(0)
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        if kind.header_class.may_contain_header(start):
+            return kind.from_stream(stream)
+    raise ValueError("it does not begin with a NIfTI header")
+
+
+def _read(path: Path, image: Any, what: str, take: Callable[[Any], Array]) -> Array:
+    """Read an open image's array, and on to the end of the file, where a compressed one has its checksum."""
+    try:
+        array = take(image.dataobj)
+        stream = image.file_map["image"].fileobj
+        while isinstance(stream, igzip.IGzipFile) and stream.read(CHUNK_BYTES):
+            pass
+    except Exception as error:
+        raise DataError(f"{path}: the {what} data cannot be read: {one_line(error)}") from error
+    return array
 
 
 def _rounding(image: Any) -> float:
