@@ -1,5 +1,6 @@
 """Intensity steps of preparation, on arrays."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from scipy import ndimage
 
 from tfseg.data.grids import Array
 from tfseg.data.volume import DataError
+
+# Values that are squared at a time.
+BLOCK = 8192
 
 
 def clip_window(image: Array, window_hu: tuple[float, float]) -> Array:
@@ -64,10 +68,14 @@ def zscore(values: Array) -> Scaling:
     Raises:
         DataError: where every value is the same, so that there is nothing to scale by.
     """
-    mean, deviation = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    mean = values.mean(dtype=np.float64)
+    flat = values.ravel(order="K")
+    # In blocks, as float64 copies of a whole scan are slow and large.
+    blocks = (flat[first : first + BLOCK] for first in range(0, flat.size, BLOCK))
+    deviation = math.sqrt(math.fsum(float(np.square(block - mean).sum()) for block in blocks) / flat.size)
     if deviation == 0:
         raise DataError(f"every voxel has the value {mean:g}: z-scoring needs some that differ")
-    return Scaling(mean, deviation)
+    return Scaling(float(mean), deviation)
 
 
 def rescale(low: float, high: float) -> Scaling:

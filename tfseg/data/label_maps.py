@@ -116,7 +116,7 @@ def translate(label: Array, values: Mapping[int, int]) -> Array:
         table = np.zeros(256, dtype)
         for old in values.keys() & set(range(256)):
             table[old] = values[old]
-        return table[label]
+        return table.take(label.T).T  # files store the first axis densest
     translated = np.zeros(label.shape, dtype)
     for old, new in values.items():
         translated[label == old] = new

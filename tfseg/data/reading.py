@@ -49,7 +49,10 @@ def read_case_image(case: Case) -> Volume:
         return first
     for path, image in zip(case.images[1:], others, strict=True):
         _check_grid(path, image.array.shape[:3], image.affine, case.images[0], first.array.shape[:3], first.affine)
-    return replace(first, array=np.concatenate([first.array, *(image.array for image in others)], axis=-1))
+    arrays = [first.array, *(image.array for image in others)]
+    # Channel after channel, as NIfTI stores them: steps work on one at a time.
+    joined = np.empty((*first.array.shape[:3], sum(array.shape[3] for array in arrays)), np.float32, order="F")
+    return replace(first, array=np.concatenate(arrays, axis=-1, out=joined))
 
 
 def read_case_label(case: Case, dataset: Dataset) -> Volume:

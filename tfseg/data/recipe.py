@@ -35,7 +35,7 @@ SPACING_TOLERANCE = 0.01
 NONZERO_SHARE = 0.75
 LOWEST_HU, HIGHEST_HU = -2048, 4096
 # A process starts in about the time that packed images of this size take to be prepared.
-BYTES_PER_PROCESS = 8 * 2**20
+BYTES_PER_PROCESS = 16 * 2**20
 
 
 def load_recipe(path: Path) -> Recipe:
