@@ -56,18 +56,22 @@ def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step(name: str, truth: np.ndarray, prediction: np.ndarray, times: int = 1) -> Callable[[], Any]:
-    """A traced call that returns the loss of so many pairs of truth and prediction, and its gradients."""
+    """A traced call that returns the loss of so many pairs of truth and prediction, and its gradients.
+
+    One pair after the other, as in the peer: a graph that may choose begins with all, and holds the memory of all.
+    """
     pairs = [(tf.constant(np.roll(truth, n, 1)), tf.constant(np.roll(prediction, n, 1))) for n in range(times)]
     loss = losses.get(name)
 
     @tf.function
     def forward_backward(pairs: list[tuple[tf.Tensor, tf.Tensor]]) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        results = []
+        results: list[tuple[tf.Tensor, tf.Tensor]] = []
         for y, p in pairs:
-            with tf.GradientTape() as tape:
+            with tf.control_dependencies(results[-1] if results else []), tf.GradientTape() as tape:
+                p = tf.identity(p)
                 tape.watch(p)
                 value = loss(y, p)
-            results.append((value, tape.gradient(value, p)))
+                results.append((value, tape.gradient(value, p)))
         return results
 
     traced = forward_backward.get_concrete_function(pairs)
@@ -100,8 +104,8 @@ def use_threads(threads: int) -> None:
 class Peer:
     """MONAI in an environment of its own; without a Python for it, it has no losses."""
 
-    def __init__(self, python: str | None, inputs: Path, threads: int) -> None:
-        self.command = [str(python), str(PEER), str(inputs), str(threads)]
+    def __init__(self, python: str | None, inputs: Path, threads: int, in_a_call: int) -> None:
+        self.command = [str(python), str(PEER), str(inputs), str(threads), str(in_a_call)]
         self.losses: dict[str, str] = {}
         if python:
             pipe = subprocess.PIPE
@@ -138,7 +142,7 @@ def measure(
         for name, call in calls.items():
             times.setdefault(name, []).append(round_ms(call) / in_a_call)
             if name in peer.losses:
-                times.setdefault(f"peer {name}", []).append(peer.round_ms(name))
+                times.setdefault(f"peer {name}", []).append(peer.round_ms(name) / in_a_call)
         if train:
             times.setdefault("step", []).append(round_ms(train))
     least = {name: min(values) for name, values in times.items()}
@@ -202,7 +206,7 @@ def main() -> None:
         for size in arguments.sizes.split(","):
             inputs = Path(folder) / f"{size}.npz"
             write_inputs(inputs, tuple(map(int, size.split("x"))))
-            peer = Peer(arguments.peer_python, inputs, threads)
+            peer = Peer(arguments.peer_python, inputs, threads, arguments.in_a_call)
             rows = measure(names, inputs, peer, rounds, threads, arguments.in_a_call, not arguments.without_memory)
             peer.close()
             text += [f"### {size.replace('x', '×')}", table(rows, peer.losses)]

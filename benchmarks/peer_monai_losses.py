@@ -1,9 +1,10 @@
 """Forward and backward of MONAI's losses, for `losses.py`.
 
-    python benchmarks/peer_monai_losses.py INPUTS.npz THREADS [--memory NAME]
+    python benchmarks/peer_monai_losses.py INPUTS.npz THREADS PAIRS [--memory NAME]
 
-Each name on standard input is answered by its ms on standard output; with --memory, the peak memory of one call in MiB
-is all that is measured. INPUTS.npz holds truth and prediction `[batch, *spatial]`.
+Each name on standard input is answered on standard output by the ms of a call on so many pairs of truth and prediction;
+with --memory, the peak memory of one pair's call in MiB is all that is measured. INPUTS.npz holds truth and prediction
+`[batch, *spatial]`.
 """
 
 import argparse
@@ -41,15 +42,20 @@ LOSSES: dict[str, Callable[[int], nn.Module]] = {
 ON_LOGITS = {"focal", "dice_ce", "dice_bce", "dice_focal"}  # MONAI has these on logits alone
 
 
-def step(name: str, truth: np.ndarray, prediction: np.ndarray) -> Callable[[], tuple[Tensor, Tensor]]:
-    """A call that returns the loss and its gradient."""
-    y, p = (torch.from_numpy(values)[:, None].contiguous() for values in (truth, prediction))
-    x = (torch.logit(p) if name in ON_LOGITS else p).requires_grad_()
+def step(name: str, truth: np.ndarray, prediction: np.ndarray, times: int = 1) -> Callable[[], list[Tensor]]:
+    """A call that returns the loss of so many pairs of truth and prediction, and its gradients, as `losses.step`."""
+    pairs = []
+    for n in range(times):
+        y, p = (torch.from_numpy(np.roll(values, n, 1))[:, None].contiguous() for values in (truth, prediction))
+        pairs.append(((torch.logit(p) if name in ON_LOGITS else p).requires_grad_(), y))
     loss = LOSSES[name](prediction.ndim - 1)
 
-    def forward_backward() -> tuple[Tensor, Tensor]:
-        value = loss(x, y)
-        return value, *torch.autograd.grad(value, x)
+    def forward_backward() -> list[Tensor]:
+        results = []
+        for x, y in pairs:
+            value = loss(x, y)
+            results += [value, *torch.autograd.grad(value, x)]
+        return results
 
     return forward_backward
 
@@ -59,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inputs")
     parser.add_argument("threads", type=int)
+    parser.add_argument("pairs", type=int)
     parser.add_argument("--memory", metavar="NAME")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -71,7 +78,7 @@ def main() -> None:
         return
     print(json.dumps({name: type(make(2)).__name__ for name, make in LOSSES.items()}), flush=True)
     for line in sys.stdin:
-        print(round_ms(step(line.strip(), truth, prediction)), flush=True)
+        print(round_ms(step(line.strip(), truth, prediction, arguments.pairs)), flush=True)
 
 
 if __name__ == "__main__":
