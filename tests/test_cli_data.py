@@ -3,6 +3,7 @@
 import shutil
 import sys
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,6 +91,19 @@ def test_prep_goes_on_without_bad_cases_where_it_is_told_to(tfseg, damaged, tmp_
     assert index["case"].tolist() == [f"case_{number}" for number in (0, 1, 3, 4, 5, 2)]
     assert index["skipped"].iloc[-1].startswith(f"{damaged / 'imagesTr' / 'case_2.nii.gz'}: the image data cannot")
     assert not (out / "cases" / "case_2").exists()
+
+
+def test_a_case_that_only_preparation_finds_bad_is_told_too(tfseg, decathlon, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("window_hu: [-5, 50]\nscaling: minmax\n")
+    shutil.copytree(decathlon, tmp_path / "data")
+    path = tmp_path / "data" / "imagesTr" / "case_4.nii.gz"
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) + 9999, image.affine), path)
+    arguments = ["--data", tmp_path / "data", "--recipe", tmp_path / "recipe.yaml", "--workers", 2]
+    code, out, err = tfseg("prep", *arguments, "--out", tmp_path / "out", "--skip-bad")
+    assert (code, err) == (0, "")
+    assert out.count("left out: ") == 1
+    assert f"left out: case_4: {path}: every voxel lies on one side of window_hu" in out
 
 
 def test_a_mended_case_joins_those_that_were_prepared_without_it(tfseg, damaged, decathlon, tmp_path):

@@ -117,12 +117,16 @@ def prep(
     recipe: Recipe = None,
     subject_pattern: SubjectPattern = None,
     skip_bad: SkipBad = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Scans at a time, which all need memory; by the size of the data if absent."),
+    ] = None,
 ) -> None:
     """Prepare scans: slices, labels and an index, ready for training."""
     workflow = load_workflow()
     from tfseg.setting import Source
 
-    source = Source(data, recipe, subject_pattern=subject_pattern, skip_bad=skip_bad)
+    source = Source(data, recipe, subject_pattern=subject_pattern, skip_bad=skip_bad, workers=workers)
     workflow.prepare_scans(source, data, out)
 
 

@@ -28,7 +28,8 @@ PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 16, 45
 class Source:
     """What to train on: scans, with or without a recipe, or a prepared folder; phantoms where nothing is given.
 
-    `subject_pattern` finds the subject in a case's name; `skip_bad` goes on without cases that have a fault.
+    `subject_pattern` finds the subject in a case's name; `skip_bad` goes on without cases that have a fault; `workers`
+    scans are read or prepared at a time, by the size of the data where absent.
     """
 
     data: Path | None = None
@@ -36,6 +37,7 @@ class Source:
     prepared: Path | None = None
     subject_pattern: str | None = None
     skip_bad: bool = False
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         if self.prepared and (self.data or self.recipe or self.subject_pattern or self.skip_bad):
@@ -115,13 +117,18 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> Prepar
         dataset = sound_cases(dataset, source.skip_bad, advance)
     for case, reason in dataset.left_out.items():
         terminal.say(f"left out: {case.name}: {reason}")
-    processes = processes_for(dataset, os.cpu_count() or 1)
+    processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
     with terminal.bar("reading", 2 * len(dataset.cases)) as advance:  # for intensities, and for a crop
         recipe = load_recipe(source.recipe) if source.recipe else derive(dataset, advance, processes)
         resolved = resolve(recipe, dataset, advance, processes)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
         prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
-    return Prepared(out)
+    prepared = Prepared(out)
+    told = {case.name for case in dataset.left_out}
+    for name, reason in prepared.skipped.items():
+        if name not in told:
+            terminal.say(f"left out: {name}: {reason}")
+    return prepared
 
 
 def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepared:

@@ -58,6 +58,13 @@ def test_a_body_in_air_is_counted(shape, air, tissue):
     assert counted == pytest.approx(truth.sum(), rel=0.1)
 
 
+def test_a_body_in_air_is_counted_where_float32_knows_few_values_between_the_two():
+    truth = np.zeros((40, 50, 8), bool)
+    truth[disk((20, 25), 12)] = True
+    image = (1e6 + np.where(truth, 4, -4) + noise(*truth.shape) / 10).astype(np.float32)
+    assert count_body_in_air(image, (1, 1, 2)) == pytest.approx(truth.sum(), rel=0.1)
+
+
 def test_what_differs_from_a_ground_of_one_value_is_counted_to_the_voxel():
     image = np.full((9, 9, 9), -0.3, np.float32)
     image[2:5, 2:6, 3:5] = noise(3, 4, 2)

@@ -62,6 +62,12 @@ def test_a_window_becomes_zero_to_one():
     assert scan.scalings == (intensity.Scaling(-160, 400, clipped=True),)
 
 
+@pytest.mark.parametrize("scaling", ["minmax", "zscore", "none"])
+def test_a_window_beside_all_values_is_refused_by_its_file(scaling):
+    with pytest.raises(DataError, match=r"case_0\.nii\.gz: every voxel lies on one side of window_hu, 300 to 500"):
+        prepared(noise(2, 3, 2), changed(window_hu=(300, 500), scaling=scaling))
+
+
 def test_minmax_without_a_window_spans_each_channel():
     image = np.stack([noise(2, 3, 2), 5 * noise(2, 3, 2)], axis=-1)
     slices = prepared(image, changed(scaling="minmax")).slices

@@ -3,6 +3,7 @@ import struct
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from tfseg.data import volume
 from tfseg.data.volume import (
@@ -71,6 +72,21 @@ def test_channels_stay_in_the_fourth_axis(tmp_path):
 
 def test_spacing_is_that_of_the_stored_axes(tmp_path):
     assert read_image(save(tmp_path / "a.nii", ramp().astype("i2"))).spacing_mm == (1.5, 2, 4)
+
+
+@pytest.mark.parametrize(("unit", "unit_mm"), [("meter", 1000), ("mm", 1), ("unknown", 1), ("micron", 0.001)])
+def test_the_unit_of_space_is_that_of_the_file(tmp_path, unit, unit_mm):
+    image = nib.Nifti1Image(ramp().astype("i2"), AFFINE)
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "a.nii")
+    read = read_image(tmp_path / "a.nii")
+    np.testing.assert_allclose(read.spacing_mm, unit_mm * np.array([1.5, 2, 4]), rtol=1e-6)
+    itk = sitk.ReadImage(str(tmp_path / "a.nii"))
+    np.testing.assert_allclose(itk.GetSpacing(), read.spacing_mm, rtol=1e-6)
+    np.testing.assert_allclose(itk.GetOrigin(), read.affine[:3, 3] * (-1, -1, 1), rtol=1e-6)
+    for header in (read_header(tmp_path / "a.nii"), read_label_header(tmp_path / "a.nii")):
+        np.testing.assert_array_equal(header.affine, read.affine)
+    np.testing.assert_array_equal(read_label(tmp_path / "a.nii").affine, read.affine)
 
 
 def test_colours_are_no_image(tmp_path):
@@ -208,6 +224,23 @@ def test_a_file_that_is_not_nifti_is_named(tmp_path, content):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"scan\.nii: no such file"):
         read_header(tmp_path / "scan.nii")
+    (tmp_path / "scan.nii").mkdir()
+    with pytest.raises(DataError, match=r"scan\.nii: a folder, where a file is expected"):
+        read_header(tmp_path / "scan.nii")
+
+
+def test_what_nibabel_logs_of_a_header_is_not_printed_beside_the_error(tmp_path, caplog):
+    path = save(tmp_path / "scan.nii", ramp().astype("i2"))
+    content = bytearray(path.read_bytes())
+    content[70:72] = struct.pack("<h", 999)  # datatype
+    path.write_bytes(content)
+    with pytest.raises(nib.spatialimages.HeaderDataError):
+        nib.load(path)
+    assert "data code 999" in caplog.text
+    caplog.clear()
+    with pytest.raises(DataError, match=r"scan\.nii: not a readable NIfTI file: data code 999"):
+        read_header(path)
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("first", [(0.0, 0.0, 0.0), (np.nan, 0.0, 0.0), (0.0, 1.0, 0.0)])

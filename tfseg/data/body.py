@@ -49,8 +49,8 @@ def count_body_in_air(channel: Array, spacing_mm: Sequence[float]) -> int | None
     few = _thinned(thinned, AIR_GRID)
     if few.min() == few.max():
         return None
-    air = threshold_otsu(few.ravel())
-    if not any(all((face <= air).mean() >= AIR_SHARE for face in pair) for pair in _faces(few)):
+    bright = _above_otsu(few)
+    if not any(all((~face).mean() >= AIR_SHARE for face in pair) for pair in _faces(bright)):
         return None
     body = find_body(thinned, np.multiply(spacing_mm, np.divide(channel.shape, thinned.shape)).tolist())
     return round(np.count_nonzero(body) * channel.size / thinned.size)
@@ -137,8 +137,14 @@ def _thinned(volume: Array, most: int) -> Array:
 
 
 def _bright(image: Array) -> Mask:
-    smooth = ndimage.gaussian_filter(image.astype(np.float32, copy=False), 1)
-    return smooth > threshold_otsu(smooth.ravel())
+    return _above_otsu(ndimage.gaussian_filter(image.astype(np.float32, copy=False), 1))
+
+
+def _above_otsu(image: Array) -> Mask:
+    """What is brighter than Otsu's threshold; counted from the least value, beside which float32 is fine enough."""
+    above_least = image - image.min()
+    bright: Mask = above_least > threshold_otsu(above_least.ravel())
+    return bright
 
 
 def _in_its_dimensions(

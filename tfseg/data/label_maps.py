@@ -79,8 +79,9 @@ def plan_labels(
     first = {name: old[0] for name, old in kept.items()}
     labels = {value: name for name, value in first.items()}
 
-    if "mean" in first or not 0 < len(first) < IGNORED:
-        raise ConfigError(f"labels: expected 1 to {IGNORED - 1} with names other than mean, received {list(first)}")
+    if "mean" in (*first, *recipe.regions) or not 0 < len(first) < IGNORED:
+        received = [*first, *recipe.regions]
+        raise ConfigError(f"labels and regions: expected 1 to {IGNORED - 1}, none called mean, received {received}")
 
     values = list(labels)
     if recipe.regions:

@@ -168,6 +168,9 @@ def _crop(body: Mask, spacing_mm: tuple[float, ...], margin_mm: float) -> tuple[
 def _filtered(channel: Array, grid: SliceGrid, recipe: Recipe) -> Array:
     if recipe.window_hu:
         channel = intensity.clip_window(channel, recipe.window_hu)
+        if channel.min() == channel.max():
+            low, high = recipe.window_hu
+            raise DataError(f"every voxel lies on one side of window_hu, {low:g} to {high:g}: nothing is left to see")
     if recipe.median_kernel:
         axes = grid.stored_axes
         filtered = intensity.median_filter(channel.transpose(axes), recipe.median_kernel)

@@ -114,7 +114,8 @@ class Recipe(Section):
             raise ValueError("skull_strip_mask belongs to skull_strip: mask, which needs it")
         if (self.skull_strip == "command") != (self.skull_strip_command is not None):
             raise ValueError("skull_strip_command belongs to skull_strip: command, which needs it")
-        if self.skull_strip_command and not all(p in self.skull_strip_command for p in ("{image}", "{mask}")):
+        command = self.skull_strip_command
+        if command is not None and not all(place in command for place in ("{image}", "{mask}")):
             raise ValueError("skull_strip_command needs the places {image} and {mask}")
         try:
             shlex.split(self.skull_strip_command or "")

@@ -1,5 +1,6 @@
 """Reading and writing NIfTI volumes on their own grid."""
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from tfseg.files import replacing
 FINE_STEP = 0.1
 # Bytes that show which kind of NIfTI a file is, and those that are read at a time to reach its end.
 HEADER_BYTES, CHUNK_BYTES = 540, 1 << 20
+# Millimetres in NIfTI's units of space, metres and micrometres; what names no unit is in millimetres.
+UNIT_MM = {1: 1e3, 3: 1e-3}
 # Axes of which the voxel's volume is a smaller share of the product of its sides point the same way.
 FLATTEST = 1e-3
 
@@ -77,7 +80,7 @@ def read_image(path: Path) -> Volume:
     with _open(path) as image:
         _image_header(path, image)
         array = _read(path, image, "image", _scaled)
-    return Volume(finite(path, array), image.affine)
+    return Volume(finite(path, array), _affine_mm(image))
 
 
 def read_label(path: Path) -> Volume:
@@ -89,26 +92,27 @@ def read_label(path: Path) -> Volume:
     with _open(path) as image:
         header = _label_header(path, image)
         array = _read(path, image, "label", np.asanyarray)
-    return Volume(whole(path, array.reshape(header.shape), _rounding(image)), image.affine)
+    return Volume(whole(path, array.reshape(header.shape), _rounding(image)), _affine_mm(image))
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """Open a NIfTI file as nibabel's image; its array can be read within the block."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {'a folder, where a file is expected' if path.is_dir() else 'no such file'}")
     if not path.stat().st_size:
         raise DataError(f"{path}: not a readable NIfTI file: it is empty")
     with igzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
         try:
             image = _image_in(stream)
+            affine = _affine_mm(image)
             with np.errstate(invalid="ignore"):
-                volume_mm3 = abs(np.linalg.det(image.affine[:3, :3]))
+                volume_mm3 = abs(np.linalg.det(affine[:3, :3]))
         except Exception as error:
             raise DataError(f"{path}: not a readable NIfTI file: {one_line(error)}") from error
         if not 0 < volume_mm3 < np.inf:
             raise DataError(f"{path}: its affine gives voxels a volume of {volume_mm3:g} mm³")
-        if volume_mm3 < FLATTEST * math.prod(spacing_of(image.affine)):
+        if volume_mm3 < FLATTEST * math.prod(spacing_of(affine)):
             raise DataError(f"{path}: its affine does not span space, its axes are all but parallel")
         check_size(path, image.shape)
         yield image
@@ -120,8 +124,26 @@ def _image_in(stream: Any) -> Any:
     stream.seek(0)
     for kind in (nib.Nifti1Image, nib.Nifti2Image):
         if kind.header_class.may_contain_header(start):
-            return kind.from_stream(stream)
+            with _silent(logging.getLogger("nibabel.global")):
+                return kind.from_stream(stream)
     raise ValueError("it does not begin with a NIfTI header")
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """Keep a logger quiet: what nibabel logs of a header names no file, and is raised too where it matters."""
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
+
+
+def _affine_mm(image: Any) -> Array:
+    """An image's affine to RAS+ millimetres, whatever the unit of its file."""
+    unit_mm = UNIT_MM.get(int(image.header["xyzt_units"]) & 7, 1.0)
+    affine: Array = np.diag([unit_mm, unit_mm, unit_mm, 1.0]) @ image.affine
+    return affine
 
 
 def _read(path: Path, image: Any, what: str, take: Callable[[Any], Array]) -> Array:
@@ -160,13 +182,13 @@ def _image_header(path: Path, image: Any) -> Header:
     if len(image.shape) not in (3, 4):
         raise DataError(f"{path}: expected a 3D image, or 4D with channels last; its shape is {image.shape}")
     x, y, z, *channels = image.shape
-    return Header((x, y, z), math.prod(channels), image.affine)
+    return Header((x, y, z), math.prod(channels), _affine_mm(image))
 
 
 def _label_header(path: Path, image: Any) -> Header:
     if len(image.shape) < 3 or image.shape[3:] not in ((), (1,)):
         raise DataError(f"{path}: expected a 3D label map, its shape is {image.shape}")
-    return Header(image.shape[:3], 1, image.affine)
+    return Header(image.shape[:3], 1, _affine_mm(image))
 
 
 def finite(path: Path, array: Array) -> Array:

@@ -44,7 +44,7 @@ def each(
                     yield under_way.pop(done), done.result()
         except BrokenProcessPool as error:
             raise MemoryError(
-                "a worker process was killed, as when memory is short; fewer workers need less"
+                "a worker process was killed, as when memory is short; `tfseg prep --workers 1` needs less"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
