@@ -189,7 +189,11 @@ def test_other_labels_are_refused(text):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"labels": {"whole": [1, 2]}}', '{"labels": ["a"]}', '{"labels": {"a": "b"}}']
+    "content",
+    [
+        *("", "{", "[]", "{}", '{"labels": ["a"]}', '{"labels": {"a": "b"}}'),
+        *('{"labels": {"whole": [1, 2]}}', '{"labels": {"a": 1.5}}', '{"labels": {"a": true}}'),
+    ],
 )
 def test_a_damaged_dataset_json_is_named(tmp_path, content):
     path = tmp_path / "dataset.json"

@@ -19,6 +19,7 @@ import pandas as pd
 from tfseg import geometry, metrics
 from tfseg.config import ConfigError
 from tfseg.data.grids import Array, Volume
+from tfseg.data.layouts.dataset import by_number
 from tfseg.data.volume import DataError, read_label
 from tfseg.metrics.summary import COLUMNS
 
@@ -219,7 +220,7 @@ def _described(path: Path) -> dict[int, str]:
         labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
         by_value = all(key.lstrip("-").isdecimal() for key in labels)
         pairs = labels.items() if by_value else ((value, name) for name, value in labels.items())
-        return {int(value): str(name) for value, name in pairs}
+        return by_number(pairs)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: expected labels, each a whole number and a name: {error!r}") from error
 

@@ -111,5 +111,11 @@ def test_what_is_a_series(save_series, tmp_path):
     (tmp_path / "case" / "notes.txt").write_text("short")
     assert is_series(tmp_path / "case" / "series")
     assert not is_series(tmp_path / "case")
-    with pytest.raises(DataError, match="case: expected one DICOM series in the folder, found 0"):
-        read_header(tmp_path / "case")
+
+
+@pytest.mark.parametrize("read", [read_header, read_image, modality])
+def test_a_folder_without_a_dicom_file_is_named(tmp_path, read):
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "IM0001").touch()
+    with pytest.raises(DataError, match="case: expected the files of a DICOM series in the folder itself, found none"):
+        read(tmp_path / "case")

@@ -132,6 +132,37 @@ def test_a_map_of_probabilities_is_no_channel(write):
     assert read_dataset(folder).channels == ("T1w",)
 
 
+def test_a_mask_of_the_face_is_no_channel(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_mod-T1w_defacemask.nii.gz", "sub-1/sub-1_dseg.nii.gz")
+    assert read_dataset(folder).channels == ("T1w",)
+
+
+RAW = ("anat/sub-{}_T1w", "anat/sub-{}_FLAIR", "func/sub-{}_task-rest_bold", "dwi/sub-{}_dwi", "fmap/sub-{}_magnitude1")
+
+
+@pytest.mark.parametrize(
+    ("place", "channels"),
+    [
+        ("anat/", ("FLAIR", "T1w")),
+        ("dwi/", ("dwi",)),
+        ("", ("FLAIR", "T1w", "dwi", "magnitude1", "task-rest_bold")),
+    ],
+)
+def test_images_are_those_of_the_labels_datatype_where_there_are_any(write, place, channels):
+    images = [f"sub-{n}/{name.format(n)}.nii.gz" for n in "123" for name in RAW]
+    read = read_dataset(write(*images, *(f"derivatives/l/sub-{n}/{place}sub-{n}_dseg.nii.gz" for n in "12")))
+    assert read.channels == channels
+    assert [case.label.is_file() for case in read.cases] == [True, True, False]
+    assert all(path.is_file() for case in read.cases for path in case.images)
+
+
+def test_two_files_of_another_datatype_do_not_matter(write):
+    bold = [f"sub-{n}/func/sub-{n}_task-rest_bold.nii{end}" for n in "12" for end in ("", ".gz")]
+    images = [f"sub-{n}/anat/sub-{n}_T1w.nii.gz" for n in "12"]
+    read = read_dataset(write(*bold, *images, "derivatives/l/sub-1/anat/sub-1_dseg.nii.gz"))
+    assert (read.channels, len(read.cases)) == (("T1w",), 2)
+
+
 def test_a_table_names_the_labels(write):
     folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_dseg.nii.gz")
     (folder / "desc-x_dseg.tsv").write_text("index\tname\tcolor\n0\tair\t#000\n2\tthalamus\t#fff\n1\tcaudate\t#eee\n")

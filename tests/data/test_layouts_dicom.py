@@ -1,6 +1,9 @@
+import shutil
+
 import numpy as np
 import pytest
 
+from tfseg.data.inspection import find_faults, without_faulty
 from tfseg.data.layouts import read_dataset
 from tfseg.data.reading import read_case, read_case_image, read_case_label
 from tfseg.data.volume import DataError
@@ -74,3 +77,47 @@ def test_two_labels_in_a_case_are_refused(tmp_path, save_series, save_volume):
         save_volume(tmp_path / "a" / f"{name}.nii.gz", LABEL, AFFINE)
     with pytest.raises(DataError, match=r"a: expected one label map, found liver\.nii\.gz, spleen\.nii\.gz"):
         read_dataset(tmp_path)
+
+
+@pytest.fixture
+def three_cases(tmp_path, save_series, save_volume):
+    for case in "abc":
+        save_series(tmp_path / "images" / case, SCAN, AFFINE)
+        save_volume(tmp_path / "labels" / f"{case}.nii.gz", LABEL, AFFINE)
+    return tmp_path
+
+
+def empty_files(folder):
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+
+
+def no_files(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def one_level_deeper(folder):
+    moved = folder.rename(folder.with_name("moved"))
+    (folder / "study").mkdir(parents=True)
+    moved.rename(folder / "study" / "series")
+
+
+@pytest.mark.parametrize("damage", [empty_files, no_files, one_level_deeper])
+def test_a_folder_without_a_series_is_a_fault_of_its_case(three_cases, damage):
+    damage(three_cases / "images" / "a")
+    read = read_dataset(three_cases)
+    assert read.channels == ("CT",)
+    (fault,) = faults = find_faults(read)
+    told = "expected the files of a DICOM series in the folder itself, found none"
+    assert fault.message == f"{three_cases / 'images' / 'a'}: {told}"
+    assert [case.name for case in without_faulty(read, faults).cases] == ["b", "c"]
+
+
+def test_a_label_without_a_series_has_a_missing_folder(three_cases):
+    shutil.rmtree(three_cases / "images" / "a")
+    (three_cases / "labels" / "b.nii.json").touch()
+    read = read_dataset(three_cases)
+    assert [case.name for case in read.cases] == ["a", "b", "c"]
+    (fault,) = find_faults(read)
+    assert fault.message == f"{three_cases / 'images' / 'a'}: no such file"

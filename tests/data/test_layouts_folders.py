@@ -76,6 +76,31 @@ def test_too_many_values_are_no_labels(write):
         read_dataset(folder)
 
 
+@pytest.mark.parametrize(
+    ("mask", "other", "whites"),
+    [
+        (MASK, MASK // 255, ("masks/a.png marks its foreground with 255", "masks/c.png with 1")),
+        (MASK, MASK.astype(np.uint16) * 257, ("masks/c.png marks its foreground with 65535", "masks/a.png with 255")),
+    ],
+)
+def test_masks_of_white_beside_masks_of_another_value_are_refused(write, mask, other, whites):
+    write(["a.png", "b.png", "c.png"], ["a.png"], mask=mask)
+    write([], ["b.png"], mask=mask * 0)
+    folder = write([], ["c.png"], mask=other)
+    told = "write all masks alike if they mean the same, else declare the values as labels in labels.json"
+    with pytest.raises(DataError) as refused:
+        read_dataset(folder)
+    assert str(refused.value) == f"{folder}: {', '.join(f'{folder}/{white}' for white in whites)}; {told}"
+    (folder / "labels.json").write_text('{"1": "liver", "255": "spleen"}')
+    assert read_dataset(folder).labels == {1: "liver", 255: "spleen"}
+
+
+@pytest.mark.parametrize(("first", "second"), [(MASK // 255, MASK // 255 * 2), (MASK, np.maximum(MASK, 1))])
+def test_other_masks_of_several_values_are_labels(write, first, second):
+    write(["a.png", "b.png"], ["a.png"], mask=first)
+    assert set(read_dataset(write([], ["b.png"], mask=second)).labels) == {*np.unique([first, second])} - {0}
+
+
 # As resizing a mask leaves it.
 BLURRED = np.array([[0, 17, 90, 128], [60, 200, 230, 255], [0, 0, 17, 255]], np.uint8)
 
@@ -125,6 +150,16 @@ def test_damaged_declarations_are_named(write):
     (folder / "labels.json").write_text('{"liver": "one"}')
     with pytest.raises(DataError, match=r"labels\.json: not labels"):
         read_dataset(folder)
+
+
+@pytest.mark.parametrize(("value", "said"), [("1.5", "1.5"), ("true", "True"), ("Infinity", "inf"), ("NaN", "nan")])
+def test_a_declared_value_that_is_not_whole_is_refused(write, value, said):
+    folder = write(["a.png"], ["a.png"])
+    (folder / "labels.json").write_text(f'{{"liver": {value}}}')
+    with pytest.raises(DataError, match=rf"labels\.json: not labels.*{said} is not a whole number"):
+        read_dataset(folder)
+    (folder / "labels.json").write_text('{"liver": 1.0}')
+    assert read_dataset(folder).labels == {1: "liver"}
 
 
 @pytest.mark.parametrize(

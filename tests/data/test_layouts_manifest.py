@@ -66,6 +66,37 @@ def test_cases_of_one_subject_and_one_file_name_are_called_by_their_folders_too(
     assert [case.name for case in read.cases] == ["v1_T1", "v2_T1", "_x_v_T1"]
 
 
+def test_blanks_around_cells_are_no_part_of_them(write):
+    rows = ["1 , v1,x/a_1.nii.gz ,labels/a.nii.gz ", "1,v2\t,x/a_2.nii.gz, labels/b.nii.gz"]
+    folder = write("\n".join(["subject ,case, image,label ", *rows]))
+    assert read_dataset(folder).cases == (
+        Case("v1", "1", (folder / "x/a_1.nii.gz",), folder / "labels/a.nii.gz"),
+        Case("v2", "1", (folder / "x/a_2.nii.gz",), folder / "labels/b.nii.gz"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "subject,image,label\n\n1,a.nii,labels/a.nii.gz\n , ,\n2,b.nii,labels/b.nii.gz\n\n",
+        "subject,image,label\n1,a.nii,labels/a.nii.gz,\n2,b.nii,labels/b.nii.gz,\n",
+        "subject,image,label,\n1,a.nii,labels/a.nii.gz,\n2,b.nii,labels/b.nii.gz,\n",
+        ",subject,image,label\n0,1,a.nii,labels/a.nii.gz\n1,2,b.nii,labels/b.nii.gz\n",
+    ],
+)
+def test_empty_lines_and_columns_without_a_name_are_passed_over(write, text):
+    folder = write(text)
+    assert [(case.subject, *case.images, case.label) for case in read_dataset(folder).cases] == [
+        ("1", folder / "a.nii", folder / "labels/a.nii.gz"),
+        ("2", folder / "b.nii", folder / "labels/b.nii.gz"),
+    ]
+
+
+def test_cells_that_a_row_lacks_are_empty(write):
+    read = read_dataset(write("subject,image,label,strata\n1,a.nii,labels/a.nii.gz\n2,b.nii,labels/b.nii.gz,x\n"))
+    assert [case.strata for case in read.cases] == ["", "x"]
+
+
 def test_splits_and_strata(write):
     rows = [
         f"{n},{n}.nii,labels/a.nii.gz,{part},site {n % 2}" for n, part in enumerate(("test", "val", "train", "train"))
@@ -82,6 +113,10 @@ def test_splits_and_strata(write):
         ("subject,image\n1,a.nii", "the columns label are missing; there are subject, image"),
         ("subject,scan,label\n1,a.nii,b.nii", "the columns image are missing"),
         ("subject,image,label\n1,a.nii,labels/a.nii.gz\n2,,labels/a.nii.gz", "line 3: image is empty"),
+        ("subject,image,label\n\n1,a.nii,b.nii\n\n2,c.nii,", "line 5: label is empty"),
+        ("subject,image,label\n1,a.nii,b.nii,c.nii", "line 2: 4 cells, but there are 3 columns"),
+        ("subject,image, image,label\n1,a.nii,c.nii,b.nii", "2 columns are called image; each needs a name of its own"),
+        ('subject,image,label\n1,a.nii,"b.nii\n', "line 2: not readable as CSV: unexpected end"),
         ("subject,image,label,split\n1,a,labels/a.nii.gz,train", "split expects train, val and test"),
         (
             "subject,image,label,split\n"

@@ -96,9 +96,16 @@ def test_a_picture_in_colour_is_one_file(write):
     assert [case.images for case in read.cases] == [(write() / "imagesTr" / "a_0000.png",)]
 
 
+def test_an_ending_may_lack_its_dot(write):
+    folder = write(*files_of("a", "b"), file_ending="nii.gz")
+    assert read_dataset(folder) == read_dataset(write(file_ending=".nii.gz"))
+
+
 @pytest.mark.parametrize(
     "replaced",
     [
+        {"labels": {"background": 0, "a": 1.5}},
+        {"labels": {"background": 0, "a": [1, True]}},
         {"labels": {"background": 0, "a": "one"}},
         {"labels": [1]},
         {"channel_names": {"first": "CT"}},

@@ -34,9 +34,9 @@ def modality(folder: Path) -> str:
     """Return what DICOM calls the modality of a series: CT, MR, PT, …
 
     Raises:
-        DataError: where its first file is not readable.
+        DataError: where there is no file, or the first is not readable.
     """
-    return _tag(_open(min(_dicom_files(folder))), MODALITY)
+    return _tag(_open(_files_of(folder)[0]), MODALITY)
 
 
 def read_header(folder: Path) -> Header:
@@ -76,6 +76,14 @@ def _dicom_files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.is_file() and path.name != "DICOMDIR" and is_dicom_file(path))
 
 
+def _files_of(folder: Path) -> list[Path]:
+    """The DICOM files in a folder, by name; there is at least one."""
+    files = sorted(_dicom_files(folder))
+    if not files:
+        raise DataError(f"{folder}: expected the files of a DICOM series in the folder itself, found none")
+    return files
+
+
 def _open(path: Path) -> Any:
     """A reader that has read a file's header."""
     import SimpleITK
@@ -92,7 +100,7 @@ def _open(path: Path) -> Any:
 
 def _slices(folder: Path) -> list[Any]:
     """Readers of the files of the one series in a folder, in the order in which they lie."""
-    slices = [_open(path) for path in sorted(_dicom_files(folder))]
+    slices = [_open(path) for path in _files_of(folder)]
     series = {_tag(slice_, SERIES) for slice_ in slices}
     if len(series) != 1:
         raise DataError(f"{folder}: expected one DICOM series in the folder, found {len(series)}")

@@ -15,8 +15,8 @@ CASE_ENTITIES = ("sub", "ses", "run")
 GRID_ENTITIES = ("space", "res")
 # Suffixes of label maps; where a dataset has several kinds, the first is taken.
 LABEL_SUFFIXES = ("dseg", "seg", "roi", "mask")
-# Probabilities of labels are neither images nor label maps.
-PROBABILITIES = "probseg"
+# Probabilities of labels and masks of faces are neither images nor label maps.
+NEITHER = ("probseg", "defacemask")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class _File:
         return tuple(self.entities.get(key) for key in GRID_ENTITIES)
 
     @property
+    def datatype(self) -> str:
+        """What the folder is called in which it lies: `anat`, `dwi`, `func`."""
+        return self.path.parent.name
+
+    @property
     def is_label(self) -> bool:
         return self.suffix in LABEL_SUFFIXES
 
@@ -54,7 +59,8 @@ def is_bids(folder: Path) -> bool:
 def read_bids(folder: Path) -> Dataset:
     """Read images with label maps, a case per subject, session and run.
 
-    A case's images are those beside its label map, or else those in the raw data; of one kind in several spaces or
+    A case's images are those in a folder called as the label map's is (`anat`, `dwi`, …), or in any where there are
+    none; of these, those beside the label map, or else those in the raw data; of one kind in several spaces or
     resolutions, the one in the label map's. Channels are the kinds of image that more than half of the label maps go
     with; probability maps are none. Images without a label map are cases too, with a missing file.
     Labels are those that `labels.json` or a `dseg.tsv` (index, name) declares, or else the values found.
@@ -66,11 +72,14 @@ def read_bids(folder: Path) -> Dataset:
             a case has two files of one kind.
     """
     parsed = map(_parse, sorted(folder.rglob("sub-*_*.nii*")))
-    files = [file for file in parsed if file and file.suffix != PROBABILITIES]
+    files = [file for file in parsed if file and file.suffix not in NEITHER]
     labels = _labels(folder, [file for file in files if file.is_label])
+    usual = {label.datatype for label in labels.values()}
     images: dict[str, dict[str, Path]] = defaultdict(dict)
     for case in sorted({file.case for file in files}):
-        candidates = [file for file in files if file.case == case and not file.is_label]
+        datatypes = {labels[case].datatype} if case in labels else usual
+        any_type = [file for file in files if file.case == case and not file.is_label]
+        candidates = [file for file in any_type if file.datatype in datatypes] or any_type
         beside = [file for file in candidates if case in labels and file.path.parent == labels[case].path.parent]
         raw = [file for file in candidates if "derivatives" not in file.path.relative_to(folder).parts]
         images[case] = _one_of_each_kind(folder, beside or raw or candidates, labels.get(case))

@@ -113,4 +113,15 @@ def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]]
 
 def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
     """Names in the order of their numbers."""
-    return dict(sorted((int(number), str(name)) for number, name in names))
+    return dict(sorted((whole_number(number), str(name)) for number, name in names))
+
+
+def whole_number(value: Any) -> int:
+    """Return a number that a JSON file holds, be it as text.
+
+    Raises:
+        ValueError: where it is none, or not whole.
+    """
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(f"{value} is not a whole number")
+    return int(value)

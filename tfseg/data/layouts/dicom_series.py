@@ -1,5 +1,6 @@
 """Folders of DICOM series with NIfTI label maps."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +30,9 @@ def read_dicom_series(folder: Path) -> Dataset:
     """Read `images/CASE/` with `labels/CASE.nii.gz`, or `CASE/` with a NIfTI file in it, each case its own subject.
 
     The files of a series lie in the case's folder or in one inside it; several series are channels, by the names of
-    their folders, and a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Labels are those that
-    `labels.json` declares, or else the values found.
+    their folders, and a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Series without a label
+    map and label maps without a series are cases too, with a missing file. Labels are those that `labels.json`
+    declares, or else the values found.
 
     Raises:
         DataError: where no series can be read, or a folder has several NIfTI files.
@@ -45,10 +47,10 @@ def read_dicom_series(folder: Path) -> Dataset:
         else:
             images = (next(iter(case.series.values()), case.folder),)
         cases.append(Case(case.folder.name, case.folder.name, images, case.label))
-    first = [case.images[0] for case in cases]
+    series = [place for case in found for place in case.series.values()]
     return Dataset(
         name=folder.resolve().name,
-        channels=tuple(names) if several else channels_of(first, _modality(first)),
+        channels=tuple(names) if several else channels_of(series, _modality(series)),
         labels=labels_of(folder, (case.label for case in cases)),
         cases=tuple(cases),
         layout="dicom",
@@ -57,23 +59,30 @@ def read_dicom_series(folder: Path) -> Dataset:
 
 def _find(folder: Path) -> list[_Found]:
     beside = image_and_label_folders(folder)
+    folders = {path for path in (beside[0] if beside else folder).iterdir() if path.is_dir()}
+    maps: dict[Path, list[Path]] = defaultdict(list)
+    for place in [beside[1]] if beside else folders:
+        for path in _nifti_files(place):
+            maps[beside[0] / stem(path) if beside else place].append(path)
     cases = []
-    for case in sorted((beside[0] if beside else folder).iterdir()):
-        if not case.is_dir():
-            continue
-        places = [case, *sorted(place for place in case.iterdir() if place.is_dir())]
+    for case in sorted(folders | maps.keys()):
+        places = [case, *sorted(place for place in case.iterdir() if place.is_dir())] if case in folders else []
         series = {place.name: place for place in places if dicom.is_series(place)}
-        labels = sorted(
-            path
-            for path in (beside[1] if beside else case).glob("*.nii*")
-            if not path.name.startswith(".") and (not beside or stem(path) == case.name)
-        )
-        if series and len(labels) > 1:
+        labels = maps[case]
+        if (series or beside) and len(labels) > 1:
             raise DataError(f"{case}: expected one label map, found {', '.join(path.name for path in labels)}")
         if series or len(labels) == 1:
             expected = beside[1] / f"{case.name}.nii.gz" if beside else case / "label.nii.gz"
             cases.append(_Found(case, series, labels[0] if labels else expected))
     return cases
+
+
+def _nifti_files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.lower().endswith((".nii", ".nii.gz")) and path.is_file() and not path.name.startswith(".")
+    )
 
 
 def _modality(series: Iterable[Path]) -> str:

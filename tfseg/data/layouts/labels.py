@@ -17,6 +17,8 @@ DECLARATION = "labels.json"
 MOST_FOUND = 64
 # A mask of black and white that has more values than this which hardly another one has is a blurred one.
 MOST_GREYS, WHITE = 4, 255
+# The foreground of a mask of 8 and of 16 bits; 1 in another mask may mean the same.
+WHITES = {WHITE, 65535}
 
 
 def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
@@ -26,7 +28,8 @@ def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
     are negative values and the values of a mask that was blurred, as by resizing: they are faults of their own.
 
     Raises:
-        DataError: on a damaged file, or where no label map can be read or they hold too many values.
+        DataError: on a damaged file, or where no label map can be read, they hold too many values, or each holds one,
+            white in some and another in others.
     """
     if (folder / DECLARATION).is_file():
         return read_description(folder / DECLARATION, 'labels, as {"1": "spleen"}', declared)
@@ -34,7 +37,8 @@ def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
     with ThreadPoolExecutor() as pool:
         found = dict(zip(maps, pool.map(_values_in, maps), strict=True))
     read = {path: values for path, values in found.items() if isinstance(values, set)}
-    values = sorted(set().union(*_without_blurred(list(read.values()))))
+    trusted = _without_blurred(list(read.values()))
+    values = sorted(set().union(*trusted))
     if not values and len(read) < len(found):
         raise next(error for error in found.values() if isinstance(error, DataError))
     if len(values) > MOST_FOUND:
@@ -42,6 +46,15 @@ def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
         raise DataError(
             f"{folder}: {len(values)} label values found ({values[0]} to {values[-1]}), most of them in {most}; "
             f"declare those that are labels in {DECLARATION}"
+        )
+    whites = WHITES.intersection(values)
+    if whites and len(values) > 1 and all(len(each) <= 1 for each in trusted):
+        white = max(whites)
+        other = next(value for value in values if value != white)
+        first, second = (next(path for path in read if read[path] == {value}) for value in (white, other))
+        raise DataError(
+            f"{folder}: {first} marks its foreground with {white}, {second} with {other}; write all masks alike "
+            f"if they mean the same, else declare the values as labels in {DECLARATION}"
         )
     return {values[0]: "foreground"} if len(values) == 1 else {value: f"label_{value}" for value in values}
 

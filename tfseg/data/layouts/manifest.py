@@ -1,5 +1,8 @@
 """A CSV manifest: a row per case, with its subject, its images and its label."""
 
+import csv
+from io import StringIO
+from itertools import chain, repeat
 from pathlib import Path
 
 import pandas as pd
@@ -25,25 +28,23 @@ def read_manifest(folder: Path) -> Dataset:
     Columns: `subject`, `image` or one `image_CHANNEL` per channel, `label`, and if wanted `case`, `split` (train, val
     or test) and `strata`. An image is a NIfTI file, a picture or the folder of a DICOM series, and may have several
     channels of its own. A case without a name is called by its subject, or by its first image where a subject has
-    several, with its folders where those have one name. Labels are those that `labels.json` beside it declares, or
-    else the values found.
+    several, with its folders where those have one name. Blanks around a cell, empty lines and columns without a name
+    are passed over. Labels are those that `labels.json` beside it declares, or else the values found.
 
     Raises:
-        DataError: where columns or values are missing, or a split has other parts or a subject on two sides.
+        DataError: where columns or values are missing or columns share a name, or a split has other parts or a subject
+            on two sides.
     """
     path = folder if folder.is_file() else folder / NAME
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
-    images = [str(name) for name in table.columns if name == "image" or str(name).startswith("image_")]
+    table = _table(path)
+    images = [name for name in table.columns if name == "image" or name.startswith("image_")]
     missing = [name for name in ("subject", "label") if name not in table] + (["image"] if not images else [])
     if missing:
         raise DataError(f"{path}: the columns {', '.join(missing)} are missing; there are {', '.join(table.columns)}")
     for column in ("subject", "label", *images):
-        if (table[column] == "").any():
-            row = int((table[column] == "").to_numpy().argmax())
-            raise DataError(f"{path}: line {row + 2}: {column} is empty")
+        empty = table.index[table[column] == ""]
+        if len(empty):
+            raise DataError(f"{path}: line {empty[0]}: {column} is empty")
     root = path.resolve().parent
     labels = [root / file for file in table["label"]]
     return Dataset(
@@ -66,6 +67,31 @@ def read_manifest(folder: Path) -> Dataset:
         layout="manifest",
         splits=(_split(path, table),) if "split" in table else None,
     )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """The cells as text, by the line of the file and the column."""
+    try:
+        reader = csv.reader(StringIO(path.read_text(encoding="utf-8-sig")), skipinitialspace=True, strict=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: not readable as CSV: {error}") from error
+    filled = [(line, row) for line, row in lines if any(row)]
+    if not filled:
+        raise DataError(f"{path}: not a readable CSV file: it is empty")
+    (_, header), *rows = filled
+    columns = [name for name in header if name]
+    for name in columns:
+        if columns.count(name) > 1:
+            raise DataError(f"{path}: {columns.count(name)} columns are called {name}; each needs a name of its own")
+    for line, row in rows:
+        if any(row[len(header) :]):
+            raise DataError(f"{path}: line {line}: {len(row)} cells, but there are {len(header)} columns")
+    cells = [dict(zip(header, chain(row, repeat("")), strict=False)) for _, row in rows]
+    return pd.DataFrame(cells, index=[line for line, _ in rows], columns=columns, dtype=str)
 
 
 def _channels(column: str, files: list[Path]) -> tuple[str, ...]:

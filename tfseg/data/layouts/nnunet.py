@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tfseg.data.layouts.dataset import Case, Dataset, by_number, read_description
+from tfseg.data.layouts.dataset import Case, Dataset, by_number, read_description, whole_number
 from tfseg.data.picture import SUFFIXES
 
 EXPECTED = "an nnU-Net description (channel_names, labels and file_ending expected)"
@@ -35,13 +35,14 @@ def read_nnunet(folder: Path) -> Dataset:
     def parse(description: dict[str, Any]) -> Dataset:
         channels = by_number(description["channel_names"].items())
         values = {str(name): _values(value) for name, value in description["labels"].items()}
+        ending = "." + description["file_ending"].removeprefix(".")
         ignore = values.pop("ignore", (None,))[0]
         values = {name: value for name, value in values.items() if value != (0,)}
         return Dataset(
             name=str(description.get("name", folder.name)),
             channels=tuple(channels.values()),
             labels=_labels(values),
-            cases=_cases(folder, len(channels), description["file_ending"]),
+            cases=_cases(folder, len(channels), ending),
             layout="nnunet",
             ignore_label=ignore,
             regions=values if any(len(value) > 1 for value in values.values()) else {},
@@ -51,7 +52,7 @@ def read_nnunet(folder: Path) -> Dataset:
 
 
 def _values(value: Any) -> tuple[int, ...]:
-    return tuple(int(each) for each in (value if isinstance(value, list) else [value]))
+    return tuple(whole_number(each) for each in (value if isinstance(value, list) else [value]))
 
 
 def _labels(values: dict[str, tuple[int, ...]]) -> dict[int, str]:
