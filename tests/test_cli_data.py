@@ -64,7 +64,7 @@ def test_inspect_names_the_faults_and_describes_the_rest(tfseg, damaged):
     code, out, err = tfseg("inspect", damaged)
     assert code == 1
     assert "- cases: 5" in out
-    assert f"{damaged / 'imagesTr' / 'case_2.nii.gz'}: the image data cannot be read: " in out
+    assert f"{damaged / 'imagesTr' / 'case_2.nii.gz'}: not a readable NIfTI file: " in out
     assert err == f"tfseg: {damaged}: 1 of 6 cases have a fault; --skip-bad goes on without them\n"
 
 
@@ -82,14 +82,14 @@ def test_prep_goes_on_without_bad_cases_where_it_is_told_to(tfseg, damaged, tmp_
     out = tmp_path / "out"
     code, _, err = tfseg("prep", "--data", damaged, "--out", out)
     assert (code, err.count("\n")) == (1, 1)
-    assert "case_2.nii.gz: the image data cannot be read" in err
+    assert "case_2.nii.gz: not a readable NIfTI file" in err
     assert not (out / "index.csv").exists()
     code, said, err = tfseg("prep", "--data", damaged, "--out", out, "--skip-bad")
     assert (code, err) == (0, "")
     assert "left out: case_2: " in said
     index = pd.read_csv(out / "index.csv", keep_default_na=False)
     assert index["case"].tolist() == [f"case_{number}" for number in (0, 1, 3, 4, 5, 2)]
-    assert index["skipped"].iloc[-1].startswith(f"{damaged / 'imagesTr' / 'case_2.nii.gz'}: the image data cannot")
+    assert index["skipped"].iloc[-1].startswith(f"{damaged / 'imagesTr' / 'case_2.nii.gz'}: not a readable NIfTI file")
     assert not (out / "cases" / "case_2").exists()
 
 

@@ -74,7 +74,7 @@ IMAGE, OTHER, LABEL = "imagesTr/b_0000.nii.gz", "imagesTr/b_0001.nii.gz", "label
 BROKEN = {
     "empty file": (IMAGE, lambda path: path.write_bytes(b""), IMAGE, "not a readable NIfTI file: it is empty", True),
     "not NIfTI": (LABEL, lambda path: path.write_bytes(b"no" * 300), LABEL, "not a readable NIfTI file: ", True),
-    "truncated image": (OTHER, truncate, OTHER, "the image data cannot be read: ", False),
+    "truncated image": (OTHER, truncate, OTHER, "not a readable NIfTI file: ", False),
     "truncated label": (LABEL, truncate, LABEL, "not a readable NIfTI file: Compressed file ended before", True),
     "missing image": (OTHER, lambda path: path.unlink(), OTHER, "no such file", True),
     "missing label": (LABEL, lambda path: path.unlink(), LABEL, "no such file", True),

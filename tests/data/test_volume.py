@@ -91,7 +91,7 @@ def test_the_unit_of_space_is_that_of_the_file(tmp_path, unit, unit_mm):
 
 def test_colours_are_no_image(tmp_path):
     colours = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
-    with pytest.raises(DataError, match=r"a\.nii: the image data cannot be read: its values are of type"):
+    with pytest.raises(DataError, match=r"a\.nii: not a readable NIfTI file: its values are of type"):
         read_image(save(tmp_path / "a.nii", colours))
 
 
@@ -182,7 +182,7 @@ def test_a_truncated_file_is_named(tmp_path, read, side):
 def test_an_uncompressed_truncated_file_is_named(tmp_path, read):
     path = save(tmp_path / "scan.nii", ramp().astype(np.uint8))
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"scan\.nii: the .* data cannot be read"):
+    with pytest.raises(DataError, match=r"scan\.nii: not a readable NIfTI file"):
         read(path)
 
 

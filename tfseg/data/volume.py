@@ -79,7 +79,7 @@ def read_image(path: Path) -> Volume:
     """
     with _open(path) as image:
         _image_header(path, image)
-        array = _read(path, image, "image", _scaled)
+        array = _read(path, image, _scaled)
     return Volume(finite(path, array), _affine_mm(image))
 
 
@@ -91,7 +91,7 @@ def read_label(path: Path) -> Volume:
     """
     with _open(path) as image:
         header = _label_header(path, image)
-        array = _read(path, image, "label", np.asanyarray)
+        array = _read(path, image, np.asanyarray)
     return Volume(whole(path, array.reshape(header.shape), _rounding(image)), _affine_mm(image))
 
 
@@ -146,7 +146,7 @@ def _affine_mm(image: Any) -> Array:
     return affine
 
 
-def _read(path: Path, image: Any, what: str, take: Callable[[Any], Array]) -> Array:
+def _read(path: Path, image: Any, take: Callable[[Any], Array]) -> Array:
     """Read an open image's array, and on to the end of the file, where a compressed one has its checksum."""
     try:
         array = take(image.dataobj)
@@ -154,7 +154,7 @@ def _read(path: Path, image: Any, what: str, take: Callable[[Any], Array]) -> Ar
         while isinstance(stream, igzip.IGzipFile) and stream.read(CHUNK_BYTES):
             pass
     except Exception as error:
-        raise DataError(f"{path}: the {what} data cannot be read: {one_line(error)}") from error
+        raise DataError(f"{path}: not a readable NIfTI file: {one_line(error)}") from error
     return array
 
 
