@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from tfseg.config import Config, ConfigError, HoldoutConfig, load_config, parse_override
+from tfseg.config import Config, ConfigError, HoldoutConfig, load_config
 
 
 @pytest.fixture
@@ -142,42 +142,11 @@ def test_a_base_that_is_not_there_is_named(write):
 # --- overrides
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1e-3", 0.001),
-        ("2.5E4", 25000.0),
-        ("-1e+2", -100.0),
-        ("0.5", 0.5),
-        ("20", 20),
-        ("", None),
-        ("null", None),
-        ("true", True),
-        ("e3", "e3"),
-        ("1e", "1e"),
-        ("val_iou", "val_iou"),
-        ("[0.1, 1e-1]", [0.1, 0.1]),
-        ("{name: dice, smoothing: 1e-5}", {"name": "dice", "smoothing": 1e-5}),
-        ("a=b", "a=b"),
-    ],
-)
-def test_an_override_is_read_as_yaml(text, value):
-    parsed = parse_override(f"a.b={text}")
-    assert parsed == {"a": {"b": value}}
-    assert type(parsed["a"]["b"]) is type(value)
-
-
 def test_overrides_lie_over_the_file_and_the_last_wins(write):
     overrides = ["training.learning_rate=1e-4", "seed=3", "model.dropout=[0, 0.5]", "seed=4"]
     config = load_config(write("seed: 1\ntraining: {epochs: 2}\n"), overrides)
     assert (config.seed, config.training.epochs, config.training.learning_rate) == (4, 2, 1e-4)
     assert config.model.dropout == (0, 0.5)
-
-
-@pytest.mark.parametrize("text", ["training.epochs", "=3", "training.=3", "training..epochs=3", ""])
-def test_an_override_without_a_name_or_a_value_is_refused(text):
-    with pytest.raises(ConfigError, match="--set expects name=value"):
-        parse_override(text)
 
 
 def test_an_override_that_is_not_yaml_is_refused():

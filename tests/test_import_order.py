@@ -12,7 +12,7 @@ import tfseg
 
 # A part, a module or a package directly inside tfseg, imports parts of rows above its own, and itself, alone.
 ORDER = (
-    {"training_config"},
+    {"training_config", "yaml_files"},
     {"files", "config", "geometry", "memory", "quiet"},
     {"losses", "metrics", "models", "data"},
     {"prediction", "statistics", "instructions"},

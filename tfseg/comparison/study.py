@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from tfseg import files, losses
-from tfseg.config import Config, ConfigError, merge, parse_override, read_yaml, read_yaml_chain, validate
+from tfseg.config import Config, ConfigError, validate
 from tfseg.losses.spec import parse, parse_list
+from tfseg.yaml_files import merge, parse_override, read_yaml, read_yaml_chain
 
 Loss = dict[str, Any]
 

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from tfseg import files
-from tfseg.config import read_yaml
 from tfseg.data.grids import Array
 from tfseg.data.label_maps import to_values
 from tfseg.data.slicing import SliceGrid
 from tfseg.data.splits import Split
 from tfseg.data.targets import Targets
 from tfseg.data.volume import DataError
+from tfseg.yaml_files import read_yaml
 
 TEXT_COLUMNS = ("case", "subject", "strata", "skipped")
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from tfseg.config import ConfigError, read_yaml_chain, validate
+from tfseg.config import ConfigError, validate
 from tfseg.data import workers
 from tfseg.data.grids import Array
 from tfseg.data.layouts import Dataset
@@ -20,6 +20,7 @@ from tfseg.data.slicing import AXES, canonical_spacing_mm, longest_axis
 from tfseg.data.steps import FOREGROUND_PERCENTILES, Recipe
 from tfseg.data.volume import DataError
 from tfseg.geometry import Mask, bounding_box
+from tfseg.yaml_files import read_yaml_chain
 
 Result = TypeVar("Result")
 
