@@ -105,6 +105,9 @@ def test_docstring_in_its_parts():
 def test_what_a_parents_parameters_are_told_beyond_it_is_a_note():
     assert cards.card("dice_ce").notes == ("the cross-entropy sees the background in any case.",)
     assert cards.card("tversky").notes == ()
+    for name in ("symmetric_unified_focal", "asymmetric_unified_focal"):
+        assert cards.card(name).notes == ("the focal term sees the background in any case.",)
+    assert cards.card("penalty_generalized_dice").notes == ("`class_weights` multiply w_c.",)
 
 
 def test_values_on_the_card_are_those_of_the_loss(name):

@@ -81,7 +81,7 @@ def test_bad_input_is_refused(truth, prediction, params, message):
         get("ce", **params)(truth, prediction)
 
 
-@pytest.mark.parametrize("name", ["boundary", "hausdorff_dt", "distance_penalized_ce", "tversky_hausdorff"])
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if "spacing_mm" in loss.parameters])
 def test_spacing_must_fit_the_rank(name):
     with pytest.raises(ValueError, match=r"spacing_mm must hold 2 numbers .* received \[1.0, 1.0, 3.0\]"):
         get(name, spacing_mm=[1, 1, 3])(LABELS, PREDICTION)
@@ -122,6 +122,8 @@ NAN, INF = float("nan"), float("inf")
         ("bce", {"regions": "yes"}, "regions must be one of True, False; received 'yes'"),
         ("bce", {"ignore_label": 1.5}, "ignore_label must be an integer or None; received 1.5"),
         ("bce", {"class_weights": 3}, "class_weights must be a sequence.*received 3"),
+        ("bce", {"class_weights": {0: 1.0, 1: 5.0}}, r"class_weights must be a sequence.*received \{0: 1.0, 1: 5.0\}"),
+        ("bce", {"class_weights": {1, 5}}, r"class_weights must be a sequence.*received \{1, 5\}"),
         ("bce", {"class_weights": [1, -1]}, r"class_weights must be a number in \[0, inf\); received -1"),
         ("bce", {"class_weights": [0, 0]}, "class_weights must hold a number above 0"),
         ("bce", {"class_weights": [1, NAN]}, "class_weights must be .*received nan"),
@@ -138,6 +140,7 @@ NAN, INF = float("nan"), float("inf")
         ("cldice", {"iterations": 0}, "iterations must be a whole number of at least 1; received 0"),
         ("cldice", {"iterations": 1.5}, "iterations must be a whole number"),
         ("boundary", {"spacing_mm": [1, 0]}, r"each of spacing_mm must be a number in \(0, inf\); received 0"),
+        ("boundary", {"spacing_mm": {0: 1, 1: 2}}, r"spacing_mm must be a number .*received \{0: 1, 1: 2\}"),
         ("boundary", {"spacing_mm": [1, 1, 1, 1]}, "spacing_mm must hold one number per spatial axis"),
         ("hausdorff_dt", {"alpha": 0}, "alpha must be"),
         ("combo", {"beta": 1.5}, "beta must be"),

@@ -1,5 +1,7 @@
 """Distances in the graph and by the host, against SciPy's."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tfseg.losses import LOSSES, get
+from tfseg.losses.cards import card
 from tfseg.losses.distance import boundary_distance, graph_distance, host_distance
 
 
@@ -42,6 +45,13 @@ def test_distances_in_the_graph_are_exact_far_away():
     masks = np.arange(512).reshape(1, 1, 512, 1) == 500
     expected = 0.7 * np.maximum(np.abs(np.arange(512) - 500), 1)
     np.testing.assert_allclose(graph_distance(masks, [0.7, 0.7])[0, 0, :, 0], expected, rtol=5e-7)
+
+
+@pytest.mark.parametrize("step", [5000.0, 1e-4])
+def test_distances_in_the_graph_are_exact_in_any_unit(step):
+    masks = np.arange(300).reshape(1, 1, 300, 1) == 0
+    spacing = [0.5 * step, step]
+    np.testing.assert_allclose(graph_distance(masks, spacing), reference(masks, spacing), rtol=1e-6)
 
 
 def test_xla_takes_the_graph_form():
@@ -85,6 +95,31 @@ def test_each_axis_has_its_spacing(example, name):
     np.testing.assert_allclose(loss(truth, prediction), by_reference(name, truth, prediction), rtol=1e-6)
     in_voxels = get(name, reduction=None, dtype="float64")(truth, prediction).numpy()
     assert (np.abs(in_voxels / by_reference(name, truth, prediction) - 1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if "spacing_mm" in loss.parameters])
+def test_ignored_voxels_lie_outside_the_structure(name):
+    """The truth fills a row of eight, and has no boundary but that along the last voxel, which is ignored."""
+    truth = np.ones((1, 1, 8, 1))
+    truth[0, 0, 7] = 255
+    prediction = np.full(truth.shape, 0.9)
+
+    def value(name: str) -> float:
+        return float(get(name, ignore_label=255, dtype="float64")(truth, prediction))
+
+    away = np.arange(1, 8)
+    hausdorff = np.mean(0.1**2 * (away**2 + away**2))
+    by_hand = {
+        "boundary": np.mean(0.1 * away),
+        "hausdorff_dt": hausdorff,
+        "log_hausdorff_dt": np.log1p(hausdorff),
+        "distance_penalized_ce": -np.log(0.9) * np.mean(1 + 1 / away),
+        "tversky_hausdorff": 0.9 * value("tversky") + 0.1 * np.log1p(hausdorff),
+        "dice_focal_hausdorff": 0.45 * (value("dice") + value("focal")) + 0.1 * np.log1p(hausdorff),
+    }
+    assert value(name) == pytest.approx(by_hand[name], rel=1e-6)
+    remark = r"[Ii]gnored voxels lie outside every \w+ for the distances, so that a boundary may run along them\."
+    assert re.search(remark, " ".join(card(name).notes))
 
 
 def test_the_axis_of_the_spacing_matters():

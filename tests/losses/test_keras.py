@@ -26,23 +26,6 @@ def small_model() -> keras.Model:
     return keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(image))
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"ms_ssim"}))
-def test_graph_of_unknown_size_gives_the_eager_value(example, name):
-    truth, prediction, _ = example("softmax2d")
-    loss = get(name, reduction=None, ignore_label=255)
-    labels = truth.argmax(-1)
-    labels[:, :2] = 255
-    shapes = [tf.TensorSpec((None, None, None), tf.uint8), tf.TensorSpec((None, None, None, 3))]
-    graph = tf.function(loss, input_signature=shapes)
-    np.testing.assert_allclose(graph(labels.astype("uint8"), prediction), loss(labels, prediction), rtol=1e-5)
-
-
-def test_multi_scale_ssim_must_know_the_size():
-    graph = tf.function(get("ms_ssim"), input_signature=[tf.TensorSpec((None, None, None, 1))] * 2)
-    with pytest.raises(ValueError, match="known size for ms_ssim"):
-        graph.get_concrete_function()
-
-
 @pytest.mark.parametrize("name", LOSSES)
 def test_sample_weight_and_reduction(example, name):
     truth, prediction, _ = example("binary2d")

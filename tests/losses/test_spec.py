@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tfseg.losses import LOSSES, get, parse, parse_list, title
+from tfseg.losses import LOSSES, Dice, get, make, parse, parse_list, title
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,15 @@ def test_unknown_names_bring_the_nearest():
 def test_a_loss_may_be_named():
     assert get("dice", name="overlap").name == "overlap"
     assert next(iter(LOSSES)) == "bce"
+
+
+def test_a_name_alone_makes_a_loss():
+    loss = make("dice", overlap_over="batch")
+    assert isinstance(loss, Dice) and loss.overlap_over == "batch"
+    with pytest.raises(ValueError, match="'dise'; did you mean dice"):
+        make("dise")
+    with pytest.raises(ValueError, match=r"expected a loss as .*received \{'name': 3\}"):
+        make(3)
 
 
 def test_keras_is_loaded_on_first_use():

@@ -24,6 +24,11 @@ def test_a_sum_is_the_sum_of_its_terms(example):
     assert value(named, example) == pytest.approx(expected, rel=1e-6)
 
 
+def test_pythons_sum_adds_losses(example):
+    assert value(sum([Dice(), get("bce")]), example) == value(Dice() + get("bce"), example)
+    assert isinstance(sum([Dice()]), Dice)
+
+
 def test_a_configuration_makes_the_same_sum(example):
     spec = {"sum": [{"name": "tversky", "alpha": 0.3, "weight": 0.9}, {"name": "log_hausdorff_dt", "weight": 0.1}]}
     assert value(make(spec), example) == value(0.9 * Tversky(0.3) + 0.1 * LogHausdorffDT(), example)
@@ -120,3 +125,5 @@ def test_what_is_no_sum_is_refused(make_it, message):
 def test_only_losses_of_this_package_are_added():
     with pytest.raises(TypeError):
         Dice() + 1
+    with pytest.raises(TypeError):
+        1 + Dice()

@@ -34,7 +34,7 @@ def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ..
 
     Raises:
         ValueError: the prediction is not `[batch, *spatial, classes]` in 2D or 3D, or the truth does not fit
-            it.
+            it, or a graph does not know which of the two its last axis holds.
     """
     if len(prediction) not in (4, 5) or prediction[-1] is None:
         raise ValueError(
@@ -44,11 +44,27 @@ def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ..
     forms = [prediction]
     if prediction[-1] == 1 or not regions:
         forms += [prediction[:-1], (*prediction[:-1], 1)]
+    if truth[-1:] == (None,) and len({form[-1] for form in forms if len(form) == len(truth)}) > 1:
+        raise ValueError(
+            "the last axis of y_true must be known, as it is 1 for labels and "
+            f"{prediction[-1]} for a channel per class; received {truth}"
+        )
     for form in forms:
         if len(form) == len(truth) and all(a == b or None in (a, b) for a, b in zip(form, truth, strict=True)):
             return form is not prediction
     expected = " or ".join(str(form) for form in forms)
     raise ValueError(f"y_true must have the shape {expected} to match y_pred {prediction}; received {truth}")
+
+
+def fitted(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """`y_true`, of the rank of `y_pred`, with its batch and, where a graph does not know how many, its channels.
+
+    Where they turn out to be others, the graph fails; left unknown, a single sample would be repeated.
+    """
+    if None not in (y_true.shape[0], y_pred.shape[0], y_true.shape[-1]):
+        return y_true
+    shape = (ops.shape(y_pred)[0], *ops.shape(y_true)[1:-1], y_true.shape[-1] or y_pred.shape[-1])
+    return ops.reshape(y_true, shape)
 
 
 def eager_values(tensor: Tensor) -> np.ndarray | None:
@@ -156,8 +172,9 @@ class SegmentationLoss(Summable):
                 f"class_weights must hold {classes} numbers, one per channel of y_pred; "
                 f"received {len(self.class_weights)}"
             )
-        if labels and len(y_true.shape) < len(y_pred.shape):
+        if len(y_true.shape) < len(y_pred.shape):
             y_true = ops.expand_dims(y_true, -1)
+        y_true = fitted(y_true, y_pred)
         labels = labels and classes > 1
         one_hot = self.is_softmax(y_pred) and not labels
         mask = self.counted(y_true, classes if one_hot else None)

@@ -51,7 +51,8 @@ class BoundaryLoss(ForegroundLoss):
     Args:
         spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
             where None.
-        **foreground: as `ForegroundLoss`.
+        **foreground: as `ForegroundLoss`; ignored voxels lie outside every structure for the distances, so that a
+            boundary may run along them.
 
     Raises:
         ValueError: an argument is out of its range; when called, `spacing_mm` does not fit the rank.
@@ -176,7 +177,8 @@ class DistancePenalizedCE(SegmentationLoss):
     Args:
         spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
             where None.
-        **common: as `SegmentationLoss`.
+        **common: as `SegmentationLoss`; ignored voxels lie outside every class for the distances, so that a boundary
+            may run along them.
 
     Raises:
         ValueError: an argument is out of its range; when called, `spacing_mm` does not fit the rank.

@@ -88,7 +88,13 @@ def card(name: str) -> Card:
         for parent in loss_class.__mro__
         if issubclass(parent, SegmentationLoss) and vars(parent).get("__doc__")
     ]
-    remarks = (_INHERITED.sub("", text) for key, text in docstring.arguments.items() if key.startswith("*"))
+    remarks = (
+        _INHERITED.sub("", text)
+        for parent, arguments in described
+        if parent not in SHARED
+        for key, text in arguments.items()
+        if key.startswith("*")
+    )
     written = notes()["losses"][name]
     return Card(
         name=name,

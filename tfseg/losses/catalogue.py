@@ -117,19 +117,20 @@ def get(name: str, /, **params: Any) -> SegmentationLoss:
     return LOSSES[name](**params)
 
 
-def make(spec: Mapping[str, Any], **defaults: Any) -> Summable:
+def make(spec: str | Mapping[str, Any], **defaults: Any) -> Summable:
     """The loss that a configuration describes.
 
     Args:
         spec: `{"name": "tversky", "alpha": 0.3}`, or `{"sum": [{"name": …, "weight": 0.9}, …]}` with a number ≥ 0
-            or a ramp `{"from": a, "to": b, "epochs": n}` as weight, 1 where it is left out.
+            or a ramp `{"from": a, "to": b, "epochs": n}` as weight, 1 where it is left out; or a name alone.
         **defaults: arguments for those of the losses that have them, where `spec` does not say otherwise.
 
     Raises:
         ValueError: as `get`, or a description of another form.
     """
+    spec = _named(spec)
     if set(spec) == {"sum"} and isinstance(spec["sum"], list | tuple) and spec["sum"]:
-        parts = [dict(part) if isinstance(part, Mapping) else {"name": part} for part in spec["sum"]]
+        parts = [_named(part) for part in spec["sum"]]
         weights = [part.pop("weight", 1.0) for part in parts]
         return WeightedSum([make(part, **defaults) for part in parts], weights)
     if not isinstance(spec.get("name"), str):
@@ -139,6 +140,10 @@ def make(spec: Mapping[str, Any], **defaults: Any) -> Summable:
     known = getattr(LOSSES.get(spec["name"]), "parameters", ())
     params = {argument: value for argument, value in defaults.items() if argument in known}
     return get(spec["name"], **{**params, **{key: value for key, value in spec.items() if key != "name"}})
+
+
+def _named(spec: Any) -> dict[str, Any]:
+    return dict(spec) if isinstance(spec, Mapping) else {"name": spec}
 
 
 def _nearest(wrong: str, valid: Iterable[str]) -> str:

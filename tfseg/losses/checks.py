@@ -1,6 +1,7 @@
 """Arguments of losses, checked one by one."""
 
 import math
+from collections.abc import Mapping, Set
 from numbers import Integral, Real
 from typing import Any
 
@@ -29,7 +30,7 @@ def check_class_weights(weights: Any) -> list[float] | None:
     """Class weights as a list of non-negative floats that are not all zero, else ValueError."""
     if weights is None:
         return None
-    if isinstance(weights, str) or not np.iterable(weights):
+    if not _is_sequence(weights):
         raise ValueError(f"class_weights must be a sequence of numbers, one per class; received {weights!r}")
     checked = [check_number("each of class_weights", weight, low=0) for weight in weights]
     if sum(checked) == 0:
@@ -41,10 +42,14 @@ def check_spacing(spacing_mm: Any) -> list[float] | None:
     """Spacing as a list of positive floats, one per spatial axis or one for all of them, else ValueError."""
     if spacing_mm is None:
         return None
-    steps = list(spacing_mm) if np.iterable(spacing_mm) and not isinstance(spacing_mm, str) else [spacing_mm]
+    steps = list(spacing_mm) if _is_sequence(spacing_mm) else [spacing_mm]
     if len(steps) not in (1, 2, 3):
         raise ValueError(f"spacing_mm must hold one number per spatial axis, or one for all; received {spacing_mm!r}")
     return [check_number("each of spacing_mm", step, low=0, above=True) for step in steps]
+
+
+def _is_sequence(value: Any) -> bool:
+    return np.iterable(value) and not isinstance(value, str | Mapping | Set)
 
 
 def check_count(argument: str, value: Any) -> int:

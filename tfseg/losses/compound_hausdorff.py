@@ -23,7 +23,8 @@ class TverskyHausdorff(CompoundLoss):
         beta: β ≥ 0, the weight of false negatives; None: 1 - α, for α ≤ 1.
         spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
             where None.
-        **region: as `RegionOptions`.
+        **region: as `RegionOptions`; ignored voxels lie outside every structure for the distances, so that a boundary
+            may run along them.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -63,7 +64,8 @@ class DiceFocalHausdorff(CompoundLoss):
         alpha: α in [0, 1] of the focal loss, or None.
         spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
             where None.
-        **region: as `RegionOptions`; the focal loss sees the background in any case.
+        **region: as `RegionOptions`; the focal loss sees the background in any case. Ignored voxels lie outside every
+            structure for the distances, so that a boundary may run along them.
 
     Raises:
         ValueError: an argument is out of its range.

@@ -9,7 +9,7 @@ from keras import ops
 
 from tfseg.losses.registry import Tensor
 
-FAR = 1e12  # squared; no distance in an image comes near it
+FAR = 1e12  # squared, in the largest step; no distance in an image comes near it
 
 
 def boundary_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
@@ -55,10 +55,12 @@ def host_distance(masks: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
 
 def graph_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
     """`boundary_distance` in Keras operations alone."""
-    outside = _squared_distance(mask, spacing)
-    inside = _squared_distance(ops.logical_not(mask), spacing)
+    unit = max(spacing)
+    steps = [step / unit for step in spacing]
+    outside = _squared_distance(mask, steps)
+    inside = _squared_distance(ops.logical_not(mask), steps)
     squared = ops.where(mask, inside, outside)
-    return ops.sqrt(ops.where(squared < FAR, squared, 0.0))
+    return unit * ops.sqrt(ops.where(squared < FAR, squared, 0.0))
 
 
 def _squared_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:

@@ -14,7 +14,7 @@ def samples_as_channels(values: Tensor) -> Tensor:
     return ops.reshape(moved, (1, *ops.shape(moved)[:-2], -1))
 
 
-def filter_along(values: Tensor, axis: int, weights: Sequence[float], padding: str) -> Tensor:
+def filter_along(values: Tensor, axis: int, weights: Sequence[float] | Tensor, padding: str) -> Tensor:
     """Weighted sums of neighbours along a spatial axis, of each channel alone.
 
     Args:
@@ -24,15 +24,15 @@ def filter_along(values: Tensor, axis: int, weights: Sequence[float], padding: s
         padding: "same" centres an odd number of weights on each voxel, with 0 beyond the image; "valid" keeps to
             sums that lie wholly inside.
     """
-    shape, size = ops.shape(values), len(weights)
+    weights = ops.convert_to_tensor(weights, dtype=values.dtype)
+    shape, size = ops.shape(values), ops.shape(weights)[0]
     channels = shape[-1]
     # Two axes at a time around this one, so that a 2D convolution serves volumes too.
     if axis == len(values.shape) - 2:
         rows, window = (-1, shape[axis - 1], shape[axis], channels), (1, size, 1, 1)
     else:
         rows, window = (-1, shape[axis], math.prod(shape[axis + 1 : -1]), channels), (size, 1, 1, 1)
-    kernel = ops.reshape(ops.convert_to_tensor(weights, dtype=values.dtype), window)
-    kernel = ops.broadcast_to(kernel, (*window[:2], channels, 1))
+    kernel = ops.broadcast_to(ops.reshape(weights, window), (*window[:2], channels, 1))
     sums = ops.depthwise_conv(ops.reshape(values, rows), kernel, padding=padding)
     length = shape[axis] if padding == "same" else shape[axis] - size + 1
     return ops.reshape(sums, (*shape[:axis], length, *shape[axis + 1 :]))

@@ -23,14 +23,19 @@ def gaussian(size: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def blur(fields: Tensor) -> Tensor:
-    """Gaussian window means of `[1, *spatial, channels]` wherever the window fits, axis after axis.
+WINDOWS = np.stack([np.pad(gaussian(size), (0, WINDOW - size)) for size in range(1, WINDOW + 1)])
 
-    The window shrinks to an axis that is shorter; an axis whose length a graph does not know is taken to be
-    longer.
-    """
+
+def window(side: int | Tensor, dtype: str) -> Tensor:
+    """The window along an axis: of 11 weights, or as many as the axis has voxels where it is shorter."""
+    size = min(WINDOW, side) if isinstance(side, int) else ops.minimum(WINDOW, side)
+    return ops.convert_to_tensor(WINDOWS, dtype=dtype)[size - 1, :size]
+
+
+def blur(fields: Tensor) -> Tensor:
+    """Gaussian window means of `[1, *spatial, channels]` wherever the window fits, axis after axis."""
     for axis in range(1, len(fields.shape) - 1):
-        fields = filter_along(fields, axis, gaussian(min(WINDOW, fields.shape[axis] or WINDOW)).tolist(), "valid")
+        fields = filter_along(fields, axis, window(ops.shape(fields)[axis], fields.dtype), "valid")
     return fields
 
 

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any, Self, TypeGuard
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfseg.losses.registry import Tensor, registered
@@ -28,10 +29,26 @@ class Summable(keras.losses.Loss):
         computed = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
         super().__init__(name, reduction, "float64" if computed == "float64" else "float32")
 
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """The values `[batch]`, reduced as `reduction` says.
+
+        Args:
+            y_true: the truth.
+            y_pred: the prediction.
+            sample_weight: a factor for each sample, `[batch]` or `[batch, 1]`, or one for all.
+
+        Raises:
+            ValueError: as `call`, or `sample_weight` has another shape.
+        """
+        return super().__call__(y_true, y_pred, _per_sample(sample_weight, y_pred))
+
     def __mul__(self, weight: Weight) -> "WeightedSum":
         return WeightedSum([self], [weight])
 
     __rmul__ = __mul__
+
+    def __radd__(self, other: int) -> Self:
+        return self if isinstance(other, int) and other == 0 else NotImplemented  # what `sum` begins with
 
     def __add__(self, other: "Summable") -> "WeightedSum":
         if not isinstance(other, Summable):
@@ -117,6 +134,18 @@ class WeightedSum(Summable):
 def ramp_value(ramp: Mapping[str, float], epoch: int) -> float:
     """The weight in an epoch, counted from 0: `from + (to - from) min(epoch / epochs, 1)`."""
     return ramp["from"] + (ramp["to"] - ramp["from"]) * min(epoch / ramp["epochs"], 1.0)
+
+
+def _per_sample(sample_weight: Tensor | None, y_pred: Tensor) -> Tensor | None:
+    """Weights `[batch]`; a number, or None, as it is."""
+    shape = () if sample_weight is None else tuple(np.shape(sample_weight))
+    if not shape:
+        return sample_weight
+    (batch,) = (*np.shape(y_pred), None)[:1]
+    one_each = shape[0] == batch or None in (shape[0], batch)
+    if not one_each or shape[1:] not in ((), (1,), (None,)):
+        raise ValueError(f"sample_weight must have the shape [batch] or [batch, 1], batch {batch}; received {shape}")
+    return ops.reshape(sample_weight, ops.shape(sample_weight)[:1])
 
 
 def _checked(weight: Any) -> float | dict[str, float]:
