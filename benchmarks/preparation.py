@@ -99,18 +99,20 @@ def peer(python: str, task: Path) -> dict[str, float]:
 
 
 def pipeline_rate(folder: Path) -> float:
-    """Slices a second that the input pipeline gives, without augmentation, from cases mapped from disk."""
+    """Slices a second that the input pipeline gives, without augmentation, from cases on disk."""
     from tfseg.data.pipeline import SliceBatches
     from tfseg.data.prepared import PreparedCase
     from tfseg.data.slicing import SliceGrid
+    from tfseg.data.stored import StoredArray
 
     rng = np.random.default_rng(0)
     cases = []
     for number in range(SLICES // 100):
         np.save(folder / f"{number}.npy", rng.random((100, SIDE, SIDE, 1), np.float32))
-        image = np.load(folder / f"{number}.npy", mmap_mode="r")
+        np.save(folder / f"{number}_label.npy", np.zeros((100, SIDE, SIDE), np.uint8))
+        image, label = (StoredArray.open(folder / f"{number}{what}.npy") for what in ("", "_label"))
         grid = SliceGrid.of((SIDE, SIDE, 100), np.eye(4), "axial", (SIDE, SIDE))
-        cases.append(PreparedCase(str(number), str(number), image, np.zeros(image.shape[:3], np.uint8), grid))
+        cases.append(PreparedCase(str(number), str(number), image, label, grid))
     batches = SliceBatches(cases, BATCH, seed=0)
     stream = iter(batches.dataset())
 

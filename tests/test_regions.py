@@ -82,7 +82,7 @@ def test_a_network_that_knows_the_truth_scores_one_in_every_region(prepared_regi
     scores = evaluate(lambda image: truth, prepared_regions, [case], 1.0, len(truth), tmp_path)
     values = scores.set_index(["label", "metric"])["value"]
     assert values["both", "dice"] == values["right", "dice"] == values["both", "nsd"] == 1
-    voxels = np.bincount(case.label.ravel())
+    voxels = np.bincount(np.asarray(case.label).ravel())
     assert values["both", "volume_truth_ml"] == pytest.approx((voxels[1] + voxels[2]) * 0.003)
 
 

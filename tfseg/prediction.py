@@ -9,13 +9,14 @@ from tfseg.data.label_maps import to_values
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.resampling import linear
 from tfseg.data.scan import restore_label
+from tfseg.data.stored import Slices
 from tfseg.data.targets import Targets
 
 # Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
 Forward = Callable[[Array], Array]
 
 
-def predict_slices(forward: Forward, image: Array, batch_size: int) -> Array:
+def predict_slices(forward: Forward, image: Slices, batch_size: int) -> Array:
     """Return the probabilities float32 `[slice, h, w, classes]` of slices `[slice, h, w, channels]`."""
     starts = range(0, len(image), batch_size)
     return np.concatenate([forward(np.ascontiguousarray(image[s : s + batch_size])) for s in starts])

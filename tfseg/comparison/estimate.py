@@ -111,5 +111,7 @@ def _label_bytes_per_slice(prepared: Prepared) -> float:
     case = prepared.case(prepared.index["case"].iloc[0])
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "label.nii.gz"
-        write_volume(path, restore_label(case.label, case.grid, prepared.labels), np.asarray(case.grid.affine))
+        write_volume(
+            path, restore_label(np.asarray(case.label), case.grid, prepared.labels), np.asarray(case.grid.affine)
+        )
         return path.stat().st_size / len(case.label)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfseg.data.grids import Array
 from tfseg.data.label_maps import IGNORED
 from tfseg.data.prepared import PreparedCase
+from tfseg.data.stored import stack
 
 PARALLEL_BATCHES = 2  # read at a time; the order stays
 
@@ -74,8 +75,8 @@ class SliceBatches:
 
     def load(self, batch: Array) -> tuple[Array, Array]:
         """Return the images and truths of a batch of (case, slice) indices `[batch, 2]`, as `epoch` yields them."""
-        images = np.stack([self._cases[case].image[index] for case, index in batch])
-        labels = np.stack([self._cases[case].label[index] for case, index in batch])
+        images = stack([(self._cases[case].image, index) for case, index in batch])
+        labels = stack([(self._cases[case].label, index) for case, index in batch])
         return images, self._encode(labels)
 
     def describe(self, epoch: int, step: int) -> str:

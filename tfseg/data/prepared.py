@@ -15,6 +15,7 @@ from tfseg.data.grids import Array
 from tfseg.data.label_maps import to_values
 from tfseg.data.slicing import SliceGrid
 from tfseg.data.splits import Split
+from tfseg.data.stored import Slices, StoredArray
 from tfseg.data.targets import Targets
 from tfseg.data.volume import DataError
 from tfseg.yaml_files import read_yaml
@@ -24,7 +25,7 @@ TEXT_COLUMNS = ("case", "subject", "strata", "skipped")
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """One case's slices, mapped from disk.
+    """One case's slices, read from disk where they are used.
 
     Args:
         name: of the case.
@@ -39,16 +40,17 @@ class PreparedCase:
 
     name: str
     subject: str
-    image: Array
-    label: Array
+    image: Slices
+    label: Slices
     grid: SliceGrid
     training_slices: Array | None = None
-    truth: Array | None = None
+    truth: Slices | None = None
     in_pixels: bool = False
 
     def label_volume(self, labels: Iterable[int], ignore_label: int | None = None) -> Array:
         """Return the case's label values on the scan's own grid, as they were before any resampling."""
-        return to_values(self.grid.from_slices(self.label) if self.truth is None else self.truth, labels, ignore_label)
+        classes = self.grid.from_slices(np.asarray(self.label)) if self.truth is None else np.asarray(self.truth)
+        return to_values(classes, labels, ignore_label)
 
 
 class Prepared:
@@ -124,11 +126,11 @@ class Prepared:
         """Open a case by its name."""
         folder = self.folder / "cases" / name
         try:
-            image = np.load(folder / "image.npy", mmap_mode="r")
-            label = np.load(folder / "label.npy", mmap_mode="r")
+            image = StoredArray.open(folder / "image.npy")
+            label = StoredArray.open(folder / "label.npy")
             description = json.loads((folder / "case.json").read_text(encoding="utf-8"))
             grid = SliceGrid.from_json(description["grid"])
-            truth = np.load(folder / "truth.npy", mmap_mode="r") if (folder / "truth.npy").is_file() else None
+            truth = StoredArray.open(folder / "truth.npy") if (folder / "truth.npy").is_file() else None
         except (OSError, EOFError, ValueError, KeyError) as error:
             raise DataError(f"{folder}: the prepared case is damaged: {error}") from error
         subject = self.index.loc[self.index["case"] == name, "subject"].iloc[0]

@@ -82,7 +82,8 @@ class Logs(keras.callbacks.Callback):
 
 def fullest_slice(case: PreparedCase) -> tuple[Array, Array]:
     """Return the image and the classes of the slice with the most foreground; what is ignored counts as background."""
-    classes = np.where(case.label == IGNORED, 0, case.label)
+    label = np.asarray(case.label)
+    classes = np.where(label == IGNORED, 0, label)
     index = int(np.argmax((classes != 0).sum(axis=(1, 2))))
     return np.asarray(case.image[index]), classes[index]
 

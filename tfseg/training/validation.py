@@ -30,9 +30,10 @@ def score_volumes(
     """
     scores, slice_losses, slices = [], [], []
     for case, probabilities in predict_cases(forward, cases, batch_size):
-        slice_losses.append(_mean_loss(slice_loss, targets.encode(case.label), probabilities, batch_size))
-        slices.append(len(case.label))
-        truth, found = case.grid.unpad(case.label), case.grid.unpad(targets.decide(probabilities))
+        classes = np.asarray(case.label)
+        slice_losses.append(_mean_loss(slice_loss, targets.encode(classes), probabilities, batch_size))
+        slices.append(len(classes))
+        truth, found = case.grid.unpad(classes), case.grid.unpad(targets.decide(probabilities))
         counted = truth != IGNORED
         counts = overlap.union_counts(truth[counted], found[counted], targets.members)
         names = zip(targets.scored, counts, strict=True)
