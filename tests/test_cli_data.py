@@ -74,7 +74,7 @@ def test_prep_writes_a_prepared_folder_by_a_recipe(tfseg, decathlon, tmp_path):
     code, out, err = tfseg(*arguments)
     assert (code, err) == (0, "")
     assert out.endswith(f"6 cases, 36 slices of 48×32, 1 channels in {tmp_path / 'out'}\n")
-    image = Prepared(tmp_path / "out").case("case_0").image
+    image = np.asarray(Prepared(tmp_path / "out").case("case_0").image)
     assert (image.shape, image.min(), image.max()) == ((6, 48, 32, 1), 0, 1)
 
 
