@@ -47,6 +47,14 @@ def test_a_file_that_was_cut_short_since_it_was_opened_is_named(tmp_path):
         stack([(on_disk, 2)])
 
 
+def test_comparing_without_reading_is_refused_not_false(stored):
+    array, on_disk = stored
+    with pytest.raises(TypeError, match=r"a\.npy: an array on disk has no values to compare; np\.asarray reads them"):
+        on_disk == 0  # noqa: B015
+    assert (array == on_disk).all()
+    assert (on_disk[:] == array).all()
+
+
 def test_what_is_read_cannot_be_written(stored):
     _, on_disk = stored
     with pytest.raises(ValueError, match="read-only"):

@@ -11,7 +11,7 @@ import numpy as np
 from tfseg.data.grids import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredArray:
     """An array in a `.npy` file, mapped while a part of it is in use: no file stays open, however many there are.
 
@@ -63,6 +63,11 @@ class StoredArray:
             os.close(file)
         if read != out.nbytes:
             raise OSError(f"{self.path}: shorter than it was when it was opened")
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError(f"{self.path}: an array on disk has no values to compare; np.asarray reads them")
+
+    __hash__ = None  # type: ignore[assignment]  # as an array has none
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self._mapped(), dtype, copy=copy)
