@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfseg.config import ConfigError
-from tfseg.data.label_maps import IGNORED, clean_up, fuse, plan_labels, to_values, translate
+from tfseg.data.label_maps import IGNORED, clean_up, fuse, has_foreground, plan_labels, to_values, translate
 from tfseg.data.recipe import Recipe
 
 DECLARED = {1: "pancreas", 2: "cancer", 7: "unsure"}
@@ -97,6 +97,10 @@ def test_values_are_translated_and_others_become_zero(dtype):
     assert translate(label, {5: 2}).dtype == np.uint8
     assert translate(label, {5: 256}).dtype == np.uint16
     assert translate(label, {-251: 1, 1000: 3}).any() == np.False_
+
+
+def test_what_is_ignored_is_no_foreground():
+    assert has_foreground(np.array([[[0, 2]], [[0, 255]], [[0, 0]], [[255, 1]]])).tolist() == [True, False, False, True]
 
 
 def test_classes_become_values_again():

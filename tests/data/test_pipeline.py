@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tfseg.data.pipeline import SliceBatches, has_foreground
+from tfseg.data.pipeline import SliceBatches
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,11 @@ def test_training_sees_the_slices_that_preparation_chose_alone(cases):
     assert seen == {(0, 1), (0, 4), (1, 2)}
 
 
-def test_what_is_ignored_is_no_foreground():
-    assert has_foreground(np.array([[0, 2]]))
-    assert not has_foreground(np.array([[0, 255]]))
+def test_foreground_is_drawn_from_the_slices_that_training_sees(cases):
+    full = [index for index in range(len(cases[0].label)) if cases[0].label[index].any()]
+    seen = replace(cases[0], training_slices=np.array([full[1], full[0]]))
+    batches = SliceBatches(
+        [seen, replace(cases[1], label=np.full(cases[1].label.shape, 255))], 2, 0, foreground_share=0.5
+    )
+    drawn = {tuple(pair) for epoch in range(3) for pair in batches.order(epoch)[:, -1].tolist()}
+    assert drawn == {(0, full[0]), (0, full[1])}

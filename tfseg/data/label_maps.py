@@ -124,6 +124,12 @@ def translate(label: Array, values: Mapping[int, int]) -> Array:
     return translated
 
 
+def has_foreground(classes: Array) -> Array:
+    """Which slices of class indices `[slice, h, w]` hold a class other than background: booleans `[slice]`."""
+    found: Array = ((classes != 0) & (classes != IGNORED)).any(axis=(1, 2))
+    return found
+
+
 def to_values(classes: Array, labels: Iterable[int], ignore_label: int | None = None) -> Array:
     """Turn class indices into label values, in the smallest type that holds them.
 

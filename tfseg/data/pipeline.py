@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.data.grids import Array
-from tfseg.data.label_maps import IGNORED
+from tfseg.data.label_maps import has_foreground
 from tfseg.data.prepared import PreparedCase
 from tfseg.data.stored import stack
 
@@ -50,8 +50,8 @@ class SliceBatches:
         self._encode = encode
         self._foreground = self._slices[:0]
         if foreground_share:
-            full = [has_foreground(self._cases[number].label[index]) for number, index in self._slices]
-            self._foreground = self._slices[full]
+            full = [has_foreground(np.asarray(case.label))[seen_slices(case)] for case in cases]
+            self._foreground = self._slices[np.concatenate(full)]
         self._chosen = int(np.ceil(foreground_share * batch_size)) if len(self._foreground) else 0
 
     @property
@@ -112,8 +112,3 @@ class SliceBatches:
 def seen_slices(case: PreparedCase) -> Array:
     """Return the indices of the slices that training sees."""
     return np.arange(len(case.label)) if case.training_slices is None else case.training_slices
-
-
-def has_foreground(label: Array) -> bool:
-    """Whether any voxel is of a class other than background."""
-    return bool(((label != 0) & (label != IGNORED)).any())

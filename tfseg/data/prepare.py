@@ -17,7 +17,7 @@ from tfseg.data.body import beside
 from tfseg.data.formats import read_label
 from tfseg.data.grids import Array, Volume, same_grid, stored_like
 from tfseg.data.index import is_complete, is_made_from, make_index, make_row, sources
-from tfseg.data.label_maps import IGNORED, LabelPlan, clean_up, fuse, plan_labels, translate
+from tfseg.data.label_maps import IGNORED, LabelPlan, clean_up, fuse, has_foreground, plan_labels, translate
 from tfseg.data.layouts import Case, Dataset
 from tfseg.data.reading import read_case
 from tfseg.data.recipe import Recipe, load_recipe
@@ -103,7 +103,7 @@ def training_slices(label: Array, empty_share: float) -> Array:
         label: class indices `[slice, h, w]`; what is ignored is no label.
         empty_share: of the slices without, 0 to 1.
     """
-    full = ((label != 0) & (label != IGNORED)).any(axis=(1, 2))
+    full = has_foreground(label)
     empty = np.flatnonzero(~full)
     count = round(empty_share * len(empty))
     seen: Array = np.sort(np.concatenate([np.flatnonzero(full), empty[np.arange(count) * len(empty) // max(count, 1)]]))
