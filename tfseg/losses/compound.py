@@ -14,7 +14,7 @@ from tfseg.losses.distribution import (
     TopK,
     weighted_binary_cross_entropy,
 )
-from tfseg.losses.region import Dice, Jaccard, LogDice, RegionOptions, confusion
+from tfseg.losses.region import Dice, Jaccard, LogDice, RegionOptions, volumes
 from tfseg.losses.registry import Tensor, registered
 from tfseg.losses.structural import SSIM
 
@@ -219,7 +219,7 @@ class ExponentialLogarithmic(RegionOptions):
         self._log_dice = LogDice(**self.region_shared)
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        log_dice = self._log_dice.cost(*confusion(truth, prediction, self.overlap_over))
+        log_dice = self._log_dice.cost(*volumes(truth, prediction, self.overlap_over))
         dice = self.region_mean(power(log_dice, self.dice_gamma), prediction)
 
         def cost(probability: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from tfseg.losses.checks import check_number
-from tfseg.losses.region import RegionOptions, confusion, sums
+from tfseg.losses.region import RegionOptions, sums, volumes
 from tfseg.losses.registry import Tensor, registered
 
 
@@ -25,30 +25,28 @@ class GeneralizedDice(RegionOptions):
     """
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        counts = confusion(truth, prediction, self.overlap_over)
+        both, predicted, true = volumes(truth, prediction, self.overlap_over)
         if self.is_softmax(prediction):
             first = 0 if self.include_background else 1
-            tp, fp, fn = (count[:, first:] for count in counts)
-            loss = self.index_loss(tp, fp, fn, self.weights_from(first))
+            both, predicted, true = (volume[:, first:] for volume in (both, predicted, true))
+            loss = self.index_loss(both, predicted, true, self.weights_from(first))
         else:
-            tp, fp, fn = counts
             counted = ops.ones_like(truth[..., :1]) if mask is None else mask
             (voxels,) = sums((counted,), self.overlap_over)
-            pairs = ((tp, voxels - tp - fp - fn), (fp, fn), (fn, fp))
-            both, added, missed = (ops.stack(pair, axis=-1) for pair in pairs)
-            loss = self.class_mean(self.index_loss(both, added, missed, None))
+            pairs = ((both, voxels - predicted - true + both), (predicted, voxels - predicted), (true, voxels - true))
+            both, predicted, true = (ops.stack(pair, axis=-1) for pair in pairs)
+            loss = self.class_mean(self.index_loss(both, predicted, true, None))
         return ops.broadcast_to(loss, (ops.shape(prediction)[0],))
 
-    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: Tensor | None) -> Tensor:
-        """One minus the index over the last axis of soft counts `[…, classes]`, as `[…]`."""
-        volume = tp + fn
-        present = volume > 0
-        smallest = ops.min(ops.where(present, volume, float("inf")), axis=-1, keepdims=True)
-        weights = ops.where(present, ops.square(smallest / ops.where(present, volume, 1.0)), 1.0)
+    def index_loss(self, both: Tensor, predicted: Tensor, true: Tensor, class_weights: Tensor | None) -> Tensor:
+        """One minus the index over the last axis of soft volumes `[…, classes]`, as `[…]`."""
+        present = true > 0
+        smallest = ops.min(ops.where(present, true, float("inf")), axis=-1, keepdims=True)
+        weights = ops.where(present, ops.square(smallest / ops.where(present, true, 1.0)), 1.0)
         if class_weights is not None:
             weights = weights * class_weights
-        both = 2 * ops.sum(weights * tp, axis=-1) + self.smoothing
-        return 1 - both / (both + ops.sum(weights * (fp + fn), axis=-1))
+        agreement = 2 * ops.sum(weights * both, axis=-1) + self.smoothing
+        return 1 - agreement / (ops.sum(weights * (predicted + true), axis=-1) + self.smoothing)
 
 
 @registered
@@ -72,6 +70,6 @@ class PenaltyGeneralizedDice(GeneralizedDice):
         super().__init__(**region)
         self.k = check_number("k", k, low=0)
 
-    def index_loss(self, tp: Tensor, fp: Tensor, fn: Tensor, class_weights: Tensor | None) -> Tensor:
-        loss = super().index_loss(tp, fp, fn, class_weights)
+    def index_loss(self, both: Tensor, predicted: Tensor, true: Tensor, class_weights: Tensor | None) -> Tensor:
+        loss = super().index_loss(both, predicted, true, class_weights)
         return loss / (1 + self.k * (1 - loss))

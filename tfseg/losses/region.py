@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keras import ops
+from keras import ops, tree
 
 from tfseg.losses.base import ForegroundLoss, power
 from tfseg.losses.checks import check_choice, check_number
@@ -22,8 +22,8 @@ def sums(fields: Iterable[Tensor], overlap_over: str) -> list[Tensor]:
     return [ops.sum(total, axis=0, keepdims=True) for total in totals] if overlap_over == "batch" else totals
 
 
-def confusion(truth: Tensor, prediction: Tensor, overlap_over: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft counts of true positives, false positives and false negatives per class, as `sums` gives them.
+def volumes(truth: Tensor, prediction: Tensor, overlap_over: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Soft volumes per class, in voxels, as `sums` gives them: `Σ p y` of both, `Σ p` predicted, `Σ y` true.
 
     Args:
         truth: `[batch, *spatial, classes]` in [0, 1].
@@ -32,24 +32,29 @@ def confusion(truth: Tensor, prediction: Tensor, overlap_over: str) -> tuple[Ten
     """
 
     @ops.custom_gradient  # written out, it passes over the image twice, not four times
-    def summed(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        def gradient(upstream: Tensor) -> Tensor:
-            of_both, of_predicted = (
-                ops.reshape(upstream[i], (-1, *[1] * (len(truth.shape) - 2), truth.shape[-1])) for i in (0, 1)
+    def summed(prediction: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
+        def gradient(*upstream: Any) -> Tensor:
+            both, predicted = (  # TensorFlow passes the two apart, JAX as one tuple
+                ops.reshape(one, (-1, *[1] * (len(truth.shape) - 2), truth.shape[-1])) for one in tree.flatten(upstream)
             )
-            return ops.broadcast_to(of_both * truth + of_predicted, ops.shape(prediction))
+            return ops.broadcast_to(both * truth + predicted, ops.shape(prediction))
 
-        return ops.stack(sums((truth * prediction, prediction), overlap_over)), gradient
+        return tuple(sums((truth * prediction, prediction), overlap_over)), gradient
 
-    both, predicted = ops.unstack(summed(prediction))
+    both, predicted = summed(prediction)
     (true,) = sums((truth,), overlap_over)
-    return both, predicted - both, true - both
+    return both, predicted, true
 
 
-def tversky_index(tp: Tensor, fp: Tensor, fn: Tensor, alpha: float, beta: float, smoothing: float) -> Tensor:
-    """`(TP + s) / (TP + α FP + β FN + s)`: Dice for α = β = ½, Jaccard for α = β = 1."""
-    agreement = tp + smoothing
-    return agreement / (agreement + alpha * fp + beta * fn)
+def dice_index(both: Tensor, predicted: Tensor, true: Tensor, smoothing: float) -> Tensor:
+    """`(TP + s) / (TP + ½ FP + ½ FN + s)` of volumes: TP + ½ FP + ½ FN is half of predicted and true together."""
+    return (both + smoothing) / (0.5 * (predicted + true) + smoothing)
+
+
+def tversky_index(both: Tensor, predicted: Tensor, true: Tensor, alpha: float, beta: float, smoothing: float) -> Tensor:
+    """`(TP + s) / (TP + α FP + β FN + s)` of volumes: Dice for α = β = ½, Jaccard for α = β = 1."""
+    agreement = both + smoothing
+    return agreement / (agreement + alpha * (predicted - both) + beta * (true - both))
 
 
 class RegionOptions(ForegroundLoss):
@@ -89,14 +94,14 @@ class RegionOptions(ForegroundLoss):
 
 
 class RegionLoss(RegionOptions):
-    """The mean over classes of a cost of their confusion counts; a subclass writes `cost`."""
+    """The mean over classes of a cost of their volumes; a subclass writes `cost`."""
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        """The cost of each class from its soft counts, all `[batch, classes]` or `[1, classes]`."""
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        """The cost of each class from its soft volumes, all `[batch, classes]` or `[1, classes]`."""
         raise NotImplementedError
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        return self.region_mean(self.cost(*confusion(truth, prediction, self.overlap_over)), prediction)
+        return self.region_mean(self.cost(*volumes(truth, prediction, self.overlap_over)), prediction)
 
 
 @registered
@@ -112,8 +117,8 @@ class Dice(RegionLoss):
         arXiv:1608.04117.
     """
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return 1 - tversky_index(tp, fp, fn, 0.5, 0.5, self.smoothing)
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return 1 - dice_index(both, predicted, true, self.smoothing)
 
 
 @registered
@@ -129,8 +134,8 @@ class Jaccard(RegionLoss):
     segmentation", 10.1007/978-3-319-50835-1_22.
     """
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return 1 - tversky_index(tp, fp, fn, 1.0, 1.0, self.smoothing)
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return 1 - tversky_index(both, predicted, true, 1, 1, self.smoothing)
 
 
 @registered
@@ -157,8 +162,8 @@ class Tversky(RegionLoss):
         if self.alpha + self.beta == 0:
             raise ValueError("alpha and beta must not both be 0; received alpha=0, beta=0")
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return 1 - tversky_index(tp, fp, fn, self.alpha, self.beta, self.smoothing)
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return 1 - tversky_index(both, predicted, true, self.alpha, self.beta, self.smoothing)
 
 
 @registered
@@ -183,8 +188,8 @@ class FocalTversky(Tversky):
         super().__init__(**tversky)
         self.gamma = check_number("gamma", gamma, low=0, above=True)
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return power(super().cost(tp, fp, fn), self.gamma)
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return power(super().cost(both, predicted, true), self.gamma)
 
 
 @registered
@@ -200,8 +205,8 @@ class LogDice(RegionLoss):
         sizes", arXiv:1809.00076 (its Dice term with exponent 1).
     """
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return -ops.log(tversky_index(tp, fp, fn, 0.5, 0.5, self.smoothing))
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return -ops.log(dice_index(both, predicted, true, self.smoothing))
 
 
 @registered
@@ -217,8 +222,8 @@ class LogCoshDice(RegionLoss):
         10.1109/CIBCB48159.2020.9277638.
     """
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-        return ops.log(ops.cosh(1 - tversky_index(tp, fp, fn, 0.5, 0.5, self.smoothing)))
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+        return ops.log(ops.cosh(1 - dice_index(both, predicted, true, self.smoothing)))
 
 
 @registered
@@ -242,9 +247,9 @@ class AsymmetricSimilarity(RegionLoss):
         super().__init__(**region)
         self.beta = check_number("beta", beta, low=0)
 
-    def cost(self, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+    def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
         alpha = 1 / (1 + self.beta**2)
-        return 1 - tversky_index(tp, fp, fn, alpha, 1 - alpha, self.smoothing)
+        return 1 - tversky_index(both, predicted, true, alpha, 1 - alpha, self.smoothing)
 
 
 @registered

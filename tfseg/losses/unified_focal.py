@@ -7,7 +7,7 @@ from keras import ops
 from tfseg.losses.base import power, voxel_mean
 from tfseg.losses.checks import check_number
 from tfseg.losses.distribution import Pair, binary_focal, categorical_focal
-from tfseg.losses.region import RegionOptions, confusion, tversky_index
+from tfseg.losses.region import RegionOptions, tversky_index, volumes
 from tfseg.losses.registry import Tensor, registered
 
 
@@ -48,7 +48,7 @@ class UnifiedFocal(RegionOptions):
         of_voxels = self.class_mean(voxel_mean(cost, mask)) * (prediction.shape[-1] if softmax else 1)
 
         index = tversky_index(
-            *confusion(truth, prediction, self.overlap_over), 1 - self.delta, self.delta, self.smoothing
+            *volumes(truth, prediction, self.overlap_over), 1 - self.delta, self.delta, self.smoothing
         )
         foreground, background = (power(1 - index, gamma) for gamma in self.tversky_gammas)
         if softmax:
