@@ -193,12 +193,13 @@ def test_other_labels_are_refused(text):
     [
         *("", "{", "[]", "{}", '{"labels": ["a"]}', '{"labels": {"a": "b"}}'),
         *('{"labels": {"whole": [1, 2]}}', '{"labels": {"a": 1.5}}', '{"labels": {"a": true}}'),
+        '{"labels": {"liver": 1, "hepar": 1}}',
     ],
 )
 def test_a_damaged_dataset_json_is_named(tmp_path, content):
     path = tmp_path / "dataset.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"dataset\.json: expected labels"):
+    with pytest.raises(DataError, match=r"dataset\.json: not labels"):
         labels_of(str(path), tmp_path, [])
 
 

@@ -1,6 +1,5 @@
 """Scoring label maps of any origin: two NIfTI files, or two folders of them, matched by name."""
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,8 @@ import pandas as pd
 from tfseg import geometry, metrics
 from tfseg.config import ConfigError
 from tfseg.data.grids import Array, Volume
-from tfseg.data.layouts.dataset import by_number
+from tfseg.data.layouts.dataset import read_description
+from tfseg.data.layouts.labels import declared
 from tfseg.data.volume import DataError, read_label
 from tfseg.metrics.summary import COLUMNS
 
@@ -119,7 +119,9 @@ def labels_of(
             found = set[int]().union(*pool.map(_values_in, [pair.truth for pair in pairs]))
         labels = {value: str(value) for value in found}
     elif text.endswith(".json"):
-        labels = _described(Path(text))
+        labels = read_description(
+            Path(text), "labels, each a whole number and a name", lambda description: declared(description["labels"])
+        )
     else:
         return _parsed(text)
     labels = {value: labels[value] for value in sorted(labels.keys() - {0, ignore_label})}
@@ -212,17 +214,6 @@ def _parsed(text: str) -> dict[int, str]:
     if not labels or len(labels) < len(pairs) or not all(labels.values()):
         raise ConfigError(f"--labels: expected value=name,value=name or a dataset.json, received {text}")
     return labels
-
-
-def _described(path: Path) -> dict[int, str]:
-    """The labels of a dataset.json: the Decathlon has names by value, nnU-Net values by name."""
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        by_value = all(key.lstrip("-").isdecimal() for key in labels)
-        pairs = labels.items() if by_value else ((value, name) for name, value in labels.items())
-        return by_number(pairs)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: expected labels, each a whole number and a name: {error!r}") from error
 
 
 def _values_in(path: Path) -> set[int]:

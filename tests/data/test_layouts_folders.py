@@ -162,6 +162,13 @@ def test_a_declared_value_that_is_not_whole_is_refused(write, value, said):
     assert read_dataset(folder).labels == {1: "liver"}
 
 
+def test_a_value_with_two_names_is_refused(write):
+    folder = write(["a.png"], ["a.png"])
+    (folder / "labels.json").write_text('{"liver": 1, "spleen": 2, "hepar": 1}')
+    with pytest.raises(DataError, match=r"labels\.json: not labels.*1 has two names, 'hepar' and 'liver'"):
+        read_dataset(folder)
+
+
 @pytest.mark.parametrize(
     ("image", "mask"),
     [

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,8 +113,16 @@ def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]]
 
 
 def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
-    """Names in the order of their numbers."""
-    return dict(sorted((whole_number(number), str(name)) for number, name in names))
+    """Names in the order of their numbers.
+
+    Raises:
+        ValueError: a number that is not whole, or has two names.
+    """
+    ordered = sorted((whole_number(number), str(name)) for number, name in names)
+    for (number, name), (following, other) in pairwise(ordered):
+        if number == following:
+            raise ValueError(f"{number} has two names, {name!r} and {other!r}")
+    return dict(ordered)
 
 
 def whole_number(value: Any) -> int:
