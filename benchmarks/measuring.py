@@ -10,19 +10,20 @@ from typing import Any
 ROUND_SECONDS = 0.3
 
 
-def round_ms(call: Callable[[], Any]) -> float:
-    """The mean processor time of as many calls as about `ROUND_SECONDS` hold, after two to warm up.
+def round_ms(call: Callable[[], Any], on_the_clock: bool) -> float:
+    """The mean time of as many calls as about `ROUND_SECONDS` hold, after two to warm up; of all processors, or passed.
 
-    Of one short call alone the system may count nothing yet, where another thread does the work.
+    Of one short call alone the system may count no processor time yet, where another thread does the work.
     """
+    now = time.perf_counter if on_the_clock else time.process_time
     call()
     started = time.perf_counter()
     call()
     calls = max(1, int(ROUND_SECONDS / (time.perf_counter() - started)))
-    before = time.process_time()
+    before = now()
     for _ in range(calls):
         call()
-    return 1000 * (time.process_time() - before) / calls
+    return 1000 * (now() - before) / calls
 
 
 def peak_mib(call: Callable[[], Any]) -> float:

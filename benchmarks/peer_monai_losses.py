@@ -1,6 +1,6 @@
 """Forward and backward of MONAI's losses, for `losses.py`.
 
-    python benchmarks/peer_monai_losses.py INPUTS.npz THREADS PAIRS [--memory NAME]
+    python benchmarks/peer_monai_losses.py INPUTS.npz THREADS PAIRS [--clock] [--memory NAME]
 
 Each name on standard input is answered on standard output by the ms of a call on so many pairs of truth and prediction;
 with --memory, the peak memory of one pair's call in MiB is all that is measured. INPUTS.npz holds truth and prediction
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("inputs")
     parser.add_argument("threads", type=int)
     parser.add_argument("pairs", type=int)
+    parser.add_argument("--clock", action="store_true")
     parser.add_argument("--memory", metavar="NAME")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -78,7 +79,7 @@ def main() -> None:
         return
     print(json.dumps({name: type(make(2)).__name__ for name, make in LOSSES.items()}), flush=True)
     for line in sys.stdin:
-        print(round_ms(step(line.strip(), truth, prediction, arguments.pairs)), flush=True)
+        print(round_ms(step(line.strip(), truth, prediction, arguments.pairs), arguments.clock), flush=True)
 
 
 if __name__ == "__main__":
