@@ -170,6 +170,9 @@ def test_a_table_names_the_labels(write):
     (folder / "desc-x_dseg.tsv").write_text("id\tname\n1\tcaudate\n")
     with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: expected the columns index and name"):
         read_dataset(folder)
+    (folder / "desc-x_dseg.tsv").write_text("index\tname\n1\tcaudate\n1\tputamen\n")
+    with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: .*1 has two names, 'caudate' and 'putamen'"):
+        read_dataset(folder)
 
 
 @pytest.mark.parametrize(

@@ -162,10 +162,17 @@ def test_a_declared_value_that_is_not_whole_is_refused(write, value, said):
     assert read_dataset(folder).labels == {1: "liver"}
 
 
-def test_a_value_with_two_names_is_refused(write):
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ('{"liver": 1, "spleen": 2, "hepar": 1}', "1 has two names, 'hepar' and 'liver'"),
+        ('{"1": "liver", "2": "spleen", "1": "hepar"}', "'1' is there twice"),
+    ],
+)
+def test_a_value_with_two_names_is_refused(write, declared, said):
     folder = write(["a.png"], ["a.png"])
-    (folder / "labels.json").write_text('{"liver": 1, "spleen": 2, "hepar": 1}')
-    with pytest.raises(DataError, match=r"labels\.json: not labels.*1 has two names, 'hepar' and 'liver'"):
+    (folder / "labels.json").write_text(declared)
+    with pytest.raises(DataError, match=rf"labels\.json: not labels.*{said}"):
         read_dataset(folder)
 
 

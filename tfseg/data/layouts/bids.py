@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfseg.data.layouts.dataset import Case, Dataset, stem
+from tfseg.data.layouts.dataset import Case, Dataset, by_number, stem
 from tfseg.data.layouts.labels import DECLARATION, labels_of
 from tfseg.data.volume import DataError
 
@@ -158,7 +158,7 @@ def _two_of_a_kind(folder: Path, *files: _File) -> DataError:
 def _read_table(path: Path) -> dict[int, str]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        return {int(row["index"]): row["name"] for row in rows if int(row["index"]) != 0}
+            names = by_number((row["index"], row["name"]) for row in csv.DictReader(file, delimiter="\t"))
+        return {value: name for value, name in names.items() if value != 0}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: expected the columns index and name: {error!r}") from error

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -105,11 +106,19 @@ def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]]
         DataError: where it cannot be read, or `parse` finds it other than `expected`.
     """
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        return parse(json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once))
     except DataError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not {expected}: {error!r}") from error
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that is there twice, JSON would take the last without a word."""
+    for key, times in Counter(key for key, _ in pairs).items():
+        if times > 1:
+            raise ValueError(f"{key!r} is there twice")
+    return dict(pairs)
 
 
 def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
