@@ -34,10 +34,10 @@ def volumes(truth: Tensor, prediction: Tensor, overlap_over: str) -> tuple[Tenso
     @ops.custom_gradient  # written out, it passes over the image twice, not four times
     def summed(prediction: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
         def gradient(*upstream: Any) -> Tensor:
-            both, predicted = (  # TensorFlow passes the two apart, JAX as one tuple
+            of_both, of_predicted = (  # TensorFlow passes the two apart, JAX as one tuple
                 ops.reshape(one, (-1, *[1] * (len(truth.shape) - 2), truth.shape[-1])) for one in tree.flatten(upstream)
             )
-            return ops.broadcast_to(both * truth + predicted, ops.shape(prediction))
+            return ops.broadcast_to(of_both * truth + of_predicted, ops.shape(prediction))
 
         return tuple(sums((truth * prediction, prediction), overlap_over)), gradient
 
