@@ -106,7 +106,9 @@ class Peer:
     """MONAI in an environment of its own; without a Python for it, it has no losses."""
 
     def __init__(self, python: str | None, inputs: Path, threads: int, in_a_call: int, clock: bool) -> None:
-        self.command = [str(python), str(PEER), str(inputs), str(threads), str(in_a_call), *["--clock"] * clock]
+        self.command = [str(python), str(PEER), str(inputs), str(threads), str(in_a_call)]
+        if clock:
+            self.command.append("--clock")
         self.losses: dict[str, str] = {}
         if python:
             pipe = subprocess.PIPE
