@@ -173,6 +173,9 @@ def test_a_table_names_the_labels(write):
     (folder / "desc-x_dseg.tsv").write_text("index\tname\n1\tcaudate\n1\tputamen\n")
     with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: .*1 has two names, 'caudate' and 'putamen'"):
         read_dataset(folder)
+    (folder / "desc-x_dseg.tsv").write_text("index\tname\n1\tcaudate\n2\n")
+    with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: .*2 has no name"):
+        read_dataset(folder)
 
 
 @pytest.mark.parametrize(

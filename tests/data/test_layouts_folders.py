@@ -167,9 +167,11 @@ def test_a_declared_value_that_is_not_whole_is_refused(write, value, said):
     [
         ('{"liver": 1, "spleen": 2, "hepar": 1}', "1 has two names, 'hepar' and 'liver'"),
         ('{"1": "liver", "2": "spleen", "1": "hepar"}', "'1' is there twice"),
+        ('{"1": "liver", "2": null}', "2 has no name"),
+        ('{"1": "liver", "2": " "}', "2 has no name"),
     ],
 )
-def test_a_value_with_two_names_is_refused(write, declared, said):
+def test_a_value_has_one_name(write, declared, said):
     folder = write(["a.png"], ["a.png"])
     (folder / "labels.json").write_text(declared)
     with pytest.raises(DataError, match=rf"labels\.json: not labels.*{said}"):

@@ -125,9 +125,12 @@ def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
     """Names in the order of their numbers.
 
     Raises:
-        ValueError: a number that is not whole, or has two names.
+        ValueError: a number that is not whole, or has no name, or two.
     """
-    ordered = sorted((whole_number(number), str(name)) for number, name in names)
+    ordered = sorted((whole_number(number), "" if name is None else str(name)) for number, name in names)
+    for number, name in ordered:
+        if not name.strip():
+            raise ValueError(f"{number} has no name")
     for (number, name), (following, other) in pairwise(ordered):
         if number == following:
             raise ValueError(f"{number} has two names, {name!r} and {other!r}")
