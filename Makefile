@@ -19,7 +19,7 @@ scores: .venv-peers ## surface scores of a tumour beside MONAI, medpy and surfac
 	.venv/bin/python benchmarks/scores.py --peer-python .venv-peers/bin/python
 
 loss-speed: .venv-peers ## time and memory of every loss beside MONAI's
-	.venv/bin/python benchmarks/losses.py --peer-python .venv-peers/bin/python
+	.venv/bin/python benchmarks/losses.py --clock --threads $$(nproc) --rounds 3 --peer-python .venv-peers/bin/python
 
 preparation: .venv-peers ## preparing scans beside MONAI, the input pipeline's rate, and memory; HIPPOCAMPUS and BRATS name folders
 	.venv/bin/python benchmarks/preparation.py --peer-python .venv-peers/bin/python --pipeline --memory \
