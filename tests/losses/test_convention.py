@@ -62,6 +62,8 @@ def test_regions_are_the_mean_of_their_binary_losses(example):
     ("truth", "prediction", "params", "message"),
     [
         (np.zeros((2, 12)), np.zeros((2, 12)), {}, r"y_pred must have the shape.*received \(2, 12\)"),
+        (np.zeros((2, 6, 6, 0)), np.zeros((2, 6, 6, 0)), {}, r"y_pred must have voxels.*received .*\(2, 6, 6, 0\)"),
+        (np.zeros((2, 0, 6, 1)), np.zeros((2, 0, 6, 1)), {}, r"y_pred must have voxels.*received .*\(2, 0, 6, 1\)"),
         (np.zeros((2, 12, 12, 2)), PREDICTION, {}, r"\(2, 12, 12, 3\).*received \(2, 12, 12, 2\)"),
         (np.zeros((2, 12, 11)), PREDICTION, {}, r"received \(2, 12, 11\)"),
         (np.zeros((2, 12, 12, 12, 3)), PREDICTION, {}, r"received \(2, 12, 12, 12, 3\)"),
@@ -112,6 +114,8 @@ NAN, INF = float("nan"), float("inf")
     [
         ("dice", {"smoothing": 0}, r"smoothing must be a number in \(0, inf\); received 0"),
         ("dice", {"smoothing": INF}, r"smoothing must be .*received inf"),
+        ("dice", {"smoothing": 1e-50}, r"smoothing must be a number in \(0, inf\) that float32 holds; received 1e-50"),
+        ("dice", {"smoothing": 10**400}, r"smoothing must be a number in \(0, inf\) that float32 holds; received 1000"),
         (
             "dice",
             {"overlap_over": "image"},
@@ -125,6 +129,8 @@ NAN, INF = float("nan"), float("inf")
         ("bce", {"class_weights": {0: 1.0, 1: 5.0}}, r"class_weights must be a sequence.*received \{0: 1.0, 1: 5.0\}"),
         ("bce", {"class_weights": {1, 5}}, r"class_weights must be a sequence.*received \{1, 5\}"),
         ("bce", {"class_weights": [1, -1]}, r"class_weights must be a number in \[0, inf\); received -1"),
+        ("bce", {"class_weights": [1e308, 1e308]}, "class_weights must be .* that float32 holds; received 1e[+]308"),
+        ("bce", {"class_weights": b"ab"}, "class_weights must be a sequence; received b'ab'"),
         ("bce", {"class_weights": [0, 0]}, "class_weights must hold a number above 0"),
         ("bce", {"class_weights": [1, NAN]}, "class_weights must be .*received nan"),
         ("bce", {"reduction": "average"}, "reduction"),
@@ -143,6 +149,7 @@ NAN, INF = float("nan"), float("inf")
         ("boundary", {"spacing_mm": {0: 1, 1: 2}}, r"spacing_mm must be a number .*received \{0: 1, 1: 2\}"),
         ("boundary", {"spacing_mm": [1, 1, 1, 1]}, "spacing_mm must hold one number per spatial axis"),
         ("hausdorff_dt", {"alpha": 0}, "alpha must be"),
+        ("hausdorff_dt", {"alpha": 9}, r"alpha must be a number in \(0, 8\]; received 9"),
         ("combo", {"beta": 1.5}, "beta must be"),
         ("exponential_logarithmic", {"dice_gamma": 0}, "dice_gamma must be"),
         ("symmetric_unified_focal", {"gamma": 1}, r"gamma must be a number in \[0, 1\); received 1"),

@@ -21,6 +21,7 @@ INPUTS = {
     "nearly saturated": (BLOB, np.clip(1 - BLOB, 1e-7, 1 - 1e-7)),
     "one pixel": (np.ones((2, 1, 1, 1)), np.full((2, 1, 1, 1), 0.3)),
     "one voxel": (np.ones((2, 1, 1, 1, 1)), np.zeros((2, 1, 1, 1, 1))),
+    "one image": (BLOB[:1], np.zeros((1, *SHAPE[1:]))),
 }
 UNUSUAL: list[tuple[str, dict]] = [(name, {}) for name in LOSSES] + [
     ("focal", {"gamma": 0.5}),
@@ -41,8 +42,9 @@ def value_and_gradient(loss, truth, prediction):
 @pytest.mark.parametrize(("name", "params"), UNUSUAL)
 def test_value_and_gradient_are_finite(name, params):
     for case, (truth, prediction) in INPUTS.items():
-        value, gradient = value_and_gradient(get(name, **params), truth, prediction.astype("float32"))
-        assert np.isfinite(value) and np.isfinite(gradient).all(), case
+        for dtype in ("float32", "float16"):
+            value, gradient = value_and_gradient(get(name, **params), truth, prediction.astype(dtype))
+            assert np.isfinite(value) and np.isfinite(gradient).all(), (case, dtype)
 
 
 @pytest.mark.parametrize(("name", "params"), UNUSUAL)
@@ -57,15 +59,47 @@ def test_finite_on_saturated_softmax(name, params):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("shape", [(2, 512, 512, 1), (1, 128, 128, 128, 1)])
+@pytest.mark.parametrize("shape", [(1, 512, 512, 1), (1, 128, 128, 128, 1)])
 def test_finite_in_half_precision_on_a_large_image(name, shape):
     truth = np.zeros(shape, "float16")
     truth[:, 20:100, 25:110] = 1
-    predictions = (truth, 1 - truth, np.full_like(truth, 0.5)) if len(shape) == 4 else (0.9 - 0.8 * truth,)
-    for prediction in predictions:
+    nothing, one_voxel = np.zeros_like(truth), np.zeros_like(truth)
+    one_voxel.flat[truth.size // 2] = 1
+    pairs = [(truth, 0.9 - 0.8 * truth), (nothing, nothing), (one_voxel, nothing)]
+    if len(shape) == 4:
+        pairs += [(truth, truth), (truth, 1 - truth), (truth, nothing), (nothing, truth)]
+    for truth, prediction in pairs:
         value, gradient = value_and_gradient(get(name), truth, prediction)
         assert value.dtype == "float32" and gradient.dtype == "float16"
         assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        *[(name, {}) for name in ("bce", "ce", "weighted_bce", "weighted_ce", "focal", "distance_penalized_ce")],
+        ("top_k", {"fraction": 1}),
+        ("exponential_logarithmic", {"dice_weight": 0}),
+    ],
+)
+def test_a_voxel_wrong_for_certain_pulls_as_one_that_nearly_is(name, params, classes):
+    """Of probabilities within 1e-7 of 0 or 1 the value stands still, the gradient is the one at 1e-7."""
+    truth = np.zeros((1, 8, 8, classes))
+    truth[..., -1] = 1
+    loss = get(name, dtype="float64", **params)
+    wrong = [np.concatenate([np.full((1, 8, 8, classes - 1), 0.5), np.full((1, 8, 8, 1), p)], -1) for p in (1e-7, 0)]
+    (value, gradient), (beyond, its_gradient) = (value_and_gradient(loss, truth, each) for each in wrong)
+    assert beyond == pytest.approx(value, rel=1e-6)
+    np.testing.assert_allclose(its_gradient[..., -1], gradient[..., -1], rtol=1e-6)
+    assert (gradient[..., -1] < 0).all()
+
+
+def test_a_gradient_beyond_half_precision_is_the_largest_it_holds():
+    nothing = np.zeros((1, 64, 64, 1))
+    _, gradient = value_and_gradient(get("jaccard"), nothing, nothing.astype("float16"))
+    _, exact = value_and_gradient(get("jaccard"), nothing, nothing.astype("float32"))
+    assert (exact > 99_000).all() and (gradient == np.finfo("float16").max).all()
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -76,6 +76,22 @@ def test_unknown_names_bring_the_nearest():
         get("bce", smoothing=1)
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("DICE", "dice"),
+        ("DiceLoss", "dice"),
+        ("DiceCELoss", "dice_ce"),
+        ("HausdorffDTLoss", "hausdorff_dt"),
+        ("log-cosh-dice", "log_cosh_dice"),
+        ("CE", "ce"),
+    ],
+)
+def test_names_of_other_collections_bring_the_one_here(written, name):
+    with pytest.raises(ValueError, match=rf"'{written}'; did you mean {name}\b(?!_)"):
+        get(written)
+
+
 def test_a_loss_may_be_named():
     assert get("dice", name="overlap").name == "overlap"
     assert next(iter(LOSSES)) == "bce"

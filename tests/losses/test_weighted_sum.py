@@ -85,6 +85,21 @@ def test_a_multiple_of_a_sum_keeps_its_arguments():
     assert (loss.weights, loss.name, loss.reduction, loss.dtype) == ([1.0], "mine", None, "float64")
 
 
+def test_adding_a_sum_keeps_its_type(example):
+    loss = Dice() + WeightedSum([get("bce"), Dice()], [1, 2], dtype="float64", name="inner", reduction="sum")
+    assert (loss.weights, loss.dtype, value(loss, example).dtype) == ([1.0, 1.0, 2.0], "float64", "float64")
+
+
+def test_a_ramp_is_saved_where_it_stands(example):
+    loss = RAMP * Dice() + WeightedSum([RAMP * get("bce")], [1.0])
+    loss.set_epoch(3)
+    loaded = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert loaded.get_config() == loss.get_config()
+    assert value(loaded, example) == value(loss, example) == value(2 * loss, example) / 2
+    loaded.set_epoch(0)
+    assert value(loaded, example) != value(loss, example)
+
+
 def test_a_sum_saves_and_loads_as_one_loss(example, tmp_path):
     image = keras.Input((12, 12, 1))
     model = keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(image))
@@ -109,11 +124,18 @@ def test_a_sum_saves_and_loads_as_one_loss(example, tmp_path):
         (lambda: RAMP * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received {'from'"),
         (lambda: -1 * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received -1"),
         (lambda: "x" * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received 'x'"),
+        (lambda: 1e39 * Dice(), r"a weight must be .*received 1e\+39"),
+        (lambda: 10**400 * Dice(), "a weight must be .*received 1000"),
         (lambda: WeightedSum([], []), "received 0 for 0 terms"),
+        (lambda: WeightedSum(["dice"], [1]), "each of terms must be a loss of tfseg; received 'dice'"),
+        (lambda: WeightedSum(Dice(), [1]), "terms must be a sequence; received <"),
+        (lambda: WeightedSum([Dice()], 1), "weights must be a sequence; received 1"),
+        (lambda: WeightedSum([Dice()], [1], epoch=-1), "epoch must be a whole number of at least 0; received -1"),
         (lambda: WeightedSum([Dice()], [1, 2]), "received 2 for 1 terms"),
         (lambda: make({"sum": []}), "expected a loss as"),
         (lambda: make({"sum": "dice"}), "expected a loss as .*received {'sum': 'dice'}"),
         (lambda: make({"name": 3}), "expected a loss as"),
+        (lambda: make({"sum": [{"name": "dice", 3: 4}]}), "parameters of a loss have names; received 3 in"),
         (lambda: make({"sum": [{"name": "dise"}]}), "did you mean dice"),
     ],
 )

@@ -41,6 +41,8 @@ def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ..
             "y_pred must have the shape [batch, *spatial, classes] with 2 or 3 spatial axes "
             f"and a known number of classes; received {prediction}"
         )
+    if 0 in prediction[1:]:
+        raise ValueError(f"y_pred must have voxels and classes; received the shape {prediction}")
     forms = [prediction]
     if prediction[-1] == 1 or not regions:
         forms += [prediction[:-1], (*prediction[:-1], 1)]

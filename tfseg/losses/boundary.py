@@ -97,11 +97,11 @@ class HausdorffDT(BoundaryLoss):
     and of p > ½. No gradient goes through d.
 
     Args:
-        alpha: α > 0; the larger, the more the farthest errors count.
+        alpha: α in (0, 8]; the larger, the more the farthest errors count.
         **boundary: as `BoundaryLoss`.
 
     Raises:
-        ValueError: `alpha` is not above 0.
+        ValueError: `alpha` is out of its range.
 
     Source: Karimi and Salcudean 2019, "Reducing the Hausdorff distance in medical image segmentation with
         convolutional neural networks", arXiv:1904.10030.
@@ -109,7 +109,7 @@ class HausdorffDT(BoundaryLoss):
 
     def __init__(self, alpha: float = 2.0, **boundary: Any) -> None:
         super().__init__(**boundary)
-        self.alpha = check_number("alpha", alpha, low=0, above=True)
+        self.alpha = check_number("alpha", alpha, low=0, high=8, above=True)
 
     def cost(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return hausdorff(truth, prediction, self.alpha, self.spacing_mm)
@@ -140,7 +140,7 @@ class HausdorffErosion(ForegroundLoss):
     voxel and its neighbours by a face. Beyond the image nothing is wrong. An erosion is a step of one voxel.
 
     Args:
-        alpha: α > 0, how fast the cost grows with the erosions survived.
+        alpha: α in (0, 8], how fast the cost grows with the erosions survived.
         erosions: K ≥ 1.
         **foreground: as `ForegroundLoss`.
 
@@ -153,7 +153,7 @@ class HausdorffErosion(ForegroundLoss):
 
     def __init__(self, alpha: float = 2.0, erosions: int = 10, **foreground: Any) -> None:
         super().__init__(**foreground)
-        self.alpha = check_number("alpha", alpha, low=0, above=True)
+        self.alpha = check_number("alpha", alpha, low=0, high=8, above=True)
         self.erosions = check_count("erosions", erosions)
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:

@@ -1,6 +1,7 @@
 """Every loss by name, and how to make one."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -143,9 +144,20 @@ def make(spec: str | Mapping[str, Any], **defaults: Any) -> Summable:
 
 
 def _named(spec: Any) -> dict[str, Any]:
-    return dict(spec) if isinstance(spec, Mapping) else {"name": spec}
+    if not isinstance(spec, Mapping):
+        return {"name": spec}
+    for key in spec:
+        if not isinstance(key, str):
+            raise ValueError(f"parameters of a loss have names; received {key!r} in {dict(spec)}")
+    return dict(spec)
 
 
 def _nearest(wrong: str, valid: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(wrong), list(valid))
+    by_letters = {_letters(name): name for name in valid}
+    near = [by_letters[letters] for letters in difflib.get_close_matches(_letters(wrong), by_letters)]
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(valid)}"
+
+
+def _letters(name: str) -> str:
+    """A name without what collections of losses write differently: `DiceCELoss` is `dice_ce` here."""
+    return re.sub("[^a-z0-9]", "", str(name).lower()).removesuffix("loss")

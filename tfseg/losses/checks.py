@@ -3,20 +3,31 @@
 import math
 from collections.abc import Mapping, Set
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+
+SMALLEST, LARGEST = (float(limit) for limit in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether this is a number that float32 holds: neither infinite there, nor 0 there alone."""
+    return _is_real(value) and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
+
+
+def _is_real(value: Any) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_number(
     argument: str, value: Any, *, low: float, high: float = math.inf, above: bool = False, below: bool = False
 ) -> float:
-    """`value` as a float if it is finite and in [low, high] (`above`, `below`: without its end), else ValueError."""
-    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if number and low <= value <= high and not (above and value == low) and not (below and value == high):
+    """`value` as a float if `is_number` and in [low, high] (`above`, `below`: without its end), else ValueError."""
+    if is_number(value) and low <= value <= high and not (above and value == low) and not (below and value == high):
         return float(value)
     interval = f"{'(' if above else '['}{low:g}, {high:g}{')' if below or math.isinf(high) else ']'}"
-    raise ValueError(f"{argument} must be a number in {interval}; received {value!r}")
+    held = " that float32 holds" if _is_real(value) and low < value < high else ""
+    raise ValueError(f"{argument} must be a number in {interval}{held}; received {value!r}")
 
 
 def check_choice(argument: str, value: Any, choices: tuple[Any, ...]) -> Any:
@@ -30,9 +41,8 @@ def check_class_weights(weights: Any) -> list[float] | None:
     """Class weights as a list of non-negative floats that are not all zero, else ValueError."""
     if weights is None:
         return None
-    if not _is_sequence(weights):
-        raise ValueError(f"class_weights must be a sequence of numbers, one per class; received {weights!r}")
-    checked = [check_number("each of class_weights", weight, low=0) for weight in weights]
+    numbers = check_sequence("class_weights", weights)
+    checked = [check_number("each of class_weights", weight, low=0) for weight in numbers]
     if sum(checked) == 0:
         raise ValueError(f"class_weights must hold a number above 0; received {weights!r}")
     return checked
@@ -48,12 +58,19 @@ def check_spacing(spacing_mm: Any) -> list[float] | None:
     return [check_number("each of spacing_mm", step, low=0, above=True) for step in steps]
 
 
+def check_sequence(argument: str, value: Any) -> list[Any]:
+    """`value` as a list if it is a sequence, else ValueError."""
+    if _is_sequence(value):
+        return list(value)
+    raise ValueError(f"{argument} must be a sequence; received {value!r}")
+
+
 def _is_sequence(value: Any) -> bool:
-    return np.iterable(value) and not isinstance(value, str | Mapping | Set)
+    return np.iterable(value) and not isinstance(value, str | bytes | Mapping | Set)
 
 
-def check_count(argument: str, value: Any) -> int:
-    """`value` as an int if it is a whole number of at least 1, else ValueError."""
-    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1:
+def check_count(argument: str, value: Any, *, low: int = 1) -> int:
+    """`value` as an int if it is a whole number of at least `low`, else ValueError."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low:
         return int(value)
-    raise ValueError(f"{argument} must be a whole number of at least 1; received {value!r}")
+    raise ValueError(f"{argument} must be a whole number of at least {low}; received {value!r}")

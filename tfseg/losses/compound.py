@@ -7,11 +7,11 @@ from keras import ops
 from tfseg.losses.base import SegmentationLoss, power, voxel_mean
 from tfseg.losses.checks import check_number
 from tfseg.losses.distribution import (
-    EPSILON,
     BinaryCrossEntropy,
     CrossEntropy,
     Focal,
     TopK,
+    kept_from_ends,
     weighted_binary_cross_entropy,
 )
 from tfseg.losses.region import Dice, Jaccard, LogDice, RegionOptions, volumes
@@ -223,7 +223,7 @@ class ExponentialLogarithmic(RegionOptions):
         dice = self.region_mean(power(log_dice, self.dice_gamma), prediction)
 
         def cost(probability: Tensor) -> Tensor:
-            return power(-ops.log(ops.clip(probability, EPSILON, 1)), self.ce_gamma)
+            return power(-ops.log(kept_from_ends(probability, high=1)), self.ce_gamma)
 
         if self.is_softmax(prediction):
             cross_entropy = self.class_mean(voxel_mean(truth * cost(prediction), mask)) * prediction.shape[-1]

@@ -15,6 +15,16 @@ Pair = tuple[float, float]
 EPSILON = 1e-7  # probabilities stay this far from 0 and 1, so that logarithms and their gradients are finite
 
 
+def kept_from_ends(prediction: Tensor, high: float = 1 - EPSILON) -> Tensor:
+    """Probabilities kept within [1e-7, high]; their gradient is the one there, so that none is beyond correction."""
+
+    @ops.custom_gradient
+    def kept(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        return ops.clip(prediction, EPSILON, high), lambda upstream: upstream
+
+    return kept(prediction)
+
+
 def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
     """`-y log p - (1-y) log(1-p)` of each voxel and channel.
 
@@ -69,12 +79,12 @@ def weighted_binary_cross_entropy(truth: Tensor, prediction: Tensor, positive: f
 
 def categorical_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
     """`-y_c log p_c` of each voxel and class, to be summed over classes."""
-    return -truth * ops.log(ops.clip(prediction, EPSILON, 1))
+    return -truth * ops.log(kept_from_ends(prediction, high=1))
 
 
 def binary_focal(truth: Tensor, prediction: Tensor, gammas: Pair, weights: Pair) -> Tensor:
     """`-a (1-p)^γ y log p - a' p^γ' (1-y) log(1-p)` of each voxel and channel; pairs are (foreground, background)."""
-    p = ops.clip(prediction, EPSILON, 1 - EPSILON)
+    p = kept_from_ends(prediction)
     q = 1 - p
     found = weights[0] * ops.power(q, gammas[0]) * truth * ops.log(p)
     return -(found + weights[1] * ops.power(p, gammas[1]) * (1 - truth) * ops.log(q))
@@ -82,7 +92,7 @@ def binary_focal(truth: Tensor, prediction: Tensor, gammas: Pair, weights: Pair)
 
 def categorical_focal(truth: Tensor, prediction: Tensor, gammas: Pair, weights: Pair) -> Tensor:
     """`-a_c (1-p_c)^γ_c y_c log p_c` of each voxel and class, to be summed; pairs are (foreground, background)."""
-    p = ops.clip(prediction, EPSILON, 1 - EPSILON)
+    p = kept_from_ends(prediction)
     gamma, weight = (
         ops.convert_to_tensor([pair[1]] + [pair[0]] * (prediction.shape[-1] - 1), dtype=prediction.dtype)
         for pair in (gammas, weights)

@@ -19,7 +19,8 @@ COLUMNS, PANEL_IN = 4, (2.3, 1.75)
 
 NOTATION = """
 p is the prediction, y the truth, TP = Σ p y, FP = Σ p (1-y), FN = Σ (1-p) y, s the smoothing; means are over voxels and
-classes unless a card says otherwise.
+classes unless a card says otherwise. In logarithms, probabilities stay 1e-7 from 0 and 1; beyond, the value stands
+still and the gradient is the one there, so that a voxel that is wrong for certain still pulls.
 """
 EXAMPLE = f"""
 One channel of {SIDE}×{SIDE} voxels, in float64; the structure is a tube of radius {RADIUS}, {tube().sum()} voxels.
@@ -46,7 +47,9 @@ shifted sideways, too thin, too thick, and in its place with a probability that 
 `from tfseg.losses import LOSSES` does; `import tfseg` alone loads no Keras, and does not. The networks that training
 leaves, `best.keras`, need neither.
 
-**Elsewhere** compares with {{collections}}.
+**Elsewhere** compares with {{collections}}. Of MONAI's segmentation losses three have no counterpart here: MCCLoss,
+NACLLoss (of logits) and GeneralizedWassersteinDiceLoss. Two are sums: GeneralizedDiceFocalLoss of `generalized_dice`
+and `focal`, SoftDiceclDiceLoss of `dice` and `cldice`.
 """
 
 

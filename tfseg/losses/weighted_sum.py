@@ -1,14 +1,13 @@
 """Weighted sums of losses, which are losses themselves; a weight may change from epoch to epoch."""
 
-import math
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeGuard
 
 import keras
 import numpy as np
 from keras import ops
 
+from tfseg.losses.checks import check_count, check_sequence, is_number
 from tfseg.losses.registry import Tensor, registered
 
 Weight = float | Mapping[str, float]
@@ -34,13 +33,14 @@ class Summable(keras.losses.Loss):
 
         Args:
             y_true: the truth.
-            y_pred: the prediction.
+            y_pred: the prediction. Where it is float16, a gradient beyond what that holds, as 1 / smoothing is, comes
+                back as the largest it holds.
             sample_weight: a factor for each sample, `[batch]` or `[batch, 1]`, or one for all.
 
         Raises:
             ValueError: as `call`, or `sample_weight` has another shape.
         """
-        return super().__call__(y_true, y_pred, _per_sample(sample_weight, y_pred))
+        return super().__call__(y_true, _widened(y_pred, self.dtype), _per_sample(sample_weight, y_pred))
 
     def __mul__(self, weight: Weight) -> "WeightedSum":
         return WeightedSum([self], [weight])
@@ -54,7 +54,8 @@ class Summable(keras.losses.Loss):
         if not isinstance(other, Summable):
             return NotImplemented
         first, second = (loss if isinstance(loss, WeightedSum) else loss * 1.0 for loss in (self, other))
-        return WeightedSum([*first.terms, *second.terms], [*first.weights, *second.weights])
+        weights = [*first.weights, *second.weights]
+        return WeightedSum([*first.terms, *second.terms], weights, dtype=_widest([first, second]))
 
 
 @registered
@@ -64,35 +65,40 @@ class WeightedSum(Summable):
     Args:
         terms: losses of tfseg; their own reductions do not matter.
         weights: one for each: a number ≥ 0, or `{"from": a, "to": b, "epochs": n}`, which goes from a in the
-            first epoch to b in epoch n + 1 in even steps and stays there. `set_epoch` moves it; before it is
-            called a ramp stands at its beginning.
+            first epoch to b in epoch n + 1 in even steps and stays there. `set_epoch` moves it.
         name: the name of the loss in logs.
         reduction: what Keras makes of the values `[batch]`, as for every loss.
         dtype: the type of the sum, float32 or float64; that of the widest term where None. Terms compute in their
             own.
+        epoch: where ramps stand, counted from 0; those of sums among the terms stand where they did.
 
     Raises:
-        ValueError: no terms, weights that do not go with them, a weight of another form, or a ramp on JAX, whose
-            compiled steps would hold it still.
+        ValueError: no terms, a term that is no loss of tfseg, weights that do not go with them, a weight of another
+            form, a negative epoch, or a ramp on JAX, whose compiled steps would hold it still.
     """
 
     def __init__(
         self,
-        terms: Sequence[keras.losses.Loss],
+        terms: Sequence[Summable],
         weights: Sequence[Weight],
         name: str | None = None,
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
+        epoch: int = 0,
     ) -> None:
-        if not terms or len(terms) != len(weights):
+        self.terms = check_sequence("terms", terms)
+        for term in self.terms:
+            if not isinstance(term, Summable):
+                raise ValueError(f"each of terms must be a loss of tfseg; received {term!r}")
+        self.weights = [_checked(weight) for weight in check_sequence("weights", weights)]
+        if not self.terms or len(self.terms) != len(self.weights):
             raise ValueError(
-                f"weights must hold one for each of one or more terms; received {len(weights)} for {len(terms)} terms"
+                "weights must hold one for each of one or more terms; "
+                f"received {len(self.weights)} for {len(self.terms)} terms"
             )
-        widest = "float64" if any(term.dtype == "float64" for term in terms) else "float32"
-        super().__init__(name, reduction, dtype or widest)
-        self.terms = list(terms)
-        self.weights = [_checked(weight) for weight in weights]
-        self._now = [_variable(weight) for weight in self.weights]
+        super().__init__(name, reduction, dtype or _widest(self.terms))
+        self.epoch = check_count("epoch", epoch, low=0)
+        self._now = [_variable(weight, self.epoch) for weight in self.weights]
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """One value per sample, `[batch]`."""
@@ -104,6 +110,7 @@ class WeightedSum(Summable):
 
     def set_epoch(self, epoch: int) -> None:
         """Give every ramp its value in an epoch, counted from 0; those of sums among the terms too."""
+        self.epoch = epoch
         for now, weight, term in zip(self._now, self.weights, self.terms, strict=True):
             if isinstance(weight, dict):
                 now.assign(ramp_value(weight, epoch))
@@ -114,14 +121,14 @@ class WeightedSum(Summable):
         if not _is_weight(factor):
             raise ValueError(f"a sum of losses can be multiplied by a number of at least 0 alone; received {factor!r}")
         weights = [_scaled(weight, factor) for weight in self.weights]
-        return WeightedSum(self.terms, weights, self.name, self.reduction, self.dtype)
+        return WeightedSum(self.terms, weights, self.name, self.reduction, self.dtype, self.epoch)
 
     __rmul__ = __mul__
 
     def get_config(self) -> dict[str, Any]:
-        """Terms, weights and the arguments of every loss, as `from_config` takes them."""
+        """Terms, weights and the arguments of every loss, as `from_config` takes them; ramps where they stand."""
         terms = [keras.saving.serialize_keras_object(term) for term in self.terms]
-        common = {"name": self.name, "reduction": self.reduction, "dtype": self.dtype}
+        common = {"name": self.name, "reduction": self.reduction, "dtype": self.dtype, "epoch": self.epoch}
         return {"terms": terms, "weights": self.weights, **common}
 
     @classmethod
@@ -134,6 +141,24 @@ class WeightedSum(Summable):
 def ramp_value(ramp: Mapping[str, float], epoch: int) -> float:
     """The weight in an epoch, counted from 0: `from + (to - from) min(epoch / epochs, 1)`."""
     return ramp["from"] + (ramp["to"] - ramp["from"]) * min(epoch / ramp["epochs"], 1.0)
+
+
+def _widened(y_pred: Tensor, dtype: str) -> Tensor:
+    """A prediction of float16 in `dtype`, its gradient held within float16; any other as it is."""
+    prediction = ops.convert_to_tensor(y_pred)
+    if keras.backend.standardize_dtype(prediction.dtype) != "float16":
+        return y_pred
+    largest = float(np.finfo(np.float16).max)
+
+    @ops.custom_gradient
+    def wide(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        return ops.cast(prediction, dtype), lambda upstream: ops.cast(ops.clip(upstream, -largest, largest), "float16")
+
+    return wide(prediction)
+
+
+def _widest(losses: Sequence[Summable]) -> str:
+    return "float64" if any(loss.dtype == "float64" for loss in losses) else "float32"
 
 
 def _per_sample(sample_weight: Tensor | None, y_pred: Tensor) -> Tensor | None:
@@ -167,13 +192,13 @@ def _scaled(weight: Weight, factor: float) -> Weight:
 
 
 def _is_weight(value: Any) -> TypeGuard[float]:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+    return is_number(value) and value >= 0
 
 
-def _variable(weight: float | dict[str, float]) -> Any:
+def _variable(weight: float | dict[str, float], epoch: int) -> Any:
     """A ramp is a variable, so that a graph sees it move."""
     if not isinstance(weight, dict):
         return weight
     if keras.backend.backend() == "jax":
         raise ValueError(f"on JAX a weight must be a number, as a ramp would not move; received {weight}")
-    return keras.Variable(float(weight["from"]), trainable=False)
+    return keras.Variable(ramp_value(weight, epoch), trainable=False)
