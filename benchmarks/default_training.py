@@ -17,9 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pandas as pd
 import tensorflow as tf
 
-from tfseg.config import load_config
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import make_splits
+from tfseg.config.config import load_config
+from tfseg.datasets.splits import make_splits
+from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import train
 
 

@@ -31,7 +31,7 @@ SETTINGS = [
     *("training.epochs=3", "training.batch_size=8", "model.filters=2", "model.depth=2", "folds=2"),
     *("training.validate_every_steps=2", "training.schedule={name: plateau, patience: 1, factor: 0.5}"),
 ]
-MAIN = "from tfseg.cli import main; main()"
+MAIN = "from tfseg.cli.app import main; main()"
 LONGEST_WAIT_S = 600
 MOST_RUNS = 60
 PREPARING, EPOCH, CHECKPOINT, BETWEEN, SCORING = (

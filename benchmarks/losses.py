@@ -32,7 +32,7 @@ from measuring import peak_mib, round_ms
 from scipy import ndimage
 
 from tfseg import losses
-from tfseg.files import write_text
+from tfseg.core.files import write_text
 from tfseg.models import unet_2d
 
 CORNER = 32  # voxels along each axis of what the first call sees, which loads libraries and starts threads

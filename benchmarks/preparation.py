@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from timing import once
 
-from tfseg.data.layouts import Dataset, read_dataset
-from tfseg.data.prepare import prepare_dataset
-from tfseg.data.recipe import Recipe, processes_for, resolve
+from tfseg.datasets.layouts import Dataset, read_dataset
+from tfseg.preparation.prepare import prepare_dataset
+from tfseg.preparation.recipe import Recipe, processes_for, resolve
 
 HIPPOCAMPUS = Recipe(axis="axial", median_kernel=3, scaling="zscore", size=(64, 64))
 BRATS = Recipe(axis="axial", scaling="zscore", scaling_over="nonzero", size=(256, 256))
@@ -30,9 +30,9 @@ PREPARE_PHANTOMS = """
 import dataclasses
 import sys
 from pathlib import Path
-from tfseg.data.layouts import read_dataset
-from tfseg.data.prepare import prepare_dataset
-from tfseg.data.recipe import Recipe, resolve
+from tfseg.datasets.layouts import read_dataset
+from tfseg.preparation.prepare import prepare_dataset
+from tfseg.preparation.recipe import Recipe, resolve
 
 if __name__ == "__main__":
     dataset = read_dataset(Path(sys.argv[1]))
@@ -44,7 +44,7 @@ if __name__ == "__main__":
 # Two folds of two epochs, and the scores of every subject.
 FIT_PHANTOMS = """
 import sys
-from tfseg.cli import main
+from tfseg.cli.app import main
 
 if __name__ == "__main__":
     sys.argv[1:] = ["fit", "--prepared", sys.argv[1], "--out", sys.argv[2], "--loss", "dice", "--folds", "2",
@@ -100,10 +100,10 @@ def peer(python: str, task: Path) -> dict[str, float]:
 
 def pipeline_rate(folder: Path) -> float:
     """Slices a second that the input pipeline gives, without augmentation, from cases on disk."""
-    from tfseg.data.pipeline import SliceBatches
-    from tfseg.data.prepared import PreparedCase
-    from tfseg.data.slicing import SliceGrid
-    from tfseg.data.stored import StoredArray
+    from tfseg.preparation.slicing import SliceGrid
+    from tfseg.prepared.pipeline import SliceBatches
+    from tfseg.prepared.prepared import PreparedCase
+    from tfseg.prepared.stored import StoredArray
 
     rng = np.random.default_rng(0)
     cases = []
@@ -126,7 +126,7 @@ def pipeline_rate(folder: Path) -> float:
 
 def print_memory(folder: Path) -> None:
     """Print the resident memory of the largest process that prepares 10 and 100 phantoms, and that trains on them."""
-    from tfseg.data.phantom import write_dataset
+    from tfseg.datasets.phantoms.dataset import write_dataset
 
     write_dataset(folder / "phantoms", "abdomen", 100, size=64)
     for name, text in (("prepare.py", PREPARE_PHANTOMS), ("fit.py", FIT_PHANTOMS)):

@@ -19,8 +19,8 @@ from scipy import ndimage
 from timing import least
 
 from tfseg import metrics
-from tfseg.data.volume import read_label
-from tfseg.geometry import Mask, dilate
+from tfseg.core.geometry import Mask, dilate
+from tfseg.datasets.volume import read_label
 from tfseg.metrics import surface
 
 SHAPE = (240, 240, 155)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.data.volume import read_label, write_volume
+from tfseg.datasets.volume import read_label, write_volume
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         for path in paths:
             label = read_label(path)
             write_volume(Path(shifted) / path.name, np.roll(label.array, 1, axis=0), label.affine)
-        command = [sys.executable, "-c", "from tfseg.cli import main; main()", "score", str(folder), shifted]
+        command = [sys.executable, "-c", "from tfseg.cli.app import main; main()", "score", str(folder), shifted]
         started = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - started

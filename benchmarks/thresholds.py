@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 from skimage.filters import threshold_multiotsu
 
-from tfseg.data.phantom import CHANNELS, LABELS, make_phantom
+from tfseg.datasets.phantoms.dataset import CHANNELS, LABELS, make_phantom
 
 BINS = 200
 OTSU_CLASSES = 4

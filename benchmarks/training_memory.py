@@ -19,9 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from training_throughput import prepare_phantoms
 
-from tfseg.config import load_config
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
+from tfseg.config.config import load_config
+from tfseg.datasets.splits import Split
+from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import Progress, train
 
 SETTLED = 3  # epochs after which graphs are made and the data are in memory

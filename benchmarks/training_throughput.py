@@ -20,15 +20,15 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from tfseg.config import Config, load_config
-from tfseg.data.layouts import read_dataset
-from tfseg.data.phantom import write_dataset
-from tfseg.data.pipeline import SliceBatches
-from tfseg.data.prepare import prepare_dataset
-from tfseg.data.prepared import Prepared
-from tfseg.data.recipe import Recipe, resolve
-from tfseg.data.splits import Split
+from tfseg.config.config import Config, load_config
+from tfseg.datasets.layouts import read_dataset
+from tfseg.datasets.phantoms.dataset import write_dataset
+from tfseg.datasets.splits import Split
 from tfseg.models import unet_2d
+from tfseg.preparation.prepare import prepare_dataset
+from tfseg.preparation.recipe import Recipe, resolve
+from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import Progress, make_loss, train
 
 WARM_UP_STEPS = 3

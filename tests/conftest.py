@@ -57,10 +57,10 @@ def blobs(seed: int, labels: int) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
 
 
 def _prepare(folder: Path, out: Path):
-    from tfseg.data.layouts import read_dataset
-    from tfseg.data.prepare import prepare_dataset
-    from tfseg.data.prepared import Prepared
-    from tfseg.data.recipe import Recipe, resolve
+    from tfseg.datasets.layouts import read_dataset
+    from tfseg.preparation.prepare import prepare_dataset
+    from tfseg.preparation.recipe import Recipe, resolve
+    from tfseg.prepared.prepared import Prepared
 
     dataset = read_dataset(folder)
     prepare_dataset(dataset, resolve(Recipe(), dataset), out)

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from tfseg.comparison.study import load_study
-from tfseg.config import Config, load_config
-from tfseg.data.layouts import Dataset, read_dataset
-from tfseg.data.prepare import prepare_dataset
-from tfseg.data.prepared import Prepared
-from tfseg.data.recipe import load_recipe, resolve
+from tfseg.config.config import Config, load_config
+from tfseg.datasets.layouts import Dataset, read_dataset
 from tfseg.losses import LOSSES
+from tfseg.preparation.prepare import prepare_dataset
+from tfseg.preparation.recipe import load_recipe, resolve
+from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import make_loss
 
 ROOT = Path(__file__).parents[1]

@@ -10,43 +10,41 @@ import pytest
 
 import tfseg
 
-# A part, a module or a package directly inside tfseg, imports parts of rows above its own, and itself, alone.
-ORDER = (
-    {"training_config", "yaml_files"},
-    {"files", "config", "geometry", "memory", "quiet"},
-    {"losses", "metrics", "models", "data"},
-    {"prediction", "statistics", "instructions"},
+# From the ground up: a room imports rooms above its own in this list, and itself, alone.
+ROOMS = (
+    {"core"},
+    {"config"},
+    {"losses", "metrics", "models"},
+    {"statistics"},
+    {"datasets"},
+    {"preparation"},
+    {"prepared"},
+    {"prediction"},
     {"training"},
-    {"evaluation", "uncertainty", "export", "scoring", "doctor"},
-    {"experiment"},
-    {"figures", "run_folder"},
-    {"figures_comparison", "figures_slices"},
-    {"report", "contact_sheet"},
+    {"evaluation"},
+    {"runs"},
     {"comparison", "tuning"},
-    {"terminal"},
-    {"setting"},
-    {"workflow"},
+    {"reports"},
     {"cli"},
 )
-ROW = {part: row for row, parts in enumerate(ORDER) for part in parts}
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
 USES_TENSORFLOW = (
     "losses/distance.py",
-    "data/pipeline.py",
-    "data/augmentation.py",
+    "prepared/pipeline.py",
     "training/",
-    "export.py",
-    "experiment.py",
+    "prediction/",
+    "runs/",
     "comparison/",
-    "setting.py",
+    "cli/",
 )
 
 ROOT = Path(tfseg.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 
-def part_of(file: str) -> str:
-    return file.split("/")[0].removesuffix(".py")
+def room_of(file: str) -> str:
+    return file.split("/")[0]
 
 
 def imported(source: str) -> Iterator[str]:
@@ -59,30 +57,29 @@ def imported(source: str) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def against_the_order(part: str, source: str) -> list[str]:
-    """What a file of `part` imports that it must not: relative names too, whose part would not be seen."""
+def against_the_order(room: str, source: str) -> list[str]:
+    """What a file of `room` imports that it must not: relative names too, whose room would not be seen."""
     wrong = []
     for name in imported(source):
         first, _, rest = name.partition(".")
         other = rest.partition(".")[0]
-        is_part = first == "tfseg" and other != "" and not other.startswith("__")
-        if not first or (is_part and other != part and ROW.get(other, len(ORDER)) >= ROW[part]):
+        is_room = first == "tfseg" and other != "" and not other.startswith("__")
+        if not first or (is_room and other != room and FLOOR.get(other, len(ROOMS)) >= FLOOR[room]):
             wrong.append(name)
     return wrong
 
 
-def test_every_part_has_its_place():
-    parts = {part_of(file) for file in FILES} - {"__init__"}
-    assert parts <= ROW.keys(), "give each new part its row in ORDER"
-    assert {"files", "config", "geometry", "losses", "metrics", "models", "data", "cli"} <= parts
+def test_every_file_is_in_a_room():
+    assert {file for file in FILES if "/" not in file} == {"__init__.py"}
+    assert {room_of(file) for file in FILES if "/" in file} <= FLOOR.keys()
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file != "__init__.py"])
-def test_a_file_imports_earlier_parts_alone(file):
-    assert against_the_order(part_of(file), (ROOT / file).read_text(encoding="utf-8")) == []
+def test_a_file_imports_earlier_rooms_alone(file):
+    assert against_the_order(room_of(file), (ROOT / file).read_text(encoding="utf-8")) == []
 
 
-def test_the_package_itself_imports_none_of_its_parts():
+def test_the_package_itself_imports_none_of_its_rooms():
     names = imported((ROOT / "__init__.py").read_text(encoding="utf-8"))
     assert [name for name in names if name.partition(".")[0] in ("tfseg", "")] == []
 
@@ -95,28 +92,28 @@ def test_tensorflow_is_imported_in_its_places_alone():
         if name.partition(".")[0] == "tensorflow"
     }
     assert {file for file in users if not file.startswith(USES_TENSORFLOW)} == set()
-    assert "data/pipeline.py" in users
+    assert "prepared/pipeline.py" in users
 
 
 @pytest.mark.parametrize(
-    ("part", "source", "wrong"),
+    ("room", "source", "wrong"),
     [
-        ("data", "from tfseg import files, geometry", []),
-        ("data", "from tfseg.data.volume import Array", []),
-        ("data", "import numpy, tfseg", []),
-        ("export", "from tfseg import __version__", []),
-        ("data", "from tfseg import geometry, metrics", ["tfseg.metrics"]),
+        ("preparation", "from tfseg.core import files, geometry", []),
+        ("preparation", "from tfseg.datasets.volume import Array", []),
+        ("datasets", "import numpy, tfseg", []),
+        ("prediction", "from tfseg import __version__", []),
+        ("core", "from tfseg.core import files\nfrom tfseg import metrics", ["tfseg.metrics"]),
         ("losses", "import tfseg.models.unet", ["tfseg.models.unet"]),
-        ("metrics", "from tfseg.data.volume import Array", ["tfseg.data.volume.Array"]),
-        ("config", "def later():\n    from tfseg.files import sha256", ["tfseg.files.sha256"]),
+        ("metrics", "from tfseg.datasets.volume import Array", ["tfseg.datasets.volume.Array"]),
+        ("core", "def later():\n    from tfseg.config.config import validate", ["tfseg.config.config.validate"]),
         ("prediction", "if x:\n    import tfseg.training", ["tfseg.training"]),
         ("cli", "from tfseg import newcomer", ["tfseg.newcomer"]),
-        ("data", "from .volume import Array", [".volume.Array"]),
-        ("data", "from .. import files", ["...files"]),
+        ("datasets", "from .volume import Array", [".volume.Array"]),
+        ("datasets", "from .. import core", ["...core"]),
     ],
 )
-def test_what_counts_as_against_the_order(part, source, wrong):
-    assert against_the_order(part, source) == wrong
+def test_what_counts_as_against_the_order(room, source, wrong):
+    assert against_the_order(room, source) == wrong
 
 
 @pytest.mark.parametrize(
@@ -125,9 +122,9 @@ def test_what_counts_as_against_the_order(part, source, wrong):
         "import tfseg",
         "import tfseg; tfseg.losses.parse('tversky:alpha=0.3')",
         "import tfseg; tfseg.metrics.score([[0, 1]], [[0, 1]], labels={1: 'organ'})",
-        "import tfseg.data.prepare",
-        "import tfseg.statistics, tfseg.figures_comparison",
-        "import tfseg.cli",
+        "import tfseg.preparation.prepare",
+        "import tfseg.statistics, tfseg.reports.figures_comparison",
+        "import tfseg.cli.app",
     ],
 )
 def test_keras_is_not_loaded_before_it_is_needed(statement):

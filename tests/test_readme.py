@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from tfseg.cli import app
+from tfseg.cli.app import app
 from tfseg.losses import LOSSES
 
 ROOT = Path(__file__).parents[1]

@@ -31,9 +31,9 @@ def scans(tmp_path_factory, make_decathlon) -> Path:
 @pytest.fixture(scope="package")
 def compare(scans):
     """Runs `tfseg compare` in this process: losses as the command line or a study lists them, and the folder."""
-    from tfseg import workflow
+    from tfseg.cli import train as workflow
+    from tfseg.cli.datasets import Source
     from tfseg.comparison.study import load_study
-    from tfseg.setting import Source
 
     settings = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=6", "folds=2"]
 

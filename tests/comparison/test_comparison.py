@@ -12,9 +12,9 @@ import pytest
 
 from tfseg import metrics
 from tfseg.comparison.folder import read_comparison
-from tfseg.comparison.report import write_comparison
-from tfseg.config import ConfigError
-from tfseg.evaluation import read_scores
+from tfseg.core.errors import ConfigError
+from tfseg.reports.comparison import write_comparison
+from tfseg.runs.folder import read_scores
 
 UNFIT, UNFIT_RUN = "jaccard:class_weights=[1, 2, 3, 4]", "jaccard_class_weights=_1_2_3_4_s0"
 

@@ -5,8 +5,8 @@ import pytest
 from tfseg.comparison import estimate
 from tfseg.comparison.grid import make_grid
 from tfseg.comparison.study import Study
-from tfseg.config import load_config
-from tfseg.data.splits import make_splits
+from tfseg.config.config import load_config
+from tfseg.datasets.splits import make_splits
 
 STEP_SECONDS, SLICE_SECONDS, NETWORK_BYTES = {"dice": 0.5, "bce": 0.25}, 0.125, 1000
 

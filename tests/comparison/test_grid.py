@@ -6,8 +6,8 @@ import pytest
 
 from tfseg.comparison import grid
 from tfseg.comparison.study import Study
-from tfseg.config import Config
-from tfseg.data.splits import Split
+from tfseg.config.config import Config
+from tfseg.datasets.splits import Split
 from tfseg.training.fit import QUIET
 
 FOLDS = [Split(("a", "b"), ("c",), ("d",)), Split(("c", "d"), ("a",), ("b",))]

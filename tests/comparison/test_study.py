@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from tfseg.comparison.study import Study, load_study
-from tfseg.config import Config, ConfigError
+from tfseg.config.config import Config
+from tfseg.core.errors import ConfigError
 
 
 def write(path, text):

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from tfseg import cli
+from tfseg.cli import app as cli
+from tfseg.cli.terminal import Terminal
 from tfseg.losses import FAMILIES, LOSSES, cards, page
 from tfseg.losses.base import SegmentationLoss
 from tfseg.losses.behaviour import SURE, courses, four_inputs, tube
 from tfseg.losses.region import RegionOptions, Tversky
-from tfseg.terminal import Terminal
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = re.compile(r"^\| (?:perfect|all wrong|empty truth|both empty) \|", flags=re.MULTILINE)

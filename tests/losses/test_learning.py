@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfseg.data.phantom import make_phantom
+from tfseg.datasets.phantoms.dataset import make_phantom
 from tfseg.losses import LOSSES, get
 from tfseg.losses.cards import card
 from tfseg.models.unet import unet_2d

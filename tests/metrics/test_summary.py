@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfseg.geometry import diagonal_mm
+from tfseg.core.geometry import diagonal_mm
 from tfseg.metrics import score, subject_values, summarise
 
 INF, NAN = np.inf, np.nan

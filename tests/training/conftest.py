@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from tfseg.config import load_config
-from tfseg.data.splits import make_splits
+from tfseg.config.config import load_config
+from tfseg.datasets.splits import make_splits
 from tfseg.training.fit import train
 
 SMALL = ["model.filters=4", "model.depth=2", "training.epochs=3", "training.batch_size=4", "folds=3"]

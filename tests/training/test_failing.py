@@ -13,15 +13,17 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfseg import cli, experiment, files
-from tfseg.config import load_config
-from tfseg.data.pipeline import SliceBatches
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split, make_splits
-from tfseg.evaluation import evaluate
+from tfseg.cli import app as cli
+from tfseg.config.config import load_config
+from tfseg.core import files
+from tfseg.core.resumable import resumable
+from tfseg.datasets.splits import Split, make_splits
+from tfseg.evaluation.networks import evaluate
+from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs import cell as experiment
 from tfseg.training.divergence import Diverged
 from tfseg.training.fit import Progress, train
-from tfseg.training.writing import resumable
 
 HERE = tf.distribute.get_strategy()
 TINY = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=4", "folds=3", "loss=dice"]
@@ -206,7 +208,7 @@ def test_what_cannot_be_written_is_one_line(tmp_path, error, told):
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))  # Python ignores the signal that comes with it
-from tfseg.cli import main
+from tfseg.cli.app import main
 main()
 """
 

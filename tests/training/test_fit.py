@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfseg.config import load_config
-from tfseg.data.splits import Split
+from tfseg.config.config import load_config
+from tfseg.datasets.splits import Split
 from tfseg.models import unet_2d
 from tfseg.training.fit import Progress, make_loss, train
 
@@ -77,9 +77,9 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from pathlib import Path
-from tfseg.config import load_config
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
+from tfseg.config.config import load_config
+from tfseg.prepared.prepared import Prepared
+from tfseg.datasets.splits import Split
 from tfseg.training.fit import Progress, train
 from tfseg.training.strategy import choose_devices, device_kinds, make_strategy, set_threads, threads_used
 prepared, runs, split = json.loads(sys.argv[1])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tfseg.config import TrainingConfig
+from tfseg.config.config import TrainingConfig
 from tfseg.training.plateau import Plateau, PlateauRate
 from tfseg.training.schedules import learning_rate_schedule
 

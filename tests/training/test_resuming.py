@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfseg.config import ConfigError, load_config
-from tfseg.data.splits import Split
+from tfseg.config.config import load_config
+from tfseg.core.errors import ConfigError
+from tfseg.datasets.splits import Split
 from tfseg.training.checkpoint import Checkpoint
 from tfseg.training.fit import Progress, train
 from tfseg.training.resuming import check_conditions
@@ -132,9 +133,9 @@ KILLED = """
 import json, sys
 from pathlib import Path
 import tensorflow as tf
-from tfseg.config import load_config
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
+from tfseg.config.config import load_config
+from tfseg.prepared.prepared import Prepared
+from tfseg.datasets.splits import Split
 from tfseg.training.fit import Progress, train
 prepared, out, overrides, split = json.loads(sys.argv[1])
 split = Split(*map(tuple, split))

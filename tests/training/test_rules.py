@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfseg.config import ConfigError, TrainingConfig, load_config
-from tfseg.data.pipeline import SliceBatches
-from tfseg.data.splits import Split
+from tfseg.config.config import TrainingConfig, load_config
+from tfseg.core.errors import ConfigError
+from tfseg.datasets.splits import Split
+from tfseg.prepared.pipeline import SliceBatches
 from tfseg.training.controls import controls
 from tfseg.training.fit import train
 from tfseg.training.optimizers import make_optimizer, penalise_weights

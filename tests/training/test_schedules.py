@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfseg.config import TrainingConfig
+from tfseg.config.config import TrainingConfig
 from tfseg.training.schedules import learning_rate_schedule
 
 

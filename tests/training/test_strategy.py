@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg.config import ConfigError
+from tfseg.core.errors import ConfigError
 from tfseg.models import unet_2d
-from tfseg.training.strategy import (
-    choose_devices,
-    compiled_forward,
-    device_kinds,
-    gpu_names,
-    make_strategy,
-    processor_name,
-)
+from tfseg.prediction.forward import compiled_forward
+from tfseg.training.strategy import choose_devices, device_kinds, gpu_names, make_strategy, processor_name
 
 
 def test_one_cpu_is_chosen_where_there_is_no_gpu():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tfseg.data.targets import Targets
+from tfseg.prepared.targets import Targets
 from tfseg.training.validation import Validation, score_volumes
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfseg import losses, memory
+from tfseg import losses
 from tfseg.comparison.grid import Cell
-from tfseg.data.prepare import restore_label
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
-from tfseg.data.volume import write_volume
-from tfseg.experiment import epoch_steps
+from tfseg.core import memory
+from tfseg.datasets.splits import Split
+from tfseg.datasets.volume import write_volume
+from tfseg.preparation.prepare import restore_label
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs.cell import epoch_steps
 from tfseg.training.fit import train
 
 _EPOCHS = 2  # the first one traces graphs; the second one is measured

@@ -10,10 +10,10 @@ import pandas as pd
 
 from tfseg import statistics
 from tfseg.comparison.grid import FAILURE
-from tfseg.data.prepared import Prepared
-from tfseg.evaluation import diagonals_mm, read_scores
+from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics.summary import MEAN_LABEL
-from tfseg.run_folder import Run, read_json, read_run, require
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs.folder import Run, read_json, read_run, read_scores, require
 from tfseg.statistics import Paired
 
 

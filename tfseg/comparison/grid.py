@@ -8,14 +8,15 @@ from pathlib import Path
 import pandas as pd
 import tensorflow as tf
 
-from tfseg import files, losses, metrics
+from tfseg import losses, metrics
 from tfseg.comparison.study import Study
-from tfseg.config import Config
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
-from tfseg.evaluation import diagonals_mm, read_scores
-from tfseg.experiment import Listener, collect, epoch_steps, is_finished, remove_checkpoints, run_cell
-from tfseg.report import write_report
+from tfseg.config.config import Config
+from tfseg.core import files
+from tfseg.datasets.splits import Split
+from tfseg.evaluation.networks import diagonals_mm
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs.cell import Listener, epoch_steps, remove_checkpoints, run_cell
+from tfseg.runs.folder import is_finished, read_scores
 from tfseg.statistics import paired_values, pairs_table
 
 FAILURE = "failure.json"
@@ -84,19 +85,6 @@ def run_grid(
             told = {"name": cell.name, "reason": failed[cell.name]}
             files.write_text(cell.folder / FAILURE, json.dumps(told, indent=1))
     return failed
-
-
-def finish_runs(cells: Iterable[Cell], prepared: Prepared, folds: Sequence[Split]) -> list[Path]:
-    """Write scores, summary and report of every run whose folds are all finished; return those runs."""
-    finished = []
-    for run in dict.fromkeys(cell.run for cell in cells):
-        if not all(is_finished(run / f"fold_{fold}") for fold in range(len(folds))):
-            continue
-        if not (run / "report.html").is_file():
-            collect(run, prepared, folds)
-            write_report(run)
-        finished.append(run)
-    return finished
 
 
 def write_tables(out: Path, runs: Iterable[Path], prepared: Prepared) -> pd.DataFrame:

@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
-from tfseg import files, losses
-from tfseg.config import Config, ConfigError, validate
+from tfseg import losses
+from tfseg.config.config import Config, validate
+from tfseg.config.yaml_files import merge, parse_override, read_yaml, read_yaml_chain
+from tfseg.core import files
+from tfseg.core.errors import ConfigError
 from tfseg.losses.spec import parse, parse_list
-from tfseg.yaml_files import merge, parse_override, read_yaml, read_yaml_chain
 
 Loss = dict[str, Any]
 

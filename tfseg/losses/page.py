@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfseg import files
+from tfseg.core import files
 from tfseg.losses.behaviour import RADIUS, SIDE, SURE, courses, tube
 from tfseg.losses.cards import SHARED, Card, Parameter, card, notes, one_line
 from tfseg.losses.catalogue import FAMILIES, LOSSES

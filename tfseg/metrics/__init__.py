@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tfseg import geometry
+from tfseg.core import geometry
 from tfseg.metrics import overlap, surface
 from tfseg.metrics.lesions import count_lesions, lesion_f1
 from tfseg.metrics.summary import MEAN_LABEL, subject_values, summarise

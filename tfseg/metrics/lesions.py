@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfseg import geometry
+from tfseg.core import geometry
 
 
 class Lesions(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tfseg import geometry
+from tfseg.core import geometry
 
 
 class SurfaceDistances(NamedTuple):

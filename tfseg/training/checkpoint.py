@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfseg import files
+from tfseg.core import files
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tfseg.data.pipeline import SliceBatches
+from tfseg.prepared.pipeline import SliceBatches
 
 
 def controls(model: keras.Model, stages: Sequence[tuple[SliceBatches, int]]) -> dict[str, str]:

@@ -8,9 +8,10 @@ import keras
 import tensorflow as tf
 
 from tfseg import __version__
-from tfseg.config import Config, ConfigError
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
+from tfseg.config.config import Config
+from tfseg.core.errors import ConfigError
+from tfseg.datasets.splits import Split
+from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import CheckpointFolder
 from tfseg.training.history import History
 from tfseg.training.progress import QUIET, Progress

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import pandas as pd
 
-from tfseg import files
+from tfseg.core import files
+from tfseg.training.progress import Progress
 from tfseg.training.validation import Validation
 
 
@@ -64,3 +65,20 @@ class History(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.rows = state["rows"]
+
+
+class Listening(keras.callbacks.Callback):
+    """Tells a listener about every step and every epoch."""
+
+    def __init__(self, progress: Progress, history: History) -> None:
+        super().__init__()
+        self._progress = progress
+        self._history = history
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Tell of a step."""
+        self._progress.on_step()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Tell of an epoch."""
+        self._progress.on_epoch(len(self._history.rows) - 1, self._history.latest())

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfseg.data.grids import Array
-from tfseg.data.label_maps import IGNORED
-from tfseg.data.prepared import PreparedCase
-from tfseg.data.targets import Targets
-from tfseg.prediction import Forward
+from tfseg.datasets.grids import Array
+from tfseg.prediction.forward import Forward
+from tfseg.preparation.label_maps import IGNORED
+from tfseg.prepared.prepared import PreparedCase
+from tfseg.prepared.targets import Targets
 from tfseg.training.writing import tensorflow_writes
 
 PICTURED = 4

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfseg.config import TrainingConfig
+from tfseg.config.config import TrainingConfig
 from tfseg.training.schedules import Rate
 
 # Neither shrinks nor is counted by L1: shifts and scales, which have no reason to be near zero.

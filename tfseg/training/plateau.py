@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
+from tfseg.config.training import ScheduleConfig
 from tfseg.training.schedules import ScaledRate
-from tfseg.training_config import ScheduleConfig
 
 
 class Plateau:

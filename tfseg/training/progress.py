@@ -4,10 +4,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import keras
-
-from tfseg.training.history import History
-
 
 def _to_standard_error(line: str) -> None:
     print(line, file=sys.stderr)
@@ -31,20 +27,3 @@ class Progress:
 
 
 QUIET = Progress()
-
-
-class Listening(keras.callbacks.Callback):
-    """Tells a listener about every step and every epoch."""
-
-    def __init__(self, progress: Progress, history: History) -> None:
-        super().__init__()
-        self._progress = progress
-        self._history = history
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Tell of a step."""
-        self._progress.on_step()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Tell of an epoch."""
-        self._progress.on_epoch(len(self._history.rows) - 1, self._history.latest())

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from tfseg.config import Config, ConfigError
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
+from tfseg.config.config import Config
+from tfseg.core.errors import ConfigError
+from tfseg.datasets.splits import Split
+from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
 
 Conditions = dict[str, str | int]

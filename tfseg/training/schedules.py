@@ -6,8 +6,8 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule, PolynomialDecay
 
-from tfseg.config import TrainingConfig
-from tfseg.training_config import ScheduleConfig
+from tfseg.config.config import TrainingConfig
+from tfseg.config.training import ScheduleConfig
 
 Rate: TypeAlias = float | LearningRateSchedule
 

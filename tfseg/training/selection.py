@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tfseg import files
+from tfseg.core import files
 
 
 class BestWeights(keras.callbacks.Callback):

@@ -9,26 +9,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfseg import files, losses
-from tfseg.config import Config, ConfigError, TrainingConfig
-from tfseg.data.label_maps import IGNORED
-from tfseg.data.pipeline import SliceBatches
-from tfseg.data.prepared import Prepared
-from tfseg.data.splits import Split
+from tfseg import losses
+from tfseg.config.config import Config, TrainingConfig
+from tfseg.core import files
+from tfseg.core.errors import ConfigError
+from tfseg.datasets.splits import Split
 from tfseg.models import MODELS
+from tfseg.prediction.forward import compiled_forward
+from tfseg.preparation.label_maps import IGNORED
+from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
 from tfseg.training.controls import controls
 from tfseg.training.divergence import FiniteLoss
 from tfseg.training.epochs import EpochSeeds, LossRamps
-from tfseg.training.history import History
+from tfseg.training.history import History, Listening
 from tfseg.training.logs import Logs
 from tfseg.training.optimizers import make_optimizer, penalise_weights
 from tfseg.training.plateau import PlateauRate
-from tfseg.training.progress import Listening, Progress
+from tfseg.training.progress import Progress
 from tfseg.training.resuming import Conditions, Saving, Stateful
 from tfseg.training.schedules import Rate, ScaledRate, learning_rate_schedule
 from tfseg.training.selection import BestWeights, EarlyStopping
-from tfseg.training.strategy import compiled_forward, precision
+from tfseg.training.strategy import precision
 from tfseg.training.validation import Validation, score_volumes
 
 Weights = list[np.ndarray]

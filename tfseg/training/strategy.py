@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfseg.config import ConfigError
-from tfseg.quiet import quiet_stderr
+from tfseg.core.errors import ConfigError
+from tfseg.core.quiet import quiet_stderr
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -106,14 +106,3 @@ def precision(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def compiled_forward(model: keras.Model) -> Callable[[Array], Array]:
-    """Return the network's prediction on NumPy batches `[batch, h, w, channels]`, dropout off, as one graph."""
-    signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)]
-    graph = tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
-
-    def forward(image: Array) -> Array:
-        return np.asarray(graph(tf.constant(image)))
-
-    return forward

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfseg.data.label_maps import IGNORED
-from tfseg.data.prepared import PreparedCase
-from tfseg.data.targets import Targets
 from tfseg.metrics import overlap
-from tfseg.prediction import Forward, predict_cases
+from tfseg.prediction.forward import Forward
+from tfseg.prediction.slices import predict_cases
+from tfseg.preparation.label_maps import IGNORED
+from tfseg.prepared.prepared import PreparedCase
+from tfseg.prepared.targets import Targets
 
 
 def score_volumes(

@@ -1,0 +1,232 @@
+"""The command line, as a user calls it: the main job, its exit codes and what is left alone."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+TFSEG = [sys.executable, "-c", "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"]
+SMALL = ["--set", "model.filters=4", "--set", "model.depth=2", "--folds", "3", "--epochs", "2", "--batch-size", "4"]
+
+
+def tfseg(*arguments, folder=None):
+    return subprocess.run([*TFSEG, *map(str, arguments)], cwd=folder, capture_output=True, text=True)
+
+
+def one_line(done):
+    """The only line of an error, without the marks of a traceback."""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def run(decathlon, tmp_path_factory):
+    """A run of the main job on a small dataset."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    done = tfseg("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_help_lists_the_commands():
+    done = tfseg("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("fit", "prep", "compare", "phantom", "export", "report"))
+
+
+def test_help_loads_nothing_heavy():
+    script = (
+        "import sys; sys.argv = ['tfseg', '--help']\n"
+        "from tfseg.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'pandas', 'pydantic', 'yaml', 'matplotlib', 'scipy'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_fit_ends_with_the_table_and_the_paths(run):
+    out, printed = run
+    assert printed.splitlines()[-3:] == [f"{n:8} {out / f}" for n, f in FILES]
+    summary = pd.read_csv(out / "summary.csv")
+    dice = summary[(summary["label"] == "left") & (summary["metric"] == "dice")].iloc[0]
+    assert f"{dice['mean_finite']:.3f}±{dice['sd_finite']:.3f}" in printed
+
+
+FILES = [("report", "report.html"), ("scores", "scores.csv"), ("summary", "summary.csv")]
+
+
+def test_fit_leaves_what_made_it(run):
+    out, _ = run
+    names = {path.name for path in out.iterdir()}
+    folds = {"fold_0", "fold_1", "fold_2"}
+    made = {"config.yaml", "environment.json", "inputs.json", "splits.json", "prepared"}
+    assert names == folds | made | {"scores.csv", "summary.csv", "report.html"}
+    assert json.loads((out / "environment.json").read_text())["phantoms"] is False
+    scores = pd.read_csv(out / "scores.csv")
+    assert scores["case"].nunique() == 6
+    assert not scores.duplicated(["case", "label", "metric"]).any()
+
+
+def test_finished_run_is_said_to_be_and_left_alone(run, decathlon):
+    out, _ = run
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.csv")}
+    done = tfseg("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, "--out", out)
+    assert done.returncode == 0
+    assert "finished already" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.csv")} == before
+
+
+def test_run_with_other_settings_is_refused(run, decathlon):
+    out, _ = run
+    done = tfseg("fit", "--data", decathlon, "--loss", "dice", *SMALL, "--out", out)
+    assert done.returncode == 2
+    assert "another config.yaml" in one_line(done)
+
+
+def test_run_with_other_splits_is_refused(run, decathlon, tmp_path):
+    out, _ = run
+    folds = json.loads((out / "splits.json").read_text())
+    (tmp_path / "splits.json").write_text(json.dumps(folds[::-1]))
+    arguments = ["--splits", tmp_path / "splits.json", "--out", out]
+    done = tfseg("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, *arguments)
+    assert done.returncode == 2
+    assert "another splits.json" in one_line(done)
+
+
+def test_prepared_folder_gives_the_same_run(run, tmp_path):
+    """Preparation apart or within `fit`: the scores are the same to the bit."""
+    out, _ = run
+    again = tmp_path / "again"
+    done = tfseg("fit", "--prepared", out / "prepared", "--loss", "dice_ce", *SMALL, "--out", again)
+    assert done.returncode == 0, done.stderr
+    assert (again / "scores.csv").read_bytes() == (out / "scores.csv").read_bytes()
+
+
+def test_export_of_a_run_is_servable_without_tfseg(run, tmp_path):
+    out, _ = run
+    done = tfseg("export", out, "--out", tmp_path / "model")
+    assert done.returncode == 0, done.stderr
+    metadata = json.loads((tmp_path / "model" / "metadata.json").read_text())
+    assert metadata["networks"] == 3
+    case = next((out / "prepared" / "cases").iterdir())
+    script = (
+        "import sys; sys.modules['tfseg'] = None\n"
+        "import numpy as np, tensorflow as tf\n"
+        "serve = tf.saved_model.load(sys.argv[1]).signatures['serving_default']\n"
+        "np.save(sys.argv[3], serve(tf.constant(np.load(sys.argv[2])))['probability'])\n"
+    )
+    arguments = [tmp_path / "model", case / "image.npy", tmp_path / "answer.npy"]
+    subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True, capture_output=True)
+    import keras
+
+    image = np.load(case / "image.npy")
+    folds = [keras.saving.load_model(out / f"fold_{fold}" / "best.keras")(image) for fold in range(3)]
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), np.mean(folds, axis=0), atol=1e-5)
+
+
+def test_export_of_what_is_no_run_is_refused(tmp_path):
+    done = tfseg("export", tmp_path, "--out", tmp_path / "model")
+    assert done.returncode == 2
+    assert "not a finished run" in one_line(done)
+
+
+def test_report_is_written_again(run):
+    out, _ = run
+    report = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    done = tfseg("report", out)
+    assert done.returncode == 0, done.stderr
+    assert len((out / "report.html").read_text()) == pytest.approx(len(report), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--loss", "dise"], 2, "did you mean dice"),
+        (["--loss", "tversky:alpah=0.3"], 2, "did you mean alpha"),
+        (["--loss", "tversky:alpha=-1"], 2, "alpha must be a number in [0, 1]; received -1"),
+        (["--set", "training.epoch=3"], 2, "did you mean training.epochs?"),
+        (["--set", "training.epochs=none"], 2, "training.epochs"),
+        (["--data", "nowhere"], 1, "nowhere: no such folder"),
+        (["--prepared", "nowhere"], 1, "not a finished prepared folder"),
+        (["--prepared", "nowhere", "--data", "x"], 2, "leave out --data"),
+        (["--config", "nowhere.yaml"], 2, "cannot read nowhere.yaml"),
+        (["--devices", "GPU:9"], 2, "no device 'GPU:9'"),
+    ],
+)
+def test_a_wrong_call_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, code, told):
+    done = tfseg("fit", *arguments, "--out", "run", folder=tmp_path)
+    assert done.returncode == code
+    assert told in one_line(done)
+    assert not list(tmp_path.rglob("*.csv")) and not (tmp_path / "run" / "fold_0").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--losses", "dice,dise"], "did you mean dice"),
+        (["--losses", "dice"], "two losses or more"),
+        (["--study", "nowhere.yaml"], "cannot read nowhere.yaml"),
+    ],
+)
+def test_a_wrong_comparison_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, told):
+    done = tfseg("compare", *arguments, "--out", "cmp", folder=tmp_path)
+    assert done.returncode == 2
+    assert told in one_line(done)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_folds_are_refused(decathlon, tmp_path):
+    done = tfseg("fit", "--data", decathlon, "--folds", "7", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "7 folds need at least 7 subjects, received 6" in one_line(done)
+
+
+def test_a_folder_that_is_not_a_run_is_left_alone(decathlon, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    done = tfseg("fit", "--data", decathlon, "--out", tmp_path)
+    assert done.returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_scan_is_named_before_training(decathlon, tmp_path):
+    shutil.copytree(decathlon, tmp_path / "data")
+    scan = sorted((tmp_path / "data" / "imagesTr").iterdir())[2]
+    scan.write_bytes(scan.read_bytes()[:200])
+    done = tfseg("fit", "--data", tmp_path / "data", "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert scan.name in one_line(done)
+    assert not (tmp_path / "run" / "fold_0").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = tfseg("fit", "--data", "nowhere", "--debug", folder=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_one_label_trains_with_a_sigmoid(decathlon_one_label, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("median_kernel: 3\nscaling: minmax\n")
+    arguments = ["--prep", recipe, "--loss", "focal:alpha=0.6", *SMALL, "--out", tmp_path / "run"]
+    done = tfseg("fit", "--data", decathlon_one_label, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert set(pd.read_csv(tmp_path / "run" / "scores.csv")["loss"]) == {"focal:alpha=0.6"}
+    assert "median_kernel: 3" in (tmp_path / "run" / "prepared" / "recipe.yaml").read_text()
+
+
+def test_without_data_phantoms_are_made_and_said(tmp_path):
+    """Stopped at the number of folds, which is checked when the phantoms are prepared."""
+    done = tfseg("fit", "--folds", "99", "--out", "run", folder=tmp_path)
+    assert done.returncode == 2
+    assert "no --data: 16 synthetic abdomen subjects stand in for scans" in done.stdout
+    assert len(list(Path(tmp_path / "run" / "phantoms" / "imagesTr").iterdir())) == 16

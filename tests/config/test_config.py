@@ -1,0 +1,229 @@
+import pytest
+import yaml
+
+from tfseg.config.config import Config, HoldoutConfig, load_config
+from tfseg.core.errors import ConfigError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="config.yaml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def message(path=None, overrides=()):
+    """What a refused configuration is told, which must be one line."""
+    with pytest.raises(ConfigError) as refused:
+        load_config(path, overrides)
+    text = str(refused.value)
+    assert "\n" not in text
+    return text
+
+
+# --- values
+
+
+def test_defaults():
+    config = load_config()
+    assert config.loss == {"name": "dice_ce"}
+    assert (config.model.name, config.model.filters, config.model.depth) == ("unet_2d", 16, 4)
+    assert (config.training.overlap_over, config.training.select_by) == ("batch", "val_dice")
+    assert config.training.patience is None
+    assert (config.folds, config.seed, config.scoring.tolerance_mm) == (5, 0, 1.0)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "{}"])
+def test_an_empty_file_means_the_defaults(write, text):
+    assert load_config(write(text)) == Config()
+
+
+def test_a_file_changes_what_it_names_alone(write):
+    config = load_config(write("training: {epochs: 3}\nfolds: {scheme: holdout}\nloss: focal\n"))
+    assert config.training == Config().training.model_copy(update={"epochs": 3})
+    assert config.folds == HoldoutConfig(scheme="holdout", ratio=(7, 2, 1))
+    assert config.loss == {"name": "focal"}
+    assert config.model == Config().model
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        load_config().seed = 1
+
+
+def test_yaml_round_trip(write):
+    config = load_config(
+        write(
+            "loss: {name: tversky, alpha: 0.3, smoothing: 1e-5}\n"
+            "model: {dropout: [0.1, 0.25], depth: 3}\n"
+            "training: {learning_rate: 1e-5, patience: 4}\n"
+            "folds: {scheme: holdout, ratio: [6, 2, 2]}\n"
+        )
+    )
+    assert load_config(write(config.to_yaml(), "again.yaml")) == config
+
+
+# --- stages
+
+
+def test_a_stage_changes_the_training_and_keeps_the_rest():
+    stages = (
+        "stages=[{training: {epochs: 2}}, {loss: bce, training: {schedule: {name: constant}, learning_rate: 1e-4}}]"
+    )
+    config = load_config(None, [stages, "training.batch_size=3", "seed=4"])
+    first, second = config.resolved_stages()
+    assert (first.loss, first.training.epochs, first.training.batch_size, first.seed) == ({"name": "dice_ce"}, 2, 3, 4)
+    assert (second.loss, second.training.epochs, second.training.learning_rate) == ({"name": "bce"}, 20, 1e-4)
+    assert second.training.schedule.every == config.training.schedule.every
+    assert config.total_epochs == 22
+    assert first.stages == ()
+
+
+def test_a_config_without_stages_is_its_own_only_one():
+    config = load_config()
+    assert config.resolved_stages() == [config]
+    assert config.total_epochs == config.training.epochs
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("stages=[{training: {epoch: 2}}]", "stages.0.training: unknown key epoch; did you mean epochs?"),
+        ("stages=[{}, {training: {epochs: 0}}]", "stages.1.training: epochs: Input should be greater than"),
+        ("stages=[{training: {threads: 2}}]", "stages.0.training: threads is that of the whole training"),
+        ("stages=[{lost: dice}]", "stages.0.lost"),
+        ("training.weight_decay=1e-3", "weight_decay needs the optimizer adamw or sgd; received adam"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(override, said):
+    assert said in message(overrides=[override])
+
+
+# --- bases
+
+
+def test_a_leaf_changes_its_base_and_the_base_of_that(write):
+    write("seed: 1\ntraining: {epochs: 1, batch_size: 2, schedule: {every: 9}}\n", "root.yaml")
+    write("base: root.yaml\ntraining: {epochs: 5}\n", "middle.yaml")
+    config = load_config(write("base: middle.yaml\ntraining: {schedule: {name: step}}\n"))
+    assert config.seed == 1
+    assert (config.training.epochs, config.training.batch_size) == (5, 2)
+    assert (config.training.schedule.name, config.training.schedule.every) == ("step", 9)
+
+
+def test_a_base_is_looked_for_beside_the_leaf(write, tmp_path):
+    (tmp_path / "leaves").mkdir()
+    write("seed: 3\n", "base.yaml")
+    assert load_config(write("base: ../base.yaml\n", "leaves/leaf.yaml")).seed == 3
+
+
+def test_a_loss_is_replaced_whole(write):
+    write("loss: {name: tversky, alpha: 0.3, beta: 0.7}\n", "base.yaml")
+    leaf = write("base: base.yaml\nloss: {name: focal, gamma: 3}\n")
+    assert load_config(leaf).loss == {"name": "focal", "gamma": 3}
+    assert load_config(leaf, ["loss={name: dice}"]).loss == {"name": "dice"}
+
+
+def test_a_loss_without_a_name_changes_the_one_below(write):
+    leaf = write("loss: {name: tversky, alpha: 0.3}\n")
+    assert load_config(leaf, ["loss.alpha=0.4"]).loss == {"name": "tversky", "alpha": 0.4}
+
+
+def test_bases_in_a_circle_are_refused(write):
+    write("base: config.yaml\n", "other.yaml")
+    assert "its own base" in message(write("base: other.yaml\n"))
+
+
+def test_a_base_that_is_not_there_is_named(write):
+    assert "nowhere.yaml" in message(write("base: nowhere.yaml\n"))
+
+
+# --- overrides
+
+
+def test_overrides_lie_over_the_file_and_the_last_wins(write):
+    overrides = ["training.learning_rate=1e-4", "seed=3", "model.dropout=[0, 0.5]", "seed=4"]
+    config = load_config(write("seed: 1\ntraining: {epochs: 2}\n"), overrides)
+    assert (config.seed, config.training.epochs, config.training.learning_rate) == (4, 2, 1e-4)
+    assert config.model.dropout == (0, 0.5)
+
+
+def test_an_override_that_is_not_yaml_is_refused():
+    assert "seed" in message(overrides=["seed=[1"])
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("sead=1", "unknown key sead; did you mean seed?"),
+        ("training.epoch=1", "unknown key training.epoch; did you mean training.epochs?"),
+        ("training.schedule.warmup=1", "did you mean training.schedule.warmup_epochs?"),
+        ("folds={scheme: holdout, ratoi: [1, 1, 1]}", "unknown key folds.ratoi; did you mean folds.ratio?"),
+        ("scoring.xyz=1", "unknown key scoring.xyz; known: tolerance_mm"),
+        ("seed.x=1", "seed: Input should be a valid integer"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_name(override, hint):
+    assert hint in message(overrides=[override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=-1",
+        f"seed={2**31}",
+        "seed=0.5",
+        "folds=1",
+        "folds=many",
+        "folds={scheme: thirds}",
+        "training.epochs=0",
+        "training.batch_size=0",
+        "training.learning_rate=0",
+        "training.learning_rate=.nan",
+        "training.learning_rate=.inf",
+        "training.patience=0",
+        "training.select_by=val_hd",
+        "training.schedule.factor=1.5",
+        "model.depth=8",
+        "model.name=unet_4d",
+        "scoring.tolerance_mm=0",
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_key(override):
+    key, _, _ = override.partition("=")
+    assert f"the configuration: {key}" in message(overrides=[override])
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.dropout=[0.1, 2]", "model.dropout.1: Input should be less than 1; received 2"),
+        ("folds={scheme: holdout, ratio: [7, 0, 1]}", "folds.ratio.1: Input should be greater than 0; received 0"),
+        ("loss={alpha: 1}", "loss needs a name"),
+        ("loss=3", "loss: Input should be a valid dictionary; received 3"),
+    ],
+)
+def test_a_refusal_says_where_what_and_what_was_received(override, said):
+    assert said in message(overrides=[override])
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "just words", "a: [1\nb: 2", "--- {}\n--- {}", "seed: 1\x00"])
+def test_what_is_not_a_mapping_in_yaml_is_refused_by_its_file(write, text):
+    assert "config.yaml" in message(write(text))
+
+
+def test_bytes_that_are_not_text_are_refused(tmp_path):
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\xfa")
+    assert "config.yaml" in message(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.getcwd []", "!!python/name:os.getcwd", "!!python/tuple [1]"])
+def test_yaml_that_makes_python_objects_is_refused(write, tag):
+    assert yaml.unsafe_load(tag) is not None  # it would do something
+    assert "not valid YAML" in message(write(f"seed: {tag}\n"))
+    assert "not valid YAML" in message(overrides=[f"seed={tag}"])

@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+
+from tfseg.core.errors import DataError
+from tfseg.datasets.layouts import read_dataset
+
+
+@pytest.fixture
+def write(tmp_path, save_volume):
+    """Writes a small label map, of the values 0 to 2, under each name."""
+
+    def write(*names):
+        for name in names:
+            save_volume(tmp_path / name, np.arange(27, dtype=np.uint8).reshape(3, 3, 3) % 3)
+        return tmp_path
+
+    return write
+
+
+def listed(folder):
+    return {
+        case.name: (case.subject, [str(path.relative_to(folder)) for path in (*case.images, case.label)])
+        for case in read_dataset(folder).cases
+    }
+
+
+def test_subjects_and_sessions_are_in_the_names(write):
+    folder = write(
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_dseg.nii.gz",
+        "sub-01/ses-b/anat/sub-01_ses-b_T1w.nii.gz",
+        "sub-01/ses-b/anat/sub-01_ses-b_dseg.nii.gz",
+    )
+    read = read_dataset(folder)
+    assert (read.layout, read.channels, read.labels) == ("bids", ("T1w",), {1: "label_1", 2: "label_2"})
+    assert listed(folder) == {
+        f"sub-01_ses-{session}": (
+            "01",
+            [f"sub-01/ses-{session}/anat/sub-01_ses-{session}_{suffix}.nii.gz" for suffix in ("T1w", "dseg")],
+        )
+        for session in "ab"
+    }
+
+
+def test_images_of_raw_data_go_with_labels_of_derivatives(write):
+    folder = write(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "sub-1/anat/sub-1_acq-3d_FLAIR.nii.gz",
+        "derivatives/manual/sub-1/anat/sub-1_space-orig_label-lesion_mask.nii.gz",
+    )
+    assert read_dataset(folder).channels == ("T1w", "acq-3d_FLAIR")
+    assert listed(folder) == {
+        "sub-1": (
+            "1",
+            [
+                "sub-1/anat/sub-1_T1w.nii.gz",
+                "sub-1/anat/sub-1_acq-3d_FLAIR.nii.gz",
+                "derivatives/manual/sub-1/anat/sub-1_space-orig_label-lesion_mask.nii.gz",
+            ],
+        )
+    }
+
+
+def test_images_beside_the_label_come_before_those_of_the_raw_data(write):
+    folder = write(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-MNI_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-MNI_dseg.nii.gz",
+    )
+    assert read_dataset(folder).channels == ("desc-preproc_T1w",)
+
+
+def test_channels_are_those_of_most_cases_and_a_missing_one_is_a_missing_file(write):
+    names = [f"sub-{n}/anat/sub-{n}_{kind}.nii.gz" for n in "123" for kind in ("T1w", "T2w", "dseg")]
+    folder = write(*(name for name in names if name not in names[4:5]), "sub-3/anat/sub-3_PDw.nii.gz")
+    read = read_dataset(folder)
+    assert read.channels == ("T1w", "T2w")
+    assert [case.name for case in read.cases if not all(path.is_file() for path in case.images)] == ["sub-2"]
+
+
+def test_an_image_without_a_label_is_a_case(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_dseg.nii.gz", "sub-2/sub-2_T1w.nii.gz")
+    labels = [case.label for case in read_dataset(folder).cases]
+    assert [path.is_file() for path in labels] == [True, False]
+    assert labels[1] == folder / "sub-2/sub-2_dseg.nii.gz"
+
+
+def test_a_segmentation_comes_before_a_mask_and_a_lesion_before_the_brain(write):
+    folder = write(
+        "sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_desc-brain_mask.nii.gz", "sub-1/sub-1_label-lesion_mask.nii.gz"
+    )
+    assert read_dataset(folder).cases[0].label.name == "sub-1_label-lesion_mask.nii.gz"
+    write("sub-1/sub-1_dseg.nii.gz")
+    assert read_dataset(folder).cases[0].label.name == "sub-1_dseg.nii.gz"
+
+
+def test_two_kinds_of_labels_are_refused(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_label-a_mask.nii.gz", "sub-1/sub-1_label-b_mask.nii.gz")
+    with pytest.raises(DataError, match="label maps of several kinds: label-a_mask, label-b_mask; list those"):
+        read_dataset(folder)
+
+
+def test_of_several_spaces_that_of_the_label_is_taken(write):
+    folder = write(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-A_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-B_desc-preproc_T1w.nii.gz",
+        "derivatives/p/sub-1/anat/sub-1_space-A_dseg.nii.gz",
+    )
+    assert listed(folder)["sub-1"][1][0] == "derivatives/p/sub-1/anat/sub-1_space-A_desc-preproc_T1w.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("others", "first"),
+    [
+        (
+            ["sub-1/sub-1_space-A_T1w.nii.gz", "sub-1/sub-1_res-2_T1w.nii.gz", "sub-1/sub-1_space-B_dseg.nii.gz"],
+            "res-2",
+        ),
+        (["sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_space-A_dseg.nii.gz", "sub-1/sub-1_space-B_dseg.nii.gz"], "space-A"),
+        (["sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_T1w.nii", "sub-1/sub-1_dseg.nii.gz"], "T1w.nii"),
+    ],
+)
+def test_two_files_of_one_kind_are_refused(write, others, first):
+    with pytest.raises(DataError, match=rf"sub-1_{first}\S* and sub-1/\S* are of one kind; list those to use in a man"):
+        read_dataset(write(*others))
+
+
+def test_a_map_of_probabilities_is_no_channel(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_label-GM_probseg.nii.gz", "sub-1/sub-1_dseg.nii.gz")
+    assert read_dataset(folder).channels == ("T1w",)
+
+
+def test_a_mask_of_the_face_is_no_channel(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_mod-T1w_defacemask.nii.gz", "sub-1/sub-1_dseg.nii.gz")
+    assert read_dataset(folder).channels == ("T1w",)
+
+
+RAW = ("anat/sub-{}_T1w", "anat/sub-{}_FLAIR", "func/sub-{}_task-rest_bold", "dwi/sub-{}_dwi", "fmap/sub-{}_magnitude1")
+
+
+@pytest.mark.parametrize(
+    ("place", "channels"),
+    [
+        ("anat/", ("FLAIR", "T1w")),
+        ("dwi/", ("dwi",)),
+        ("", ("FLAIR", "T1w", "dwi", "magnitude1", "task-rest_bold")),
+    ],
+)
+def test_images_are_those_of_the_labels_datatype_where_there_are_any(write, place, channels):
+    images = [f"sub-{n}/{name.format(n)}.nii.gz" for n in "123" for name in RAW]
+    read = read_dataset(write(*images, *(f"derivatives/l/sub-{n}/{place}sub-{n}_dseg.nii.gz" for n in "12")))
+    assert read.channels == channels
+    assert [case.label.is_file() for case in read.cases] == [True, True, False]
+    assert all(path.is_file() for case in read.cases for path in case.images)
+
+
+def test_two_files_of_another_datatype_do_not_matter(write):
+    bold = [f"sub-{n}/func/sub-{n}_task-rest_bold.nii{end}" for n in "12" for end in ("", ".gz")]
+    images = [f"sub-{n}/anat/sub-{n}_T1w.nii.gz" for n in "12"]
+    read = read_dataset(write(*bold, *images, "derivatives/l/sub-1/anat/sub-1_dseg.nii.gz"))
+    assert (read.channels, len(read.cases)) == (("T1w",), 2)
+
+
+def test_a_table_names_the_labels(write):
+    folder = write("sub-1/sub-1_T1w.nii.gz", "sub-1/sub-1_dseg.nii.gz")
+    (folder / "desc-x_dseg.tsv").write_text("index\tname\tcolor\n0\tair\t#000\n2\tthalamus\t#fff\n1\tcaudate\t#eee\n")
+    assert read_dataset(folder).labels == {1: "caudate", 2: "thalamus"}
+    (folder / "desc-x_dseg.tsv").write_text("id\tname\n1\tcaudate\n")
+    with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: expected the columns index and name"):
+        read_dataset(folder)
+    (folder / "desc-x_dseg.tsv").write_text("index\tname\n1\tcaudate\n1\tputamen\n")
+    with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: .*1 has two names, 'caudate' and 'putamen'"):
+        read_dataset(folder)
+    (folder / "desc-x_dseg.tsv").write_text("index\tname\n1\tcaudate\n2\n")
+    with pytest.raises(DataError, match=r"desc-x_dseg\.tsv: .*2 has no name"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["sub-1/sub-1_T1w.nii.gz"], "no label maps, whose names end in _dseg, _seg, _roi, _mask"),
+        (["sub-1/sub-1_dseg.nii.gz"], "no kind of image goes with most label maps; found none"),
+    ],
+)
+def test_a_dataset_without_labels_or_images_is_refused(write, names, said):
+    with pytest.raises(DataError, match=said):
+        read_dataset(write(*names))

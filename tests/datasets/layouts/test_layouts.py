@@ -1,0 +1,159 @@
+import json
+
+import pytest
+
+from tfseg.core.errors import ConfigError, DataError
+from tfseg.datasets.layouts import Case, read_dataset
+
+DESCRIPTION = {
+    "name": "Organs",
+    "modality": {"0": "CT"},
+    "labels": {"0": "background", "10": "spleen", "2": "liver"},
+    "training": [
+        {"image": "./imagesTr/a_1.nii.gz", "label": "./labelsTr/a_1.nii.gz"},
+        {"image": "imagesTr/b.nii", "label": "labelsTr/b.nii"},
+    ],
+}
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Writes `dataset.json` with some keys replaced, and an empty file for every one that it lists."""
+
+    def write(**replaced):
+        description = {**DESCRIPTION, **replaced}
+        for entry in description["training"]:
+            for file in entry.values():
+                (tmp_path / file).parent.mkdir(exist_ok=True)
+                (tmp_path / file).touch()
+        (tmp_path / "dataset.json").write_text(json.dumps(description))
+        return tmp_path
+
+    return write
+
+
+def pair(name):
+    return {"image": f"imagesTr/{name}", "label": f"labelsTr/{name}"}
+
+
+def refusal(folder):
+    with pytest.raises(DataError) as refused:
+        read_dataset(folder)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_cases_in_the_order_of_the_description(dataset):
+    folder = dataset()
+    read = read_dataset(folder)
+    assert (read.name, read.layout) == ("Organs", "decathlon")
+    assert read.cases == (
+        Case("a_1", "a_1", (folder / "imagesTr/a_1.nii.gz",), folder / "labelsTr/a_1.nii.gz"),
+        Case("b", "b", (folder / "imagesTr/b.nii",), folder / "labelsTr/b.nii"),
+    )
+
+
+def test_labels_are_named_in_the_order_of_their_numbers_without_background(dataset):
+    assert list(read_dataset(dataset()).labels.items()) == [(2, "liver"), (10, "spleen")]
+
+
+def test_channels_are_named_in_the_order_of_their_numbers(dataset):
+    modality = {"2": "T2w", "0": "FLAIR", "10": "T1gd", "1": "T1w"}
+    assert read_dataset(dataset(modality=modality)).channels == ("FLAIR", "T1w", "T2w", "T1gd")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("1.2.840.7.nii.gz", "1.2.840.7"), ("p01.v2.nii", "p01.v2"), ("plain", "plain")]
+)
+def test_a_case_is_named_by_its_image_without_the_suffix(dataset, file, name):
+    (case,) = read_dataset(dataset(training=[pair(file)])).cases
+    assert case.name == name
+
+
+def test_names_that_differ_after_a_dot_are_two_cases(dataset):
+    cases = read_dataset(dataset(training=[pair("1.2.7.nii.gz"), pair("1.2.8.nii.gz")])).cases
+    assert [case.name for case in cases] == ["1.2.7", "1.2.8"]
+
+
+def test_cases_whose_files_are_not_there_are_listed(dataset):
+    folder = dataset(training=[pair("a.nii.gz"), pair("a.nii.gz")])
+    (folder / "imagesTr" / "a.nii.gz").unlink()
+    assert [case.name for case in read_dataset(folder).cases] == ["a", "a"]  # faults, for the inspection to find
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"modality": ["CT"], "labels": {"1": "a"}, "training": []}',
+        '{"modality": {"0": "CT"}, "labels": {"one": "a"}, "training": []}',
+        '{"modality": {"0": "CT"}, "labels": {"1": "a"}, "training": ["a.nii"]}',
+        '{"modality": {"0": "CT"}, "labels": {"1": "a"}, "training": 2}',
+    ],
+)
+def test_a_damaged_description_is_named(tmp_path, text):
+    (tmp_path / "dataset.json").write_text(text)
+    assert refusal(tmp_path).startswith(f"{tmp_path / 'dataset.json'}: not a Decathlon description")
+
+
+@pytest.mark.parametrize(
+    ("replaced", "said"),
+    [
+        ({"training": []}, "no cases"),
+        ({"labels": {"0": "background"}}, "1 to 255 labels"),
+        ({"labels": {str(value): f"region {value}" for value in range(1, 257)}}, "1 to 255 labels"),
+        ({"labels": {"-1": "hole", "1": "liver"}}, "positive values, found [-1, 1]"),
+        ({"labels": {"1": "liver", "2": "liver"}}, "names of their own"),
+        ({"labels": {"1": "mean"}}, "other than mean"),
+    ],
+)
+def test_a_dataset_without_cases_or_with_labels_that_cannot_be_told_apart_is_refused(dataset, replaced, said):
+    assert said in refusal(dataset(**replaced))
+
+
+def test_a_folder_without_a_description_is_no_dataset(tmp_path):
+    assert f"{tmp_path}: expected a dataset in one of the layouts " in refusal(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    assert refusal(tmp_path / "nowhere") == f"{tmp_path / 'nowhere'}: no such folder"
+
+
+def test_a_real_dataset_is_read(shared):
+    read = read_dataset(shared / "data" / "hippocampus")
+    assert (read.name, read.channels, read.labels) == ("Hippocampus", ("MRI",), {1: "Anterior", 2: "Posterior"})
+    assert {image for case in read.cases for image in case.images} == set(
+        (shared / "data" / "hippocampus" / "imagesTr").glob("*.nii.gz")
+    )
+
+
+# --- subjects
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subjects"), [(r"^[a-z]+", ["a", "b"]), (r"^([a-z])(_\d)?$", ["a", "b"]), ("a_1|b", ["a_1", "b"])]
+)
+def test_a_pattern_finds_the_subject_in_a_cases_name(dataset, pattern, subjects):
+    read = read_dataset(dataset(), subject_pattern=pattern)
+    assert [case.subject for case in read.cases] == subjects
+    assert [case.name for case in read.cases] == ["a_1", "b"]
+
+
+def test_a_pattern_beside_a_split_of_other_subjects_is_a_wrong_call(tmp_path):
+    rows = [f"{n},x_{n}.nii,{n}.nii,{part}" for n, part in enumerate(("train", "val", "test"))]
+    (tmp_path / "manifest.csv").write_text("\n".join(["subject,image,label,split", *rows]))
+    (tmp_path / "labels.json").write_text('{"1": "organ"}')
+    with pytest.raises(ConfigError, match=r"subject pattern x_: .* brings splits of its own subjects; leave it out"):
+        read_dataset(tmp_path, subject_pattern="x_")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("(", "not a regular expression"), (r"\d", "finds nothing in the case name b"), ("a(x?)_|b", "finds nothing")],
+)
+def test_a_pattern_that_does_not_find_every_subject_is_a_wrong_call(dataset, pattern, said):
+    with pytest.raises(ConfigError, match="subject pattern") as refused:
+        read_dataset(dataset(), subject_pattern=pattern)
+    assert said in str(refused.value)

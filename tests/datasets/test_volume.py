@@ -1,0 +1,300 @@
+import struct
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tfseg.core.errors import DataError
+from tfseg.datasets import volume
+from tfseg.datasets.volume import read_header, read_image, read_label, read_label_header, write_volume
+
+AFFINE = np.array([[0, -2, 0, 10], [1.5, 0, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1.0]])
+INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
+
+
+def ramp(shape=(3, 4, 5)):
+    return np.arange(np.prod(shape)).reshape(shape)
+
+
+def save(path, array, affine=AFFINE):
+    nib.save(nib.Nifti1Image(array, affine, dtype=array.dtype), path)
+    return path
+
+
+def set_scale_factors(path, slope, intercept):
+    """Write scl_slope and scl_inter where NIfTI-1 has them, leaving the stored values as they are."""
+    content = bytearray(path.read_bytes())
+    content[112:120] = struct.pack("<ff", slope, intercept)
+    path.write_bytes(content)
+    return path
+
+
+# --- images
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, "f4", "f8"])
+def test_an_image_of_any_type_is_read_as_float32(tmp_path, dtype):
+    image = read_image(save(tmp_path / "a.nii.gz", ramp().astype(dtype)))
+    assert image.array.dtype == np.float32
+    np.testing.assert_array_equal(image.array, ramp())
+    np.testing.assert_array_equal(image.affine, AFFINE)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_scale_factors_are_applied(tmp_path, dtype):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype(dtype)), 2.5, -1000)
+    np.testing.assert_array_equal(read_image(path).array, 2.5 * ramp() - 1000)
+
+
+def test_scaling_is_that_of_nibabel(tmp_path):
+    stored = np.random.default_rng(0).integers(-30000, 30000, (8, 9, 10))
+    for dtype in ("i2", "i4", "f4", "f8"):
+        path = set_scale_factors(save(tmp_path / "a.nii", stored.astype(dtype)), 0.000286, 1.7)
+        np.testing.assert_allclose(read_image(path).array, nib.load(path).get_fdata(), rtol=1e-6, atol=1e-6)
+
+
+def test_a_slope_of_zero_means_no_scaling(tmp_path):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("i2")), 0, 7)
+    np.testing.assert_array_equal(read_image(path).array, ramp())
+
+
+def test_channels_stay_in_the_fourth_axis(tmp_path):
+    channels = ramp((3, 4, 5, 2)).astype(np.int16)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.nii.gz", channels)).array, channels)
+
+
+def test_spacing_is_that_of_the_stored_axes(tmp_path):
+    assert read_image(save(tmp_path / "a.nii", ramp().astype("i2"))).spacing_mm == (1.5, 2, 4)
+
+
+@pytest.mark.parametrize(("unit", "unit_mm"), [("meter", 1000), ("mm", 1), ("unknown", 1), ("micron", 0.001)])
+def test_the_unit_of_space_is_that_of_the_file(tmp_path, unit, unit_mm):
+    image = nib.Nifti1Image(ramp().astype("i2"), AFFINE)
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "a.nii")
+    read = read_image(tmp_path / "a.nii")
+    np.testing.assert_allclose(read.spacing_mm, unit_mm * np.array([1.5, 2, 4]), rtol=1e-6)
+    itk = sitk.ReadImage(str(tmp_path / "a.nii"))
+    np.testing.assert_allclose(itk.GetSpacing(), read.spacing_mm, rtol=1e-6)
+    np.testing.assert_allclose(itk.GetOrigin(), read.affine[:3, 3] * (-1, -1, 1), rtol=1e-6)
+    for header in (read_header(tmp_path / "a.nii"), read_label_header(tmp_path / "a.nii")):
+        np.testing.assert_array_equal(header.affine, read.affine)
+    np.testing.assert_array_equal(read_label(tmp_path / "a.nii").affine, read.affine)
+
+
+def test_colours_are_no_image(tmp_path):
+    colours = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    with pytest.raises(DataError, match=r"a\.nii: not a readable NIfTI file: its values are of type"):
+        read_image(save(tmp_path / "a.nii", colours))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path, bad):
+    array = ramp().astype(np.float32)
+    array[0, 1, 2:4] = bad
+    with pytest.raises(DataError, match=r"a\.nii: 2 voxels are NaN or infinite"):
+        read_image(save(tmp_path / "a.nii", array))
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 3, 3, 2, 2)])
+def test_an_image_of_another_rank_is_refused(tmp_path, shape):
+    with pytest.raises(DataError, match=r"a\.nii: expected a 3D image"):
+        read_image(save(tmp_path / "a.nii", np.zeros(shape, np.float32)))
+
+
+# --- labels
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, "f4", "f8"])
+def test_labels_of_any_type_are_read_as_integers(tmp_path, dtype):
+    label = read_label(save(tmp_path / "a.nii.gz", ramp().astype(dtype)))
+    assert label.array.dtype.kind in "iu"
+    np.testing.assert_array_equal(label.array, ramp())
+
+
+def test_labels_with_scale_factors_are_read_whole(tmp_path):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("u1")), 2, 1)
+    np.testing.assert_array_equal(read_label(path).array, 2 * ramp() + 1)
+
+
+@pytest.mark.parametrize(("dtype", "step"), [("i2", 4 / 32767), ("u1", 4 / 255)])
+def test_labels_saved_as_scaled_integers_may_be_half_a_step_beside(tmp_path, dtype, step):
+    label = ramp() % 5
+    path = set_scale_factors(save(tmp_path / "a.nii", np.rint(label / step).astype(dtype)), step, 0)
+    assert not np.array_equal(nib.load(path).get_fdata(), label)
+    np.testing.assert_array_equal(read_label(path).array, label)
+
+
+@pytest.mark.parametrize("step", [0.012, 0.3])
+def test_labels_further_beside_are_refused(tmp_path, step):
+    stored = np.full((3, 4, 5), 90, np.uint8)  # 1.08 and 27 times the step
+    stored[0, 0, 0] = 91
+    path = set_scale_factors(save(tmp_path / "a.nii", stored), step, 0)
+    with pytest.raises(DataError, match=r"a\.nii: labels must be whole numbers, found (1\.|27\.)"):
+        read_label(path)
+
+
+def test_a_fourth_axis_of_one_is_dropped_from_labels(tmp_path):
+    path = save(tmp_path / "a.nii", ramp((3, 4, 5, 1)).astype("u1"))
+    np.testing.assert_array_equal(read_label(path).array, ramp())
+
+
+@pytest.mark.parametrize("bad", [0.5, np.nan, np.inf, 2.0**40])
+def test_labels_that_are_not_whole_are_refused(tmp_path, bad):
+    array = ramp().astype(np.float32)
+    array[1, 2, 3] = bad
+    with pytest.raises(DataError, match=rf"a\.nii: labels must be whole numbers, found {bad}"):
+        read_label(save(tmp_path / "a.nii", array))
+
+
+def test_colours_are_no_labels(tmp_path):
+    colours = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    with pytest.raises(DataError, match=r"a\.nii: labels must be whole numbers"):
+        read_label(save(tmp_path / "a.nii", colours))
+
+
+def test_labels_with_channels_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"a\.nii: expected a 3D label map"):
+        read_label(save(tmp_path / "a.nii", np.zeros((3, 3, 3, 2), np.uint8)))
+
+
+# --- files
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+@pytest.mark.parametrize("side", [16, 100])
+def test_a_truncated_file_is_named(tmp_path, read, side):
+    noise = np.random.default_rng(0).integers(0, 200, (side,) * 3).astype(np.uint8)
+    path = save(tmp_path / "scan.nii.gz", noise)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: .*: Compressed file ended before"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_an_uncompressed_truncated_file_is_named(tmp_path, read):
+    path = save(tmp_path / "scan.nii", ramp().astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"scan\.nii: not a readable NIfTI file"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+@pytest.mark.parametrize("place", [-6, -200])  # the checksum, and a stored voxel
+def test_a_compressed_file_whose_checksum_is_wrong_is_named(tmp_path, read, place):
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 16)).astype(np.uint8)
+    path = save(tmp_path / "scan.nii.gz", noise)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: .*: CRC check failed"):
+        read(path)
+
+
+def test_both_nifti_formats_are_read_compressed_or_not(tmp_path):
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        for name in ("a.nii", "a.nii.gz"):
+            nib.save(kind(ramp().astype(np.int16), AFFINE), tmp_path / name)
+            for read in (read_image, read_label):
+                np.testing.assert_array_equal(read(tmp_path / name).array, ramp())
+                np.testing.assert_array_equal(read(tmp_path / name).affine, AFFINE)
+
+
+def test_a_large_header_extension_is_skipped(tmp_path):
+    image = nib.Nifti1Image(ramp().astype(np.uint8), AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 100_000))
+    nib.save(image, tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").array, ramp())
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b"])
+def test_a_file_that_is_not_nifti_is_named(tmp_path, content):
+    (tmp_path / "scan.nii.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: not a readable NIfTI file"):
+        read_header(tmp_path / "scan.nii.gz")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"scan\.nii: no such file"):
+        read_header(tmp_path / "scan.nii")
+    (tmp_path / "scan.nii").mkdir()
+    with pytest.raises(DataError, match=r"scan\.nii: a folder, where a file is expected"):
+        read_header(tmp_path / "scan.nii")
+
+
+def test_what_nibabel_logs_of_a_header_is_not_printed_beside_the_error(tmp_path, caplog):
+    path = save(tmp_path / "scan.nii", ramp().astype("i2"))
+    content = bytearray(path.read_bytes())
+    content[70:72] = struct.pack("<h", 999)  # datatype
+    path.write_bytes(content)
+    with pytest.raises(nib.spatialimages.HeaderDataError):
+        nib.load(path)
+    assert "data code 999" in caplog.text
+    caplog.clear()
+    with pytest.raises(DataError, match=r"scan\.nii: not a readable NIfTI file: data code 999"):
+        read_header(path)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("first", [(0.0, 0.0, 0.0), (np.nan, 0.0, 0.0), (0.0, 1.0, 0.0)])
+def test_an_affine_that_does_not_span_space_is_refused(tmp_path, first):
+    path = save(tmp_path / "scan.nii", ramp().astype("i2"), np.eye(4))
+    content = bytearray(path.read_bytes())
+    for row, value in enumerate(first):  # the first column of srow_x, srow_y and srow_z
+        content[280 + 16 * row : 284 + 16 * row] = struct.pack("<f", value)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii: its affine"):
+        read_header(path)
+
+
+def test_a_header_that_asks_for_more_than_memory_is_refused_unread(tmp_path, monkeypatch):
+    path = save(tmp_path / "scan.nii", ramp().astype("i2"))
+    content = bytearray(path.read_bytes())
+    content[40:56] = struct.pack("<8h", 3, 30000, 30000, 30000, 1, 1, 1, 1)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"scan\.nii: its header asks for 1\.08e\+05 GB \(30000×30000×30000 voxels\)"):
+        read_header(path)
+    monkeypatch.setattr(volume, "memory_bytes", lambda: 4 * 60)
+    small = save(tmp_path / "small.nii", ramp().astype("u1"))
+    assert read_header(small).shape == (3, 4, 5)
+    monkeypatch.setattr(volume, "memory_bytes", lambda: 4 * 60 - 1)
+    for read in (read_header, read_image, read_label_header, read_label):
+        with pytest.raises(DataError, match=r"small\.nii: its header asks for"):
+            read(small)
+
+
+def test_an_image_without_voxels_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"a\.nii: an empty image, its shape is \(3, 0, 5\)"):
+        read_header(save(tmp_path / "a.nii", np.zeros((3, 0, 5), np.uint8)))
+
+
+def test_values_that_float32_cannot_hold_are_refused(tmp_path):
+    path = set_scale_factors(save(tmp_path / "a.nii", ramp().astype("i2")), 1e38, 0)
+    with pytest.raises(DataError, match=r"a\.nii: 56 voxels are NaN or infinite"):  # all above 3.4e38
+        read_image(path)
+
+
+def test_an_affine_without_directions_is_refused(tmp_path):
+    sheared = np.eye(4)
+    sheared[0, 2] = 1e20
+    with pytest.raises(DataError, match=r"a\.nii: its affine does not span space, its axes are all but parallel"):
+        read_header(save(tmp_path / "a.nii", ramp().astype("u1"), sheared))
+
+
+def test_headers_tell_shape_channels_and_affine(tmp_path):
+    header = read_header(save(tmp_path / "a.nii.gz", ramp((3, 4, 5, 2)).astype("i2")))
+    assert (header.shape, header.channels, header.in_pixels) == ((3, 4, 5), 2, False)
+    assert header.spacing_mm == (1.5, 2, 4)
+    assert read_label_header(save(tmp_path / "l.nii.gz", ramp((3, 4, 5, 1)).astype("u1"))).shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_a_written_volume_is_read_by_nibabel(tmp_path, dtype):
+    write_volume(tmp_path / "out" / "a.nii.gz", ramp().astype(dtype), AFFINE)
+    image = nib.load(tmp_path / "out" / "a.nii.gz")
+    assert image.get_data_dtype() == dtype
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), ramp())
+    np.testing.assert_array_equal(image.affine, AFFINE)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.nii.gz"]

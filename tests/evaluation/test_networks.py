@@ -1,0 +1,83 @@
+"""Scores on the scan's own grid."""
+
+import dataclasses
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfseg.datasets.layouts import read_dataset
+from tfseg.evaluation.networks import diagonals_mm, evaluate
+from tfseg.preparation.prepare import prepare_dataset
+from tfseg.preparation.recipe import Recipe, resolve
+from tfseg.prepared.prepared import Prepared
+
+
+def truthful(cases, classes):
+    """A network that knows the truth of these cases."""
+    answers = {case.image[...].tobytes(): np.eye(classes, dtype="float32")[case.label] for case in cases}
+    return lambda image: answers[image.tobytes()]
+
+
+def test_a_perfect_network_scores_one_everywhere(prepared, decathlon, tmp_path):
+    cases = prepared.cases_of(prepared.subjects[:2])
+    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, batch_size=100, predictions=tmp_path)
+    assert scores.groupby("case").ngroups == 2
+    assert (scores.loc[scores["metric"].isin(["dice", "iou", "nsd"]), "value"] == 1).all()
+    assert (scores.loc[scores["metric"].isin(["hd", "hd95", "assd"]), "value"] == 0).all()
+    for source in read_dataset(decathlon).cases[:2]:
+        written, truth = nib.load(tmp_path / f"{source.name}.nii.gz"), nib.load(source.label)
+        np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(truth.dataobj))
+        np.testing.assert_allclose(written.affine, truth.affine)
+
+
+def test_volumes_are_those_of_the_file(prepared, decathlon, tmp_path):
+    source = read_dataset(decathlon).cases[0]
+    case = prepared.case(source.name)
+    scores = evaluate(truthful([case], 3), prepared, [case], 1.0, batch_size=100, predictions=tmp_path)
+    truth = nib.load(source.label)
+    voxel_ml = abs(np.linalg.det(truth.affine[:3, :3])) / 1000
+    for value, name in prepared.labels.items():
+        row = scores[(scores["label"] == name) & (scores["metric"] == "volume_truth_ml")]
+        assert row["value"].item() == pytest.approx((np.asarray(truth.dataobj) == value).sum() * voxel_ml)
+
+
+def test_resampled_scans_are_scored_against_the_label_as_it_was(decathlon, tmp_path):
+    dataset = read_dataset(decathlon)
+    dataset = dataclasses.replace(dataset, cases=dataset.cases[:1])
+    prepare_dataset(dataset, resolve(Recipe(spacing_mm=(2, 1.5, 2)), dataset), tmp_path / "prepared")
+    prepared = Prepared(tmp_path / "prepared")
+    cases = prepared.cases_of(prepared.subjects)
+    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, batch_size=100, predictions=tmp_path / "predictions")
+    label = nib.load(dataset.cases[0].label)
+    voxels = np.bincount(np.asarray(label.dataobj).ravel())
+    values = scores.set_index(["label", "metric"])["value"]
+    for value, name in prepared.labels.items():
+        assert values[name, "volume_truth_ml"] == pytest.approx(voxels[value] * 0.003)
+        assert 0.9 < values[name, "dice"] < 1
+        assert values[name, "hd"] <= 3.01
+    assert nib.load(tmp_path / "predictions" / f"{cases[0].name}.nii.gz").shape == label.shape
+
+
+def test_diagonals(prepared):
+    case = prepared.cases_of(prepared.subjects[:1])[0]
+    sides = np.multiply(case.grid.shape, case.grid.spacing_mm)
+    assert diagonals_mm([case])[case.name] == pytest.approx(np.sqrt((sides**2).sum()))
+
+
+def test_pictures_are_scored_in_pixels_and_have_no_volume(prepared, tmp_path):
+    case = dataclasses.replace(prepared.cases_of(prepared.subjects[:1])[0], in_pixels=True)
+    shifted = np.eye(3, dtype="float32")[np.roll(case.label, 2, axis=1)]
+    scores = evaluate(lambda image: shifted, prepared, [case], 1.0, len(case.label), tmp_path)
+    values = scores.set_index(["label", "metric"])["value"]
+    assert values["left", "hd"] == 2  # of voxels of 1×1×3 mm
+    assert np.isnan(values["left", "volume_truth_ml"])
+    millimetres = evaluate(
+        lambda image: np.eye(3, dtype="float32")[np.roll(case.label, 1, axis=0)],
+        prepared,
+        [dataclasses.replace(case, in_pixels=False)],
+        1.0,
+        len(case.label),
+        tmp_path,
+    ).set_index(["label", "metric"])["value"]
+    assert millimetres["left", "hd"] == 3

@@ -1,0 +1,90 @@
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tfseg.core.errors import DataError
+from tfseg.datasets.layouts import read_dataset
+from tfseg.preparation.prepare import prepare_dataset, restore_label
+from tfseg.preparation.recipe import Recipe, resolve
+from tfseg.prepared.prepared import Prepared
+
+
+@pytest.fixture
+def copy(prepared, tmp_path):
+    return shutil.copytree(prepared.folder, tmp_path / "copy")
+
+
+def test_one_label_is_one_class_and_several_are_one_more(prepared, prepared_one_label):
+    assert (prepared_one_label.labels, prepared_one_label.targets.channels) == ({1: "blob"}, 1)
+    assert (prepared.labels, prepared.targets.channels) == ({1: "left", 2: "right"}, 3)
+
+
+def test_what_the_folder_says_of_itself(prepared):
+    assert (prepared.name, prepared.channels) == ("blobs", ("MRI",))
+    assert prepared.image_shape == (32, 32, 1)
+    assert prepared.subjects == [f"case_{number}" for number in range(6)]
+    assert (prepared.recipe["axis"], prepared.recipe["scaling"]) == ("axial", "zscore")
+
+
+def test_slices_are_counted_by_subject(prepared):
+    assert prepared.slices_of(["case_1", "case_4"]) == 12
+    assert prepared.slices_of(iter(prepared.subjects)) == 36
+    assert prepared.slices_of([]) == 0
+
+
+def test_a_case_is_opened_with_its_grid(prepared, decathlon):
+    case = prepared.case("case_3")
+    assert (case.name, case.subject) == ("case_3", "case_3")
+    assert (case.image.shape, case.image.dtype) == ((6, 32, 32, 1), np.float32)
+    assert (case.label.shape, case.label.dtype) == ((6, 32, 32), np.uint8)
+    original = np.asanyarray(nib.load(decathlon / "labelsTr" / "case_3.nii.gz").dataobj)
+    np.testing.assert_array_equal(restore_label(case.label, case.grid, prepared.labels), original)
+
+
+def test_cases_come_in_the_order_of_the_index(prepared):
+    assert [case.name for case in prepared.cases_of(["case_5", "case_0"])] == ["case_0", "case_5"]
+
+
+@pytest.mark.parametrize("name", ["007", "NA", "1e3"])
+def test_a_subject_keeps_its_name(make_decathlon, tmp_path, name):
+    image = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    scan = nib.Nifti1Image(image, np.eye(4)), nib.Nifti1Image((image > 3).astype(np.uint8), np.eye(4))
+    dataset = read_dataset(make_decathlon(tmp_path / "data", {name: scan}, {1: "organ"}))
+    prepare_dataset(dataset, resolve(Recipe(), dataset), tmp_path / "out")
+    prepared = Prepared(tmp_path / "out")
+    assert prepared.subjects == [name]
+    assert prepared.case(name).subject == name
+
+
+@pytest.mark.parametrize("name", ["index.csv", "recipe.yaml"])
+def test_the_digest_follows_the_recipe_and_the_sources(prepared, copy, name):
+    assert Prepared(copy).digest == prepared.digest
+    with (copy / name).open("a") as file:
+        file.write("\n")
+    assert Prepared(copy).digest != prepared.digest
+
+
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "case.json"])
+@pytest.mark.parametrize("left", [None, 0, 100], ids=["absent", "empty", "truncated"])
+def test_a_damaged_case_is_named(copy, name, left):
+    file = copy / "cases" / "case_2" / name
+    if left is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(DataError) as refused:
+        Prepared(copy).cases_of(["case_2"])
+    assert str(refused.value).startswith(f"{file.parent}: the prepared case is damaged: ")
+
+
+def test_an_unfinished_folder_is_refused(copy):
+    (copy / "index.csv").unlink()
+    with pytest.raises(DataError, match=r"copy: not a finished prepared folder \(no index\.csv\)"):
+        Prepared(copy)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(DataError, match="nowhere: not a finished prepared folder"):
+        Prepared(tmp_path / "nowhere")

@@ -1,0 +1,64 @@
+"""A run folder read again: after a move, with folds that failed, and its networks."""
+
+import json
+import shutil
+
+import pytest
+
+from tfseg.core.errors import ConfigError
+from tfseg.runs.folder import networks_of, open_prepared
+
+
+@pytest.fixture
+def run(prepared, tmp_path):
+    """A run folder with its prepared folder inside, of which fold 1 failed and fold 0 was left unfinished."""
+    folder = tmp_path / "first" / "run"
+    shutil.copytree(prepared.folder, folder / "prepared")
+    described = {"prepared": str(folder / "prepared"), "prepared_sha256": prepared.digest}
+    (folder / "environment.json").write_text(json.dumps(described))
+    (folder / "splits.json").write_text(json.dumps([{}] * 12))
+    for fold in range(12):
+        (folder / f"fold_{fold}").mkdir()
+        (folder / f"fold_{fold}" / "best.keras").touch()
+        if fold > 1:
+            (folder / f"fold_{fold}" / "scores.csv").touch()
+    (folder / "report.html").touch()
+    return folder
+
+
+def test_a_run_that_was_moved_takes_its_prepared_folder_along(run, prepared, tmp_path):
+    moved = run.rename(tmp_path / "elsewhere")
+    assert open_prepared(moved).folder == moved / "prepared"
+    assert open_prepared(moved).digest == prepared.digest
+
+
+def test_a_run_of_a_comparison_that_was_moved_finds_the_prepared_folder_of_the_comparison(run, tmp_path):
+    comparison = tmp_path / "cmp"
+    shutil.copytree(run, comparison / "runs" / "dice_s0")
+    (comparison / "runs" / "dice_s0" / "prepared").rename(comparison / "prepared")
+    shutil.rmtree(run)
+    assert open_prepared(comparison / "runs" / "dice_s0").folder == comparison / "prepared"
+
+
+def test_a_prepared_folder_that_changed_since_is_refused(run):
+    index = run / "prepared" / "index.csv"
+    index.write_text(index.read_text().replace("case_0", "case_9"))
+    with pytest.raises(ValueError, match="its hash differs"):
+        open_prepared(run)
+
+
+def test_networks_are_those_of_finished_folds_in_the_order_of_their_numbers(run):
+    assert [path.parent.name for path in networks_of(run)] == [f"fold_{fold}" for fold in range(2, 12)]
+    assert networks_of(run, fold=10) == [run / "fold_10" / "best.keras"]
+
+
+@pytest.mark.parametrize("fold", [0, 1, 12, -1])
+def test_a_fold_that_is_not_finished_is_refused(run, fold):
+    with pytest.raises(ConfigError, match=f"--fold: expected one of 2, .*, 11, received {fold}"):
+        networks_of(run, fold)
+
+
+def test_a_run_that_is_not_finished_is_refused(run):
+    (run / "report.html").unlink()
+    with pytest.raises(ConfigError, match="not a finished run"):
+        networks_of(run)

@@ -1,0 +1,260 @@
+"""The `tfseg` command. What is heavy is imported inside each command, so that `--help` is instant."""
+
+import importlib
+import os
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train 2D U-Nets on medical images, and compare loss functions fairly. "
+    "With --debug, an error shows where it arose.",
+)
+
+Data = Annotated[Path, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest.")]
+SubjectPattern = Annotated[
+    str | None, typer.Option(help="A regular expression that finds the subject in a case's name.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on without cases that have a fault.")]
+Recipe = Annotated[Path | None, typer.Option(help="Recipe (YAML); what it leaves out is derived from the data.")]
+
+
+class Kind(StrEnum):
+    """Kinds of phantoms."""
+
+    head = "head"
+    abdomen = "abdomen"
+
+
+TrainingData = Annotated[
+    Path | None, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest; phantoms if absent.")
+]
+PreparedFolder = Annotated[Path | None, typer.Option(help="A prepared folder; skips preparation.")]
+Configuration = Annotated[Path | None, typer.Option(help="Configuration (YAML).")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="One setting, as training.epochs=20.")]
+Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation, by subject.")]
+Splits = Annotated[Path | None, typer.Option(help="Splits (JSON): tfseg's own or nnU-Net's.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of each fold.")]
+BatchSize = Annotated[int | None, typer.Option(help="Slices in a batch, over all devices.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of splits, weights, order and dropout.")]
+Devices = Annotated[str | None, typer.Option(help="As GPU:0,GPU:1; all GPUs if absent.")]
+
+
+@app.command()
+def fit(
+    loss: Annotated[str | None, typer.Option(help="A name, or name:param=value,param=value.")] = None,
+    data: TrainingData = None,
+    prep: Recipe = None,
+    prepared: PreparedFolder = None,
+    config: Configuration = None,
+    set_: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/LOSS if absent.")] = None,
+    folds: Folds = None,
+    splits: Splits = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    devices: Devices = None,
+    subject_pattern: SubjectPattern = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Cross-validate a network: prepare, train, score every subject out of fold, report."""
+    from tfseg.config.config import load_config
+
+    resolved = load_config(config, overrides_of(set_, folds, epochs, batch_size, seed))
+    train = load("train")
+    from tfseg.cli.datasets import Source
+
+    source = Source(data, prep, prepared, subject_pattern, skip_bad)
+    train.fit(train.with_loss(resolved, loss), source, out, splits, devices, command())
+
+
+@app.command()
+def compare(
+    losses: Annotated[str | None, typer.Option(help="As dice,bce,tversky:alpha=0.3; the study's if absent.")] = None,
+    study: Annotated[Path | None, typer.Option(help="Study (YAML): losses, seeds, and a configuration's keys.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many, from --seed on.")] = None,
+    data: TrainingData = None,
+    prep: Recipe = None,
+    prepared: PreparedFolder = None,
+    config: Configuration = None,
+    set_: Settings = None,
+    out: Annotated[Path, typer.Option(help="Comparison folder; one that is there goes on, and may grow.")] = Path(
+        "cmp"
+    ),
+    folds: Folds = None,
+    splits: Splits = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    devices: Devices = None,
+    subject_pattern: SubjectPattern = None,
+    skip_bad: SkipBad = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare, print the grid and what it needs.")] = False,
+) -> None:
+    """Compare losses fairly: same splits, weights, batches and steps; tests by subject; one report."""
+    train = load("train")
+    from tfseg.cli.datasets import Source
+    from tfseg.comparison.study import load_study
+
+    read = load_study(study, config, overrides_of(set_, folds, epochs, batch_size, seed), losses, seeds)
+    source = Source(data, prep, prepared, subject_pattern, skip_bad)
+    train.compare(read, source, out, splits, devices, command(), dry_run)
+
+
+@app.command()
+def prep(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    recipe: Recipe = None,
+    subject_pattern: SubjectPattern = None,
+    skip_bad: SkipBad = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Scans at a time, which all need memory; by the size of the data if absent."),
+    ] = None,
+) -> None:
+    """Prepare scans: slices, labels and an index, ready for training."""
+    from tfseg.cli.datasets import Source, prepare_scans
+
+    source = Source(data, recipe, subject_pattern=subject_pattern, skip_bad=skip_bad, workers=workers)
+    prepare_scans(source, data, out)
+
+
+@app.command()
+def inspect(
+    data: Annotated[Path, typer.Argument(help="A folder in a known layout, or a CSV manifest.")],
+    pictures: Annotated[Path | None, typer.Option(help="Contact sheet (PNG) to write.")] = None,
+    subject_pattern: SubjectPattern = None,
+) -> None:
+    """Check a dataset: what it is like, and every fault in it, before anything is trained."""
+    from tfseg.cli import datasets
+
+    datasets.inspect(data, pictures, subject_pattern)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to write, in the Decathlon layout.")],
+    kind: Annotated[Kind, typer.Option(help="MR heads or CT abdomens.")] = Kind.abdomen,
+    subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    size: Annotated[int, typer.Option(min=32, max=256, help="Voxels along x and y.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other subjects.")] = 0,
+) -> None:
+    """Make synthetic subjects with labels."""
+    from tfseg.cli.datasets import make_phantoms
+
+    make_phantoms(out, kind.value, subjects, size, seed)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder made by fit.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    fold: Annotated[int | None, typer.Option(min=0, help="One fold's network; the mean of all if absent.")] = None,
+) -> None:
+    """Hand a run over as a SavedModel that runs without tfseg."""
+    load("outputs").export(run, out, fold)
+
+
+@app.command()
+def score(
+    truth: Annotated[Path, typer.Argument(help="A label map (NIfTI), a folder of them, or a Decathlon folder.")],
+    prediction: Annotated[Path, typer.Argument(help="A label map, or a folder with files of the same names.")],
+    labels: Annotated[
+        str | None, typer.Option(help="1=spleen,2=liver or a dataset.json; the values in the truths if absent.")
+    ] = None,
+    tolerance_mm: Annotated[float, typer.Option(help="The surface distance that NSD forgives.")] = 1.0,
+    ignore_label: Annotated[int | None, typer.Option(help="Voxels of this value in the truth do not count.")] = None,
+    lesions: Annotated[bool, typer.Option("--lesions", help="Count lesions: detected, missed and false.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Table of scores (CSV) to write.")] = None,
+) -> None:
+    """Score anyone's label maps against the truth, case by case, in millimetres."""
+    from tfseg.cli.terminal import Terminal
+    from tfseg.core import files
+    from tfseg.evaluation import label_maps as scoring
+
+    terminal, name = Terminal(), scoring.name_of(prediction)
+    pairs = scoring.pair_up(truth, prediction)
+    if out:
+        scoring.check_out(out, name)
+    workers = min(len(pairs), os.cpu_count() or 1)
+    values = scoring.labels_of(labels, truth, pairs, ignore_label, workers)
+    settings = scoring.Scoring(values, tolerance_mm, ignore_label, lesions)
+    with terminal.bar(f"scoring {name}", len(pairs)) as advance:
+        scores, summary = scoring.score_pairs(pairs, settings, name, workers, advance)
+    terminal.show_summary(summary, means="Mean")
+    if lesions:
+        terminal.show_lesions(scores, summary)
+    if out:
+        files.write_text(out, scores.to_csv(index=False))
+        terminal.say(f"scores   {out}")
+
+
+@app.command()
+def doctor(devices: Devices = None) -> None:
+    """Show versions, devices, threads and memory, and train a step on every device."""
+    load("doctor").show_doctor(devices)
+
+
+@app.command()
+def losses(
+    name: Annotated[str | None, typer.Argument(help="One of them, for its card; all in a line each if absent.")] = None,
+) -> None:
+    """List the losses, or show the card of one: formula, parameters, what it does, what others call it."""
+    load("losses").show_losses(name)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run folder made by fit, or a comparison's.")]) -> None:
+    """Write the report of a run or a comparison again."""
+    load("outputs").write_again(folder)
+
+
+def overrides_of(
+    settings: list[str] | None, folds: int | None, epochs: int | None, batch_size: int | None, seed: int | None
+) -> list[str]:
+    """Return the settings of a command line as `name=value`, those with an option of their own last."""
+    shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
+    return [*(settings or ()), *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
+
+
+def load(commands: str) -> ModuleType:
+    """Import the module of some commands, TensorFlow with it, which takes seconds."""
+    from tfseg.core.quiet import quiet_stderr
+
+    with quiet_stderr():
+        return importlib.import_module(f"tfseg.cli.{commands}")
+
+
+def command() -> str:
+    """Return the command line as it was typed."""
+    return shlex.join(["tfseg", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command line: exit 0 when done, 1 where the work failed, 2 where the call or the config is wrong."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except KeyboardInterrupt:
+        typer.echo("tfseg: interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        from tfseg.core.errors import ConfigError
+
+        known = isinstance(error, ValueError | OSError | FloatingPointError)
+        message = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
+        typer.echo(f"tfseg: {' '.join(message.split())}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)

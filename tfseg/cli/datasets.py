@@ -1,0 +1,124 @@
+"""Inspect, prepare and make datasets."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfseg.cli.terminal import Terminal
+from tfseg.core.errors import ConfigError, DataError
+from tfseg.core.resumable import resumable
+from tfseg.datasets import inspection
+from tfseg.datasets.fingerprint import to_markdown as fingerprint_markdown
+from tfseg.datasets.inspection import sound_cases
+from tfseg.datasets.layouts import read_dataset
+from tfseg.datasets.phantoms.dataset import write_dataset
+from tfseg.preparation.prepare import prepare_dataset
+from tfseg.preparation.recipe import derive, load_recipe, processes_for, resolve
+from tfseg.prepared.prepared import Prepared
+from tfseg.reports import contact_sheet
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to train on: scans, with or without a recipe, or a prepared folder; phantoms where nothing is given.
+
+    `subject_pattern` finds the subject in a case's name; `skip_bad` goes on without cases that have a fault; `workers`
+    scans are read or prepared at a time, by the size of the data where absent.
+    """
+
+    data: Path | None = None
+    recipe: Path | None = None
+    prepared: Path | None = None
+    subject_pattern: str | None = None
+    skip_bad: bool = False
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.prepared and (self.data or self.recipe or self.subject_pattern or self.skip_bad):
+            raise ConfigError(
+                "--prepared holds data that are prepared already: leave out --data, --prep, --subject-pattern "
+                "and --skip-bad"
+            )
+
+    @property
+    def is_phantoms(self) -> bool:
+        """Whether no scans are given."""
+        return not (self.data or self.prepared)
+
+
+def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> Prepared:
+    """Prepare scans into a folder, as `source` says; all faults that can be found before are found before.
+
+    Raises:
+        ConfigError: where the recipe or the folder to write is wrong.
+        ValueError: where the data are.
+    """
+    dataset = read_dataset(data, source.subject_pattern)
+    with terminal.bar("checking", len(dataset.cases)) as advance:
+        dataset = sound_cases(dataset, source.skip_bad, advance)
+    for case, reason in dataset.left_out.items():
+        terminal.say(f"left out: {case.name}: {reason}")
+    processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
+    with terminal.bar("reading", 2 * len(dataset.cases)) as advance:  # for intensities, and for a crop
+        recipe = load_recipe(source.recipe) if source.recipe else derive(dataset, advance, processes)
+        resolved = resolve(recipe, dataset, advance, processes)
+    with terminal.bar("preparing", len(dataset.cases)) as advance:
+        prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
+    prepared = Prepared(out)
+    told = {case.name for case in dataset.left_out}
+    for name, reason in prepared.skipped.items():
+        if name not in told:
+            terminal.say(f"left out: {name}: {reason}")
+    return prepared
+
+
+def prepare_scans(source: Source, data: Path, out: Path) -> None:
+    """Prepare scans into a folder, and say what it holds.
+
+    Raises:
+        ConfigError: where the recipe or the folder to write is wrong.
+        ValueError: where the data are.
+    """
+    terminal = Terminal()
+    with resumable(out):
+        prepared = prepare(data, source, out, terminal)
+    height, width, channels = prepared.image_shape
+    slices = int(prepared.index["slices"].sum())
+    terminal.say(f"{len(prepared.index)} cases, {slices} slices of {height}×{width}, {channels} channels in {out}")
+
+
+def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> None:
+    """Print what a dataset is like and every fault it has; draw its cases where asked to.
+
+    Raises:
+        DataError: where the layout is not known, or where there is a fault.
+    """
+    terminal = Terminal()
+    dataset = read_dataset(data, subject_pattern)
+    with terminal.bar("inspecting", len(dataset.cases)) as advance:
+        faults, fingerprint = inspection.inspect(dataset, advance)
+    if fingerprint:
+        terminal.show(fingerprint_markdown(fingerprint))
+    if fingerprint and pictures:
+        sound = inspection.without_faulty(dataset, faults)
+        with terminal.bar("drawing", min(contact_sheet.MOST_CASES, len(sound.cases))) as advance:
+            contact_sheet.write_contact_sheet(sound, fingerprint.axis, pictures, advance)
+        terminal.say(f"pictures {pictures}")
+    for fault in faults:
+        terminal.say(fault.message)
+    if faults:
+        cases = len({fault.case for fault in faults})
+        raise DataError(f"{data}: {cases} of {len(dataset.cases)} cases have a fault; --skip-bad goes on without them")
+
+
+def make_phantoms(out: Path, kind: str, subjects: int, size: int, seed: int) -> None:
+    """Write a dataset of phantoms.
+
+    Raises:
+        ConfigError: where `out` holds something else.
+        ValueError: where a number is out of its range.
+    """
+    terminal = Terminal()
+    with terminal.bar(f"making {kind} phantoms", subjects) as advance:
+        write_dataset(out, kind, subjects, size, seed, advance)
+    terminal.say(f"{subjects} subjects in {out}")

@@ -1,0 +1,174 @@
+"""What to train: a typed, validated configuration read from YAML."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from tfseg.config.training import Count, Fraction, Positive, Section, TrainingConfig
+from tfseg.config.yaml_files import merge, parse_override, parse_yaml, read_yaml_chain
+from tfseg.core.errors import ConfigError
+
+# What a stage of a training cannot change.
+PER_NETWORK = {"start_from", "precision", "threads"}
+# What a training that was stopped may go on with another value of: threads are checked as they are, set or not.
+MAY_CHANGE = ("threads", "picture_every")
+
+
+class ModelConfig(Section):
+    """The network: 16 filters at depth 4 with dropout 0.15 to 0.3 are Kethavath 2025's (10.1088/2057-1976/ae2b73)."""
+
+    name: Literal["unet_2d"] = "unet_2d"
+    filters: Count = 16
+    depth: Annotated[int, Field(ge=1, le=7)] = 4
+    dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
+    norm: Literal["batch", "instance", "none"] = "batch"
+
+
+class HoldoutConfig(Section):
+    """One split of the subjects, in parts that go as `ratio` (train, val, test)."""
+
+    scheme: Literal["holdout"]
+    ratio: tuple[Positive, Positive, Positive] = (7, 2, 1)
+
+
+class ScoringConfig(Section):
+    """How predictions are scored: the surface tolerance of NSD in millimetres."""
+
+    tolerance_mm: Positive = 1.0
+
+
+class StageConfig(Section):
+    """A stage of a training: what it changes in the configuration; it goes on from the weights of the one before."""
+
+    loss: dict[str, Any] | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_by_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Config(Section):
+    """Everything that decides what a run trains, apart from the data."""
+
+    loss: dict[str, Any] = Field(default_factory=lambda: {"name": "dice_ce"})
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    stages: tuple[StageConfig, ...] = ()
+    folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
+    scoring: ScoringConfig = ScoringConfig()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_by_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _loss_is_named(self) -> Self:
+        parts = self.loss.get("sum")
+        if not isinstance(self.loss.get("name"), str) and not (isinstance(parts, list) and parts):
+            raise ValueError(
+                "loss needs a name, as in {name: dice}, or a sum, as in {sum: [{name: dice, weight: 1}]}; "
+                f"received {self.loss}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_are_trainings(self) -> Self:
+        self.resolved_stages()
+        return self
+
+    def resolved_stages(self) -> list["Config"]:
+        """Return one configuration, without stages, for each stage; itself alone where it has none.
+
+        Raises:
+            ConfigError: where a stage changes something to what a training cannot be.
+        """
+        resolved = []
+        for number, stage in enumerate(self.stages):
+            if fixed := PER_NETWORK & stage.training.keys():
+                raise ConfigError(f"stages.{number}.training: {min(fixed)} is that of the whole training")
+            values = merge(self.training.model_dump(), stage.training)
+            training = validate(TrainingConfig, values, f"stages.{number}.training")
+            loss = self.loss if stage.loss is None else stage.loss
+            resolved.append(self.model_copy(update={"loss": loss, "training": training, "stages": ()}))
+        return resolved or [self]
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(stage.training.epochs for stage in self.resolved_stages())
+
+    def decisive(self) -> dict[str, Any]:
+        """Return all, as JSON has it, that must stay the same where a run goes on."""
+        values = self.model_dump(mode="json")
+        for part in (values, *values["stages"]):
+            for name in MAY_CHANGE:
+                part["training"].pop(name, None)
+        return values
+
+    def to_yaml(self) -> str:
+        """Return the resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration, with its `base:` chain and `a.b=c` overrides on top of the defaults.
+
+    Raises:
+        ConfigError: on an unreadable file, an unknown key (naming the nearest valid one) or a value out of range.
+    """
+    values = read_yaml_chain(path) if path else {}
+    for override in overrides:
+        values = merge(values, parse_override(override))
+    return validate(Config, values, str(path) if path else "the configuration")
+
+
+def parse_config(text: str, where: str) -> Config:
+    """Return the configuration that `to_yaml` wrote, or a part of it.
+
+    Raises:
+        ConfigError: where it is none.
+    """
+    return validate(Config, parse_yaml(text, where), where)
+
+
+def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> SectionT:
+    """Check `values` against a section and return it.
+
+    Raises:
+        ConfigError: one line that names the key, what was expected and what was received.
+    """
+    _refuse_unknown(section, values, where, "")
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        # Of a union's branches the one that fits best fails deepest; each adds its type's name to the path.
+        deepest = max(error.errors(), key=lambda each: len(each["loc"]))
+        path = [str(part) for part in deepest["loc"] if re.fullmatch(r"[a-z_0-9]+", str(part))]
+        message = deepest["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"{where}: {'.'.join(path) or 'the whole'}: {message}; received {deepest['input']!r}"
+        ) from error
+
+
+def _refuse_unknown(section: type[BaseModel], values: Mapping[str, Any], where: str, prefix: str) -> None:
+    for key, value in values.items():
+        if key not in section.model_fields:
+            nearest = difflib.get_close_matches(str(key), section.model_fields, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(section.model_fields)}"
+            raise ConfigError(f"{where}: unknown key {prefix}{key}; {hint}")
+        annotation = section.model_fields[key].annotation
+        for inner in (annotation, *get_args(annotation)):
+            if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, BaseModel):
+                _refuse_unknown(inner, value, where, f"{prefix}{key}.")

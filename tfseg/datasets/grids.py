@@ -1,0 +1,123 @@
+"""Scans and where they lie: voxels on a grid that an affine places in space, in whatever order they are stored."""
+
+import itertools
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Two grids are the same where their corners lie less than this share of the smallest voxel apart.
+GRID_TOLERANCE = 0.1
+
+AXES = ("sagittal", "coronal", "axial")
+# Slices are cut across the direction in which voxels are this much longer than in the others.
+ANISOTROPY = 1.5
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An array as the file stores it, `[x, y, z]` or `[x, y, z, channels]`, with its 4×4 affine to RAS+ millimetres.
+
+    A picture has no millimetres: `in_pixels` says that its spacing of 1 is one pixel.
+    """
+
+    array: Array
+    affine: Array
+    in_pixels: bool = False
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along the three array axes."""
+        return spacing_of(self.affine)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of an image before its values are read; `shape` is `(x, y, z)`, the rest is as in `Volume`."""
+
+    shape: tuple[int, int, int]
+    channels: int
+    affine: Array
+    in_pixels: bool = False
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along the three array axes."""
+        return spacing_of(self.affine)
+
+
+def spacing_of(affine: Array) -> tuple[float, float, float]:
+    """Voxel size in millimetres along the three array axes of a 4×4 affine."""
+    x, y, z = np.linalg.norm(affine[:3, :3], axis=0).tolist()
+    return x, y, z
+
+
+def corners_apart_mm(shape: tuple[int, ...], affine: Array, other: Array) -> float:
+    """Largest distance between the corners of a grid `shape` under two affines."""
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, length - 1) for length in shape[:3]))])
+    return float(np.linalg.norm((affine - other)[:3] @ corners.T, axis=0).max())
+
+
+def same_grid(shape: tuple[int, ...], affine: Array, other: Array) -> bool:
+    """Whether two affines place a grid `shape` on the same points, to a tenth of the smallest voxel."""
+    return corners_apart_mm(shape, affine, other) <= GRID_TOLERANCE * min(spacing_of(affine))
+
+
+def stored_like(volume: Volume, affine: Array) -> Volume:
+    """Flip and swap the axes of a volume until they run as those of `affine` do; where they do, it is left as it is.
+
+    Programs store one scan in different orders of rows and columns, and say so in the affine.
+    """
+    if same_grid(volume.array.shape, affine, volume.affine):
+        return volume
+    turn = _turn(volume.affine, affine)
+    array = nib.orientations.apply_orientation(volume.array, turn)
+    return replace(volume, array=array, affine=_turned(volume.affine, turn, volume.array.shape))
+
+
+def header_stored_like(header: Header, affine: Array) -> Header:
+    """Do to a header what `stored_like` does to its volume."""
+    if same_grid(header.shape, affine, header.affine):
+        return header
+    turn = _turn(header.affine, affine)
+    x, y, z = (header.shape[axis] for axis in np.argsort(turn[:, 0]).tolist())
+    return replace(header, shape=(x, y, z), affine=_turned(header.affine, turn, header.shape))
+
+
+def _turn(own: Array, other: Array) -> Array:
+    turn: Array = nib.orientations.ornt_transform(*(nib.orientations.io_orientation(each) for each in (own, other)))
+    return turn
+
+
+def _turned(affine: Array, turn: Array, shape: tuple[int, ...]) -> Array:
+    turned: Array = affine @ nib.orientations.inv_ornt_aff(turn, shape[:3])
+    return turned
+
+
+@lru_cache(maxsize=64)
+def orientation_of(affine: tuple[tuple[float, ...], ...]) -> Array:
+    """Return the axis of x, y, z that each stored axis is nearest to, and its direction, `[3, 2]`."""
+    orientation: Array = nib.orientations.io_orientation(np.asarray(affine))
+    return orientation
+
+
+def canonical_spacing_mm(affine: Array) -> tuple[float, float, float]:
+    """Voxel size along x, y and z, or the axes nearest to them."""
+    x, y, z = np.asarray(spacing_of(affine))[np.argsort(nib.orientations.io_orientation(affine)[:, 0])].tolist()
+    return x, y, z
+
+
+def longest_axis(spacings_mm: Array) -> str:
+    """Return the axis along which voxels are longest, axial where they are near cubes.
+
+    Args:
+        spacings_mm: voxel sizes of every case, `[case, (x, y, z)]`; their median counts.
+    """
+    median_mm = np.median(spacings_mm, axis=0)
+    longest = int(median_mm.argmax())
+    others = np.delete(median_mm, longest)
+    return AXES[longest] if median_mm[longest] >= ANISOTROPY * others.max() else "axial"

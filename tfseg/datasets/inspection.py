@@ -1,0 +1,168 @@
+"""What is wrong with a dataset, found before anything is made of it, and what it is like."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from tfseg.core.errors import DataError
+from tfseg.datasets import formats, volume
+from tfseg.datasets.fingerprint import CaseMeasures, Fingerprint, measure, summarise
+from tfseg.datasets.grids import Header, stored_like
+from tfseg.datasets.layouts import Case, Dataset
+from tfseg.datasets.reading import check_channels, check_declared, check_label_grid, join_headers, read_varied
+
+Result = TypeVar("Result")
+
+# Each holds a case in memory, this many times over while it is measured.
+MOST_THREADS, COPIES = 8, 4
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What keeps a case from being used: a line that opens with the name of its file."""
+
+    case: str
+    file: Path
+    message: str
+
+
+class _Examined(NamedTuple):
+    faults: list[Fault]
+    measures: CaseMeasures | None
+
+
+def find_faults(dataset: Dataset, on_case: Callable[[], None] = lambda: None, *, values: bool = True) -> list[Fault]:
+    """Find every fault of every case, case by case.
+
+    Args:
+        dataset: what to look through.
+        on_case: called after each case.
+        values: read every voxel; headers alone are a matter of seconds, and miss what only values show.
+    """
+    return [fault for case in _examine_all(dataset, on_case, values=values) for fault in case.faults]
+
+
+def inspect(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> tuple[list[Fault], Fingerprint | None]:
+    """Find every fault and take the fingerprint of the cases without one, reading each file once.
+
+    Args:
+        dataset: what to look through.
+        on_case: called after each case.
+    """
+    examined = _examine_all(dataset, on_case, values=True)
+    faults = [fault for case in examined for fault in case.faults]
+    sound = [case.measures for case in examined if case.measures and not case.faults]
+    return faults, summarise(without_faulty(dataset, faults), sound) if sound else None
+
+
+def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = lambda: None) -> Dataset:
+    """Give back a dataset without a fault in its headers, or, with `skip_bad`, without the cases that have any fault.
+
+    Args:
+        dataset: what to look through.
+        skip_bad: read every voxel too, and leave out what has a fault.
+        on_case: called after each case.
+
+    Raises:
+        DataError: on a fault, or with `skip_bad` where no case is without one.
+    """
+    faults = find_faults(dataset, on_case, values=skip_bad)
+    if faults and not skip_bad:
+        cases = len({fault.case for fault in faults})
+        raise DataError(
+            f"{faults[0].message} (cases with a fault: {cases} of {len(dataset.cases)}; tfseg inspect lists all, "
+            "--skip-bad goes on without those cases)"
+        )
+    return without_faulty(dataset, faults) if faults else dataset
+
+
+def without_faulty(dataset: Dataset, faults: Sequence[Fault]) -> Dataset:
+    """Leave out the cases that have faults; `left_out` of the result says why.
+
+    Raises:
+        DataError: where no case is left.
+    """
+    reasons: dict[str, str] = {}
+    for fault in faults:
+        reasons.setdefault(fault.case, fault.message)
+    cases = tuple(case for case in dataset.cases if case.name not in reasons)
+    if not cases:
+        raise DataError(f"{dataset.name}: every case has a fault; the first: {faults[0].message}")
+    left_out = {case: reasons[case.name] for case in dataset.cases if case.name in reasons}
+    return replace(dataset, cases=cases, left_out={**dataset.left_out, **left_out})
+
+
+def _examine_all(dataset: Dataset, on_case: Callable[[], None], *, values: bool) -> list[_Examined]:
+    """In threads: decompressing lets go of Python's lock, and processes start slower than small datasets are read."""
+    times = Counter(case.name for case in dataset.cases)
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
+    alone = _Alone(volume.memory_bytes() // threads)
+    found = []
+    with ThreadPoolExecutor(threads) as pool:
+        examine = partial(_examine, dataset=dataset, values=values, alone=alone)
+        for case, examined in zip(dataset.cases, pool.map(examine, dataset.cases), strict=True):
+            if times[case.name] > 1:
+                repeated = f"{times[case.name]} cases have the name {case.name}"
+                message = f"{case.images[0]}: {repeated}; the column case of a manifest.csv can tell them apart"
+                examined.faults.append(Fault(case.name, case.images[0], message))
+            found.append(examined)
+            on_case()
+    return found
+
+
+class _Alone:
+    """Keeps cases that take more than a thread's share of memory from being read at the same time."""
+
+    def __init__(self, share_bytes: int) -> None:
+        self._share_bytes = share_bytes
+        self._lock = Lock()
+
+    def if_large(self, headers: Iterable[Header]) -> AbstractContextManager[object]:
+        voxels = sum(math.prod(header.shape) * header.channels for header in headers)
+        return self._lock if 4 * COPIES * voxels > self._share_bytes else nullcontext()
+
+
+def _examine(case: Case, dataset: Dataset, values: bool, alone: _Alone) -> _Examined:
+    faults: list[Fault] = []
+
+    def attempt(read: Callable[..., Result], *arguments: Any) -> Result | None:
+        try:
+            return read(*arguments)
+        except DataError as error:
+            faults.append(Fault(case.name, _file_of(case, str(error)), str(error)))
+            return None
+
+    headers = [attempt(formats.read_header, path) for path in case.images]
+    label_header = attempt(formats.read_label_header, case.label)
+    readable = [each for each in headers if each]
+    header = attempt(join_headers, case, readable) if len(readable) == len(headers) else None
+    if header:
+        attempt(check_channels, case, header, dataset)
+    if header and label_header:
+        attempt(check_label_grid, case, label_header, header)
+    if not values:
+        return _Examined(faults, None)
+    with alone.if_large(readable):
+        images = [attempt(read_varied, path) for path, each in zip(case.images, headers, strict=True) if each]
+        label = attempt(formats.read_label, case.label) if label_header else None
+        if label:
+            attempt(check_declared, case.label, label.array, dataset)
+        if faults or header is None or label is None:
+            return _Examined(faults, None)
+        channels = [channel for image in images if image for channel in np.moveaxis(image.array, 3, 0)]
+        return _Examined(faults, measure(header, channels, stored_like(label, header.affine).array, dataset))
+
+
+def _file_of(case: Case, message: str) -> Path:
+    paths: Iterable[Path] = (*case.images, case.label)
+    return next((path for path in paths if message.startswith(f"{path}:")), case.images[0])

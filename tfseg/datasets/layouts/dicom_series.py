@@ -1,0 +1,95 @@
+"""Folders of DICOM series with NIfTI label maps."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from tfseg.core.errors import DataError
+from tfseg.datasets import dicom
+from tfseg.datasets.layouts.channels import channels_of
+from tfseg.datasets.layouts.dataset import Case, Dataset, stem
+from tfseg.datasets.layouts.folders import image_and_label_folders
+from tfseg.datasets.layouts.labels import labels_of
+
+
+class _Found(NamedTuple):
+    """A case's folder, the series in it by the names of their folders, and where its label map is or should be."""
+
+    folder: Path
+    series: dict[str, Path]
+    label: Path
+
+
+def is_dicom_series(folder: Path) -> bool:
+    """Whether a folder has DICOM series, and a label map for one of them."""
+    return folder.is_dir() and any(case.series and case.label.is_file() for case in _find(folder))
+
+
+def read_dicom_series(folder: Path) -> Dataset:
+    """Read `images/CASE/` with `labels/CASE.nii.gz`, or `CASE/` with a NIfTI file in it, each case its own subject.
+
+    The files of a series lie in the case's folder or in one inside it; several series are channels, by the names of
+    their folders, and a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Series without a label
+    map and label maps without a series are cases too, with a missing file. Labels are those that `labels.json`
+    declares, or else the values found.
+
+    Raises:
+        DataError: where no series can be read, or a folder has several NIfTI files.
+    """
+    found = _find(folder)
+    names = sorted({name for case in found for name in case.series})
+    several = any(len(case.series) > 1 for case in found)
+    cases = []
+    for case in found:
+        if several:
+            images = tuple(case.series.get(name, case.folder / name) for name in names)
+        else:
+            images = (next(iter(case.series.values()), case.folder),)
+        cases.append(Case(case.folder.name, case.folder.name, images, case.label))
+    series = [place for case in found for place in case.series.values()]
+    return Dataset(
+        name=folder.resolve().name,
+        channels=tuple(names) if several else channels_of(series, _modality(series)),
+        labels=labels_of(folder, (case.label for case in cases)),
+        cases=tuple(cases),
+        layout="dicom",
+    )
+
+
+def _find(folder: Path) -> list[_Found]:
+    beside = image_and_label_folders(folder)
+    folders = {path for path in (beside[0] if beside else folder).iterdir() if path.is_dir()}
+    maps: dict[Path, list[Path]] = defaultdict(list)
+    for place in [beside[1]] if beside else folders:
+        for path in _nifti_files(place):
+            maps[beside[0] / stem(path) if beside else place].append(path)
+    cases = []
+    for case in sorted(folders | maps.keys()):
+        places = [case, *sorted(place for place in case.iterdir() if place.is_dir())] if case in folders else []
+        series = {place.name: place for place in places if dicom.is_series(place)}
+        labels = maps[case]
+        if (series or beside) and len(labels) > 1:
+            raise DataError(f"{case}: expected one label map, found {', '.join(path.name for path in labels)}")
+        if series or len(labels) == 1:
+            expected = beside[1] / f"{case.name}.nii.gz" if beside else case / "label.nii.gz"
+            cases.append(_Found(case, series, labels[0] if labels else expected))
+    return cases
+
+
+def _nifti_files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.lower().endswith((".nii", ".nii.gz")) and path.is_file() and not path.name.startswith(".")
+    )
+
+
+def _modality(series: Iterable[Path]) -> str:
+    error: DataError | None = None
+    for folder in series:
+        try:
+            return dicom.modality(folder)
+        except DataError as unreadable:
+            error = error or unreadable
+    raise error or DataError("no DICOM series")

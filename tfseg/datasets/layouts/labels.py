@@ -1,0 +1,85 @@
+"""Names of label values, where a layout declares none of its own."""
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfseg.core.errors import DataError
+from tfseg.datasets import formats
+from tfseg.datasets.layouts.dataset import by_number, read_description
+
+DECLARATION = "labels.json"
+# More values than this are a blurred mask, or an image.
+MOST_FOUND = 64
+# A mask of black and white that has more values than this which hardly another one has is a blurred one.
+MOST_GREYS, WHITE = 4, 255
+# The foreground of a mask of 8 and of 16 bits; 1 in another mask may mean the same.
+WHITES = {WHITE, 65535}
+
+
+def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
+    """Return the labels that `labels.json` in `folder` declares, or else the values found in the label maps.
+
+    The file holds `{"1": "spleen", …}` or `{"spleen": 1, …}`. Label maps that cannot be read are passed over, and so
+    are negative values and the values of a mask that was blurred, as by resizing: they are faults of their own.
+
+    Raises:
+        DataError: on a damaged file, or where no label map can be read, they hold too many values, or each holds one,
+            white in some and another in others.
+    """
+    if (folder / DECLARATION).is_file():
+        return read_description(folder / DECLARATION, 'labels, as {"1": "spleen"}', declared)
+    maps = list(paths)
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(maps, pool.map(_values_in, maps), strict=True))
+    read = {path: values for path, values in found.items() if isinstance(values, set)}
+    trusted = _without_blurred(list(read.values()))
+    values = sorted(set().union(*trusted))
+    if not values and len(read) < len(found):
+        raise next(error for error in found.values() if isinstance(error, DataError))
+    if len(values) > MOST_FOUND:
+        most = max(read, key=lambda path: len(read[path]))
+        raise DataError(
+            f"{folder}: {len(values)} label values found ({values[0]} to {values[-1]}), most of them in {most}; "
+            f"declare those that are labels in {DECLARATION}"
+        )
+    whites = WHITES.intersection(values)
+    if whites and len(values) > 1 and all(len(each) <= 1 for each in trusted):
+        white = max(whites)
+        other = next(value for value in values if value != white)
+        first, second = (next(path for path in read if read[path] == {value}) for value in (white, other))
+        raise DataError(
+            f"{folder}: {first} marks its foreground with {white}, {second} with {other}; write all masks alike "
+            f"if they mean the same, else declare the values as labels in {DECLARATION}"
+        )
+    return {values[0]: "foreground"} if len(values) == 1 else {value: f"label_{value}" for value in values}
+
+
+def declared(labels: dict[str, Any]) -> dict[int, str]:
+    """Read names by value, as the Decathlon has them, or values by name, as nnU-Net has them; without background."""
+    by_value = all(key.lstrip("-").isdecimal() for key in labels)
+    pairs = labels.items() if by_value else ((value, name) for name, value in labels.items())
+    return {value: name for value, name in by_number(pairs).items() if value != 0}
+
+
+def _without_blurred(maps: list[set[int]]) -> list[set[int]]:
+    """The values of each label map but of those that alone have many which hardly another one has."""
+    times = Counter(value for values in maps for value in values)
+    alone = [sum(times[value] <= max(1, len(maps) // 10) for value in values) for values in maps]
+    if 2 * alone.count(0) < len(maps):
+        return maps
+    most = [MOST_GREYS if WHITE in values else MOST_FOUND for values in maps]
+    return [values for values, own, few in zip(maps, alone, most, strict=True) if own <= few]
+
+
+def _values_in(path: Path) -> set[int] | DataError:
+    """The positive values of a label map."""
+    try:
+        values = np.unique(formats.read_label(path).array)
+    except DataError as error:
+        return error
+    return set(values[values > 0].tolist())

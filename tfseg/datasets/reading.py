@@ -1,0 +1,142 @@
+"""From a case to its arrays, checked against each other and against what its dataset declares."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tfseg.core.errors import DataError
+from tfseg.datasets import formats
+from tfseg.datasets.grids import Array, Header, Volume, corners_apart_mm, header_stored_like, same_grid, stored_like
+from tfseg.datasets.layouts import Case, Dataset
+
+
+def read_case_header(case: Case) -> Header:
+    """Read the grid of a case and the number of its channels from the headers of its images.
+
+    Raises:
+        DataError: where a file cannot be read, or the channels' grids differ.
+    """
+    return join_headers(case, [formats.read_header(path) for path in case.images])
+
+
+def read_varied(path: Path) -> Volume:
+    """Read an image in which no channel has one value everywhere, as float32 `[x, y, z, channels]`.
+
+    Raises:
+        DataError: where a channel has, the file cannot be read, or values are NaN or infinite.
+    """
+    image = formats.read_image(path)
+    channels = image.array.shape[3]
+    for index in range(channels):
+        channel = image.array[..., index]
+        if channel.min() == channel.max():
+            which = f"channel {index}: " if channels > 1 else ""
+            raise DataError(f"{path}: an empty image, {which}every voxel has the value {channel.flat[0]:g}")
+    return image
+
+
+def read_case_image(case: Case) -> Volume:
+    """Read a case's image as float32 `[x, y, z, channels]`.
+
+    Raises:
+        DataError: where a file cannot be read, a channel has one value everywhere, the channels' grids differ, or
+            values are NaN or infinite.
+    """
+    first, *others = (read_varied(path) for path in case.images)
+    if not others:
+        return first
+    for path, image in zip(case.images[1:], others, strict=True):
+        _check_grid(path, image.array.shape[:3], image.affine, case.images[0], first.array.shape[:3], first.affine)
+    arrays = [first.array, *(image.array for image in others)]
+    # Channel after channel, as NIfTI stores them: steps work on one at a time.
+    joined = np.empty((*first.array.shape[:3], sum(array.shape[3] for array in arrays)), np.float32, order="F")
+    return replace(first, array=np.concatenate(arrays, axis=-1, out=joined))
+
+
+def read_case_label(case: Case, dataset: Dataset) -> Volume:
+    """Read a case's label values `[x, y, z]`, in the order in which the image is stored.
+
+    Raises:
+        DataError: where a file cannot be read, the dataset declares another number of channels or not all the values,
+            or the label's grid is not the image's.
+    """
+    return _read_label(case, dataset, read_case_header(case))
+
+
+def read_case(case: Case, dataset: Dataset) -> tuple[Volume, Volume]:
+    """Read a case's image `[x, y, z, channels]` and label `[x, y, z]`, each file once.
+
+    Raises:
+        DataError: as `read_case_image` and `read_case_label`.
+    """
+    image = read_case_image(case)
+    x, y, z, channels = image.array.shape
+    return image, _read_label(case, dataset, Header((x, y, z), channels, image.affine, image.in_pixels))
+
+
+def _read_label(case: Case, dataset: Dataset, header: Header) -> Volume:
+    check_channels(case, header, dataset)
+    label = stored_like(formats.read_label(case.label), header.affine)
+    _check_grid(case.label, label.array.shape, label.affine, case.images[0], header.shape, header.affine)
+    check_declared(case.label, label.array, dataset)
+    return replace(label, affine=header.affine)
+
+
+def join_headers(case: Case, headers: Sequence[Header]) -> Header:
+    """Join the headers of a case's images into one, with all their channels.
+
+    Raises:
+        DataError: where their grids differ.
+    """
+    first = headers[0]
+    for path, header in zip(case.images, headers, strict=True):
+        _check_grid(path, header.shape, header.affine, case.images[0], first.shape, first.affine)
+    return replace(first, channels=sum(header.channels for header in headers))
+
+
+def check_channels(case: Case, header: Header, dataset: Dataset) -> None:
+    """Refuse a case that has not as many channels as its dataset declares.
+
+    Raises:
+        DataError: with both numbers.
+    """
+    if header.channels != len(dataset.channels):
+        raise DataError(
+            f"{case.images[0]}: {header.channels} channels, but {len(dataset.channels)} are declared: "
+            f"{', '.join(dataset.channels)}"
+        )
+
+
+def check_label_grid(case: Case, label: Header, image: Header) -> None:
+    """Refuse a label map that lies elsewhere than its image, whatever the order in which it is stored.
+
+    Raises:
+        DataError: where shapes or affines disagree.
+    """
+    turned = header_stored_like(label, image.affine)
+    _check_grid(case.label, turned.shape, turned.affine, case.images[0], image.shape, image.affine)
+
+
+def check_declared(path: Path, label: Array, dataset: Dataset) -> None:
+    """Refuse a label map with values that its dataset does not declare.
+
+    Raises:
+        DataError: with those values, ten at most.
+    """
+    declared = {0, *dataset.labels} | ({dataset.ignore_label} - {None})
+    # Counting a few values takes a tenth of the time of finding all.
+    if sum(np.count_nonzero(label == value) for value in declared) < label.size:
+        undeclared = sorted(set(np.unique(label).tolist()) - declared)[:10]
+        raise DataError(f"{path}: label values {undeclared} are not declared; {list(dataset.labels)} are")
+
+
+def _check_grid(
+    path: Path, shape: tuple[int, ...], affine: Array, first: Path, first_shape: tuple[int, ...], first_affine: Array
+) -> None:
+    if shape != first_shape:
+        raise DataError(f"{path}: its shape is {shape}, that of {first.name} {first_shape}")
+    if not same_grid(first_shape, first_affine, affine):
+        apart_mm = corners_apart_mm(first_shape, first_affine, affine)
+        raise DataError(f"{path}: its affine is not that of {first.name}: corners lie {apart_mm:.3g} mm apart")

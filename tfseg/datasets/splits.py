@@ -1,0 +1,139 @@
+"""Which subjects train, validate and test in each fold."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from tfseg.config.config import HoldoutConfig
+from tfseg.core.errors import ConfigError
+from tfseg.datasets.grids import Array
+
+VALIDATION_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Subjects of one fold; no subject is on two sides."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def among(self, subjects: Collection[str]) -> "Split":
+        """Return the split without those who are not among `subjects`."""
+        return Split(*(tuple(each for each in part if each in subjects) for part in asdict(self).values()))
+
+    def check(self, known: Collection[str], where: str) -> None:
+        """Refuse a split that cannot be used; `where` opens the message.
+
+        Raises:
+            ConfigError: on an empty part, an unknown subject, or one on two sides.
+        """
+        parts = asdict(self)
+        for name, part in parts.items():
+            if not part:
+                raise ConfigError(f"{where}: no subject in {name}")
+            if unknown := set(part) - set(known):
+                raise ConfigError(f"{where}: unknown subjects in {name}: {', '.join(sorted(unknown)[:5])}")
+        everyone = Counter(subject for part in parts.values() for subject in part)
+        if repeated := [subject for subject, times in everyone.items() if times > 1]:
+            raise ConfigError(f"{where}: on two sides of the split: {', '.join(sorted(repeated)[:5])}")
+
+
+def make_splits(
+    subjects: Sequence[str],
+    folds: int | HoldoutConfig,
+    seed: int,
+    strata: Mapping[str, str] = MappingProxyType({}),
+) -> list[Split]:
+    """Split subjects into folds: each is tested in one of them, and validation is drawn from a fold's others.
+
+    Args:
+        subjects: their names, in any order.
+        folds: how many, or the parts of a single split.
+        seed: draws them.
+        strata: of subjects by name; every part has its share of each stratum, as near as numbers allow.
+
+    Raises:
+        ConfigError: where there are too few subjects for a fold to train, validate and test on.
+    """
+    names = sorted(set(subjects))
+    groups = [strata.get(name, "") for name in names]
+    order = _mixed(np.random.default_rng(seed).permutation(len(names)), groups)
+    if isinstance(folds, HoldoutConfig):
+        return [_holdout([names[i] for i in order], folds.ratio)]
+    needed = max(folds, 4 if folds == 2 else 3)
+    if len(names) < needed:
+        raise ConfigError(f"folds: {folds} folds need at least {needed} subjects, received {len(names)}")
+    splits = []
+    for fold, test in enumerate(np.array_split(order, folds)):
+        rest = _mixed(np.random.default_rng([seed, fold]).permutation(np.setdiff1d(order, test)), groups)
+        n_val = max(1, round(VALIDATION_SHARE * len(rest)))
+        parts = (rest[n_val:], rest[:n_val], test)
+        splits.append(Split(*(tuple(names[i] for i in sorted(part)) for part in parts)))
+    return splits
+
+
+def _mixed(shuffled: Array, groups: Sequence[str]) -> Array:
+    """Reorder indices so that every stretch has its share of each group, whose members keep their order.
+
+    Member r of n comes at (r + 1/2) / n of the whole, as seats are dealt out by the method of Sainte-Laguë.
+    """
+    sizes, seen = Counter(groups[index] for index in shuffled), Counter[str]()
+    places = []
+    for index in shuffled:
+        group = groups[index]
+        places.append((seen[group] + 0.5) / sizes[group])
+        seen[group] += 1
+    return shuffled[np.argsort(places, kind="stable")]
+
+
+def _holdout(shuffled: list[str], ratio: tuple[float, float, float]) -> Split:
+    if len(shuffled) < 3:
+        raise ConfigError(f"folds: a holdout needs at least 3 subjects, received {len(shuffled)}")
+    val, test = (max(1, round(len(shuffled) * part / sum(ratio))) for part in ratio[1:])
+    train = len(shuffled) - val - test
+    if train < 1:
+        raise ConfigError(f"folds: the ratio {ratio} leaves none of {len(shuffled)} subjects to train on")
+    parts = (shuffled[:train], shuffled[train : train + val], shuffled[train + val :])
+    return Split(*(tuple(sorted(part)) for part in parts))
+
+
+def to_json(splits: Sequence[Split]) -> str:
+    """Return splits as the text of `splits.json`."""
+    return json.dumps([asdict(split) for split in splits], indent=1)
+
+
+def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
+    """Read splits from a file: tfseg's own, or nnU-Net's `splits_final.json`.
+
+    nnU-Net names what it holds out of a fold `val`; that is tested here, and validation is drawn from the rest.
+
+    Raises:
+        ConfigError: on a damaged file, an unknown subject, an empty part, a subject on two sides or tested twice.
+    """
+    try:
+        folds = json.loads(path.read_text(encoding="utf-8"))
+        splits = []
+        for fold, parts in enumerate(folds):
+            train, val, test = (list(map(str, parts.get(part, []))) for part in ("train", "val", "test"))
+            if "test" not in parts:
+                drawn = np.random.default_rng([seed, fold]).permutation(sorted(train)).tolist()
+                n_val = max(1, round(VALIDATION_SHARE * len(drawn)))
+                train, val, test = sorted(drawn[n_val:]), sorted(drawn[:n_val]), val
+            splits.append(Split(tuple(train), tuple(val), tuple(test)))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: expected a list of folds with train, val and test: {error}") from error
+    if not splits:
+        raise ConfigError(f"{path}: lists no folds")
+    for fold, split in enumerate(splits):
+        split.check(subjects, f"{path}, fold {fold}")
+    tested, times = Counter(subject for split in splits for subject in split.test).most_common(1)[0]
+    if times > 1:
+        raise ConfigError(f"{path}: {tested} is tested in {times} folds; every subject is scored once")
+    return splits

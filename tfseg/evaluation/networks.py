@@ -1,0 +1,67 @@
+"""Scoring a network on whole cases, on their scans' own grids."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfseg import metrics
+from tfseg.core import geometry
+from tfseg.datasets.grids import Array
+from tfseg.datasets.volume import write_volume
+from tfseg.prediction.forward import Forward
+from tfseg.prediction.slices import label_volume, predict_cases
+from tfseg.prepared.prepared import Prepared, PreparedCase
+
+
+def evaluate(
+    forward: Forward,
+    prepared: Prepared,
+    cases: Iterable[PreparedCase],
+    tolerance_mm: float,
+    batch_size: int,
+    predictions: Path,
+) -> pd.DataFrame:
+    """Predict and score cases; each prediction is written to `predictions` as label values on the scan's grid.
+
+    Returns:
+        Columns `subject, case, label, metric, value`, as `score_targets` gives them.
+    """
+    tables = []
+    for case, probabilities in predict_cases(forward, cases, batch_size):
+        truth = case.label_volume(prepared.labels, prepared.ignore_label)
+        found = label_volume(probabilities, case, prepared.targets)
+        write_volume(predictions / f"{case.name}.nii.gz", found, np.asarray(case.grid.affine))
+        spacing_mm = None if case.in_pixels else case.grid.spacing_mm
+        scores = score_targets(truth, found, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+        scores.insert(0, "subject", case.subject)
+        scores.insert(1, "case", case.name)
+        tables.append(scores)
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_targets(truth: Array, found: Array, prepared: Prepared, **how: Any) -> pd.DataFrame:
+    """Score label values `[i, j, k]` as `tfseg.metrics.score`: every label, or every region in place of the labels.
+
+    Args:
+        truth, found: label values on one grid.
+        prepared: says what they mean.
+        **how: of `tfseg.metrics.score`.
+    """
+    ignored = prepared.ignore_label
+    if not prepared.regions:
+        return metrics.score(truth, found, labels=prepared.labels, ignore_label=ignored, **how)
+    inside, unknown = 1, 2
+    tables = []
+    for name, values in prepared.regions.items():
+        expected = np.where(truth == ignored, unknown, np.isin(truth, values).astype(np.uint8))
+        got = np.isin(found, values).astype(np.uint8)
+        tables.append(metrics.score(expected, got, labels={inside: name}, ignore_label=unknown, **how))
+    return pd.concat(tables, ignore_index=True)
+
+
+def diagonals_mm(cases: Iterable[PreparedCase]) -> Mapping[str, float]:
+    """Return the diagonal of each case's volume in millimetres: what a missed structure costs in distance."""
+    return {case.name: geometry.diagonal_mm(case.grid.shape, case.grid.spacing_mm) for case in cases}

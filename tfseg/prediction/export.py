@@ -1,0 +1,109 @@
+"""Handing a run over as a SavedModel, with a page that says how to prepare an image for it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import tfseg
+from tfseg.config.config import validate
+from tfseg.core import files
+from tfseg.core.errors import ConfigError
+from tfseg.preparation.instructions import preparation_steps
+from tfseg.preparation.steps import Recipe
+from tfseg.prepared.prepared import Prepared
+from tfseg.prepared.targets import THRESHOLD, Targets
+
+METADATA = "metadata.json"
+
+
+class MeanNetwork(tf.Module):
+    """The mean probability of several networks, servable on one tensor `[batch, h, w, channels]`."""
+
+    def __init__(self, networks: Sequence[keras.Model]) -> None:
+        super().__init__()
+        self.networks = list(networks)
+        # Tracked by TensorFlow, so that the SavedModel holds them.
+        self.weights = [weight.value for network in self.networks for weight in network.weights]
+        signature = tf.TensorSpec([None, *self.networks[0].input_shape[1:]], tf.float32, name="image")
+        self.serve = tf.function(self._serve, input_signature=[signature], autograph=False)
+
+    def _serve(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = [network(image, training=False) for network in self.networks]
+        return {"probability": tf.add_n(outputs) / len(outputs)}
+
+
+def export(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) -> Path:
+    """Write a SavedModel of the mean of some networks, which `tf.saved_model.load` runs without tfseg.
+
+    Its `serving_default` takes float32 `image` `[batch, h, w, channels]`, prepared as `metadata.json` says, and
+    gives `probability` `[batch, h, w, classes]`.
+
+    Args:
+        networks: `best.keras` files of a run.
+        prepared: what they were trained on.
+        out: a new folder.
+        run: the run's name, for the metadata.
+
+    Raises:
+        ConfigError: where `out` exists.
+        FileNotFoundError: where a network is not there.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists; choose a new folder with --out")
+    if missing := [str(path) for path in networks if not path.is_file()]:
+        raise FileNotFoundError(f"no network to export: {', '.join(missing)}")
+    mean = MeanNetwork([keras.saving.load_model(path, compile=False) for path in networks])
+    with files.replacing(out) as unfinished:
+        tf.saved_model.save(mean, str(unfinished), signatures={"serving_default": mean.serve})
+        metadata = json.dumps(describe(prepared, len(networks), run), indent=1)
+        (unfinished / METADATA).write_text(metadata, encoding="utf-8")
+    return out
+
+
+def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
+    """Return what a user of the SavedModel must know: the image it expects, step by step, and what it answers."""
+    height, width, channels = prepared.image_shape
+    targets = prepared.targets
+    recipe = validate(Recipe, prepared.recipe, str(prepared.folder / "recipe.yaml"))
+    return {
+        "made_by": f"tfseg {tfseg.__version__}",
+        "run": run,
+        "networks": networks,
+        "input": {
+            "name": "image",
+            "dtype": "float32",
+            "shape": ["batch", height, width, channels],
+            "channels": list(prepared.channels),
+        },
+        "output": {
+            "name": "probability",
+            "dtype": "float32",
+            "shape": ["batch", height, width, targets.channels],
+            "activation": targets.activation,
+            **_channels_of(targets),
+        },
+        "preparation": preparation_steps(recipe),
+        "recipe": prepared.recipe,
+    }
+
+
+def _channels_of(targets: Targets) -> dict[str, object]:
+    """What the channels are, and how label values are decided from them."""
+    if targets.regions:
+        return {
+            "regions": list(targets.regions),
+            "labels": {str(value): name for value, name in targets.labels.items()},
+            "region_values": [list(values) for values in targets.regions.values()],
+            "decision": "the label whose regions have the largest sum of log(p / (1 - p)), 0 where no sum is above 0",
+        }
+    if targets.channels == 1:
+        decision = f"foreground where the probability is at least {THRESHOLD}"
+        return {"classes": list(targets.labels.values()), "label_values": list(targets.labels), "decision": decision}
+    return {
+        "classes": ["background", *targets.labels.values()],
+        "label_values": [0, *targets.labels],
+        "decision": "the largest channel",
+    }

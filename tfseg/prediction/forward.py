@@ -1,0 +1,23 @@
+"""A network as a function on NumPy batches."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfseg.datasets.grids import Array
+
+# Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
+Forward = Callable[[Array], Array]
+
+
+def compiled_forward(model: keras.Model) -> Forward:
+    """Return the network's prediction on NumPy batches `[batch, h, w, channels]`, dropout off, as one graph."""
+    signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)]
+    graph = tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
+
+    def forward(image: Array) -> Array:
+        return np.asarray(graph(tf.constant(image)))
+
+    return forward

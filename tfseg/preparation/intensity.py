@@ -1,0 +1,103 @@
+"""Intensity steps of preparation, on arrays."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from tfseg.core.errors import DataError
+from tfseg.datasets.grids import Array
+
+# Values that are squared at a time.
+BLOCK = 8192
+
+
+def clip_window(image: Array, window_hu: tuple[float, float]) -> Array:
+    """Clip to a window of Hounsfield units, `(low, high)`."""
+    return np.clip(image, *window_hu)
+
+
+def median_filter(slices: Array, kernel: int) -> Array:
+    """Median filter each slice of float32 `[slice, h, w]` over `kernel`×`kernel` pixels, odd.
+
+    Borders repeat their outermost pixel.
+    """
+    filtered = np.empty(slices.shape, np.float32)
+    for image, into in zip(slices, filtered, strict=True):
+        # OpenCV is the fastest, but takes float32 up to a kernel of 5 alone.
+        if kernel <= 5:
+            cv2.medianBlur(np.ascontiguousarray(image), kernel, into)
+        else:
+            ndimage.median_filter(image, kernel, output=into, mode="nearest")
+    return filtered
+
+
+def gaussian_blur(image: Array, blur_mm: float, spacing_mm: Sequence[float]) -> Array:
+    """Blur `[i, j, k]` by a Gaussian of standard deviation `blur_mm` in all directions.
+
+    Across voxels that are long beside it, it hardly reaches. Borders repeat their outermost voxel.
+    """
+    return ndimage.gaussian_filter(image, np.divide(blur_mm, spacing_mm), output=np.float32, mode="nearest")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A linear change of intensities, `(value - shift) / scale`, clipped to 0 to 1 where `clipped`."""
+
+    shift: float
+    scale: float
+    clipped: bool = False
+
+    def apply(self, image: Array) -> Array:
+        """Scale an array, as float32."""
+        scaled = np.subtract(image, np.float32(self.shift), dtype=np.float32)
+        scaled /= self.scale
+        return np.clip(scaled, 0, 1, out=scaled) if self.clipped else scaled
+
+    def undo(self, scaled: Array) -> Array:
+        """Bring scaled values back to what they were, but for those that were clipped."""
+        return (scaled * self.scale + self.shift).astype(np.float32)
+
+
+def zscore(values: Array) -> Scaling:
+    """Return the scaling of values to mean 0 and standard deviation 1.
+
+    Raises:
+        DataError: where every value is the same, so that there is nothing to scale by.
+    """
+    mean = values.mean(dtype=np.float64)
+    flat = values.ravel(order="K")
+    # In blocks, as float64 copies of a whole scan are slow and large.
+    blocks = (flat[first : first + BLOCK] for first in range(0, flat.size, BLOCK))
+    deviation = math.sqrt(math.fsum(float(np.square(block - mean).sum()) for block in blocks) / flat.size)
+    if deviation == 0:
+        raise DataError(f"every voxel has the value {mean:g}: z-scoring needs some that differ")
+    return Scaling(float(mean), deviation)
+
+
+def rescale(low: float, high: float) -> Scaling:
+    """Return the scaling of the range `low` to `high` to 0 to 1, clipping what lies outside.
+
+    Raises:
+        DataError: where the range is empty.
+    """
+    if not low < high:
+        raise DataError(f"every voxel has the value {low:g}: min-max scaling needs some that differ")
+    return Scaling(low, high - low, clipped=True)
+
+
+def percentiles(values: Array, low_high: tuple[float, float]) -> Scaling:
+    """Return the scaling of the range between two percentiles of values to 0 to 1, clipping what lies outside.
+
+    Raises:
+        DataError: where both percentiles are the same value.
+    """
+    low, high = np.percentile(values, low_high).tolist()
+    if not low < high:
+        raise DataError(
+            f"percentiles {low_high[0]:g} and {low_high[1]:g} are both {low:g}: scaling needs them to differ"
+        )
+    return rescale(low, high)

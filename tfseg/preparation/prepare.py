@@ -1,0 +1,187 @@
+"""From a dataset to the prepared folder: slices, their labels, and all that undoing needs."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfseg.core import files
+from tfseg.core import processes as workers
+from tfseg.core.errors import ConfigError, DataError
+from tfseg.datasets.formats import read_label
+from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
+from tfseg.datasets.layouts import Case, Dataset
+from tfseg.datasets.reading import read_case
+from tfseg.preparation.body import beside
+from tfseg.preparation.index import is_complete, is_made_from, make_index, make_row, sources
+from tfseg.preparation.label_maps import IGNORED, LabelPlan, clean_up, fuse, has_foreground, plan_labels, translate
+from tfseg.preparation.recipe import Recipe, load_recipe
+from tfseg.preparation.scan import LABEL_RESAMPLERS, prepare_label, prepare_scan, restore_label
+
+__all__ = ["prepare_case", "prepare_dataset", "prepare_label", "restore_label"]
+
+
+def prepare_dataset(
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
+    on_case: Callable[[], None] = lambda: None,
+    processes: int = 1,
+    skip_bad: bool = False,
+) -> None:
+    """Prepare every case of a dataset into `out`, going on where an interrupted run stopped.
+
+    A case whose files are those that it was made from stays as it is; the result does not depend on `processes`.
+
+    Args:
+        dataset: what to prepare.
+        recipe: resolved.
+        out: folder for `recipe.yaml`, `dataset.json`, `cases/` and, written last, `index.csv`.
+        on_case: called after each case.
+        processes: cases that are prepared at a time; more than 1 only from a main module that can be imported.
+        skip_bad: go on without a case that cannot be prepared; the index says why.
+
+    Raises:
+        ConfigError: where `out` holds something else than this preparation, or the recipe does not fit the labels.
+        DataError: on a case that cannot be prepared, or where none can.
+    """
+    plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
+    _claim(out, recipe, _describe(dataset, plan))
+    skipped = {case.name: reason for case, reason in dataset.left_out.items()}
+    singles = (replace(dataset, cases=(case,)) for case in dataset.cases)
+    anew = partial(_prepare_unless_done, recipe, plan, out)
+    with closing(workers.each(anew, singles, min(processes, len(dataset.cases)))) as prepared:
+        for single, wrong in prepared:
+            if wrong and not skip_bad:
+                raise DataError(wrong)
+            if wrong:
+                skipped[single.cases[0].name] = wrong
+            on_case()
+    if skipped or not is_complete(out / "index.csv"):
+        files.write_text(out / "index.csv", make_index(out, dataset, skipped))
+
+
+def prepare_case(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, out: Path) -> None:
+    """Read a case and write it, prepared, into the new folder `out`.
+
+    Raises:
+        DataError: where it cannot be prepared.
+    """
+    image, label_map = read_case(case, dataset)
+    classes = _classes_of(label_map, case, plan, recipe)
+    scan = prepare_scan(image, case, recipe)
+    lost = _cropped_off(classes, scan.grid.crop)
+    if labelled := int(lost[1:IGNORED].sum()):
+        raise DataError(f"{case.label}: {labelled} labelled voxels are cropped off; a larger crop_margin_mm keeps them")
+    label = scan.grid.to_slices(classes, resample=LABEL_RESAMPLERS[recipe.label_interpolation])
+    out.mkdir()
+    np.save(out / "image.npy", scan.slices)
+    np.save(out / "label.npy", label)
+    if scan.grid.resampled or lost[IGNORED]:
+        np.save(out / "truth.npy", classes)
+    seen = training_slices(label, recipe.empty_slices)
+    description = {
+        "grid": scan.grid.to_json(),
+        "scaling": [asdict(scaling) for scaling in scan.scalings],
+        **({"in_pixels": True} if image.in_pixels else {}),
+        **({"training_slices": seen.tolist()} if len(seen) < len(label) else {}),
+        "index": make_row(case, image, classes, scan, len(seen), plan, sources(case, recipe)),
+    }
+    (out / "case.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def training_slices(label: Array, empty_share: float) -> Array:
+    """Return the slices that training sees: all with a label, and an even share of those without, rounded.
+
+    Args:
+        label: class indices `[slice, h, w]`; what is ignored is no label.
+        empty_share: of the slices without, 0 to 1.
+    """
+    full = has_foreground(label)
+    empty = np.flatnonzero(~full)
+    count = round(empty_share * len(empty))
+    seen: Array = np.sort(np.concatenate([np.flatnonzero(full), empty[np.arange(count) * len(empty) // max(count, 1)]]))
+    return seen
+
+
+def _prepare_unless_done(recipe: Recipe, plan: LabelPlan, out: Path, single: Dataset) -> str | None:
+    """Prepare a dataset's only case, and return what is wrong where it cannot be done."""
+    (case,) = single.cases
+    folder = out / "cases" / case.name
+    try:
+        if is_made_from(folder, sources(case, recipe)):
+            return None
+        # From here on, and should it end here, this is no finished folder.
+        (out / "index.csv").unlink(missing_ok=True)
+        with files.replacing(folder) as unfinished:
+            prepare_case(case, single, plan, recipe, unfinished)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def _classes_of(label: Volume, case: Case, plan: LabelPlan, recipe: Recipe) -> Array:
+    """A case's class indices on the scan's own grid, from its label map and the second one where the recipe has it."""
+    values = label.array
+    if recipe.second_map:
+        path = beside(case, recipe.second_map.path)
+        second = stored_like(read_label(path), label.affine)
+        if second.array.shape != values.shape or not same_grid(values.shape, label.affine, second.affine):
+            raise DataError(f"{path}: its grid, {second.array.shape}, is not that of {case.label.name}, {values.shape}")
+        values = fuse(values, second.array, recipe.second_map.values, recipe.second_map.over)
+    classes = translate(values, plan.classes)
+    largest = [plan.class_of(name) for name in recipe.largest_component]
+    fewest = {plan.class_of(name): voxels for name, voxels in recipe.min_component_voxels.items()}
+    return clean_up(classes, largest, fewest) if largest or fewest else classes
+
+
+def _cropped_off(classes: Array, crop: tuple[tuple[int, int], ...] | None) -> Array:
+    """How many voxels of each class lie outside a crop, `[IGNORED + 1]`."""
+    if crop is None:
+        return np.zeros(IGNORED + 1, np.int64)
+    kept = classes[tuple(slice(*sides) for sides in crop)]
+    return np.subtract(*(np.bincount(each.ravel(), minlength=IGNORED + 1) for each in (classes, kept)))
+
+
+def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
+    """What the prepared folder says of its dataset: labels are those after preparation, cases all that there are.
+
+    Once a case that was left out is mended, the folder still holds the same dataset.
+    """
+    everyone = (*dataset.cases, *dataset.left_out)
+    cases = {case.name: [str(path.resolve()) for path in (*case.images, case.label)] for case in everyone}
+    splits = [asdict(split) for split in dataset.splits or ()]
+    more = {"ignore_label": plan.ignore_label, "regions": plan.regions, "splits": splits}
+    return {
+        "name": dataset.name,
+        "channels": list(dataset.channels),
+        "labels": {str(value): name for value, name in plan.labels.items()},
+        **{name: value for name, value in more.items() if value not in (None, {}, [])},
+        "cases": cases,
+    }
+
+
+def _claim(out: Path, recipe: Recipe, description: Mapping[str, Any]) -> None:
+    """Take `out` for this preparation, unless it holds something else."""
+    made_by = {
+        "recipe.yaml": (recipe.to_yaml(), lambda path: load_recipe(path) == recipe),
+        "dataset.json": (
+            json.dumps(description, indent=1),
+            lambda path: json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(description)),
+        ),
+    }
+    for name, (_, is_same) in made_by.items():
+        if (out / name).is_file():
+            if not is_same(out / name):
+                raise ConfigError(f"{out} holds another preparation ({name} differs); choose another folder")
+        elif out.is_dir() and any(path.name not in made_by and not files.is_unfinished(path) for path in out.iterdir()):
+            raise ConfigError(f"{out} holds something else than a preparation; choose another folder")
+    for name, (text, _) in made_by.items():
+        (out / f"{files.UNFINISHED}{name}").unlink(missing_ok=True)
+        if not (out / name).is_file():
+            files.write_text(out / name, text)

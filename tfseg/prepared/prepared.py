@@ -1,0 +1,177 @@
+"""Reading a prepared folder."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfseg.config.config import Config
+from tfseg.config.yaml_files import read_yaml
+from tfseg.core import files
+from tfseg.core.errors import DataError
+from tfseg.datasets.grids import Array
+from tfseg.datasets.splits import Split, make_splits, read_splits
+from tfseg.preparation.label_maps import to_values
+from tfseg.preparation.slicing import SliceGrid
+from tfseg.prepared.stored import Slices, StoredArray
+from tfseg.prepared.targets import Targets
+
+TEXT_COLUMNS = ("case", "subject", "strata", "skipped")
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """One case's slices, read from disk where they are used.
+
+    Args:
+        name: of the case.
+        subject: whose it is.
+        image: float32 `[slice, h, w, channels]`.
+        label: class indices uint8 `[slice, h, w]`; 255 is ignored.
+        grid: between slices and the scan's own voxels.
+        training_slices: indices of the slices that training sees; all where None. Scoring sees every slice.
+        truth: class indices on the scan's own grid `[i, j, k]`, where the slices do not hold all of them.
+        in_pixels: a picture, whose spacing of 1 is a pixel.
+    """
+
+    name: str
+    subject: str
+    image: Slices
+    label: Slices
+    grid: SliceGrid
+    training_slices: Array | None = None
+    truth: Slices | None = None
+    in_pixels: bool = False
+
+    def label_volume(self, labels: Iterable[int], ignore_label: int | None = None) -> Array:
+        """Return the case's label values on the scan's own grid, as they were before any resampling."""
+        classes = self.grid.from_slices(np.asarray(self.label)) if self.truth is None else np.asarray(self.truth)
+        return to_values(classes, labels, ignore_label)
+
+
+class Prepared:
+    """A finished prepared folder: its cases, its channels and labels, the recipe that made it.
+
+    `ignore_label` is the value of what is ignored on a scan's grid; `regions` are unions of label values, `splits`
+    the dataset's own, and `skipped` says why cases are left out.
+
+    Raises:
+        DataError: where the folder is not a finished preparation.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not (folder / "index.csv").is_file():
+            raise DataError(f"{folder}: not a finished prepared folder (no index.csv)")
+        # A subject may be called NA.
+        index = pd.read_csv(folder / "index.csv", dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
+        reasons = index.get("skipped", pd.Series("", index.index))
+        self.index = index[reasons == ""]
+        self.skipped: dict[str, str] = {
+            case: reason for case, reason in zip(index["case"], reasons, strict=True) if reason
+        }
+        description = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        self.name: str = description["name"]
+        self.channels: tuple[str, ...] = tuple(description["channels"])
+        self.labels: dict[int, str] = {int(value): name for value, name in description["labels"].items()}
+        self.ignore_label: int | None = description.get("ignore_label")
+        self.regions: dict[str, tuple[int, ...]] = {
+            name: tuple(values) for name, values in description.get("regions", {}).items()
+        }
+        self.splits = [Split(*map(tuple, split.values())) for split in description.get("splits", [])]
+        self.recipe = read_yaml(folder / "recipe.yaml")
+
+    @cached_property
+    def in_pixels(self) -> bool:
+        """Whether the cases are pictures, which have no millimetres."""
+        return self.case(self.index["case"].iloc[0]).in_pixels
+
+    @property
+    def unit(self) -> str:
+        """The unit of distances."""
+        return "px" if self.in_pixels else "mm"
+
+    @property
+    def subjects(self) -> list[str]:
+        """Every subject, in order."""
+        return sorted(self.index["subject"].unique())
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of every slice."""
+        height, width = self.recipe["size"]
+        return height, width, len(self.channels)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What a network learns here, and what is scored: the labels, or the regions where there are any."""
+        return Targets(self.labels, self.regions)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the index, which holds the hashes of every source file, and of the recipe, taken together."""
+        both = "".join(files.sha256(self.folder / name) for name in ("index.csv", "recipe.yaml"))
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    def slices_of(self, subjects: Iterable[str]) -> int:
+        """Count the slices of some subjects that training sees."""
+        column = "training_slices" if "training_slices" in self.index else "slices"
+        return int(self.index.loc[self.index["subject"].isin(list(subjects)), column].sum())
+
+    def case(self, name: str) -> PreparedCase:
+        """Open a case by its name."""
+        folder = self.folder / "cases" / name
+        try:
+            image = StoredArray.open(folder / "image.npy")
+            label = StoredArray.open(folder / "label.npy")
+            description = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+            grid = SliceGrid.from_json(description["grid"])
+            truth = StoredArray.open(folder / "truth.npy") if (folder / "truth.npy").is_file() else None
+        except (OSError, EOFError, ValueError, KeyError) as error:
+            raise DataError(f"{folder}: the prepared case is damaged: {error}") from error
+        subject = self.index.loc[self.index["case"] == name, "subject"].iloc[0]
+        seen = description.get("training_slices")
+        return PreparedCase(
+            name,
+            subject,
+            image,
+            label,
+            grid,
+            training_slices=None if seen is None else np.array(seen, int),
+            truth=truth,
+            in_pixels=description.get("in_pixels", False),
+        )
+
+    def cases_of(self, subjects: Iterable[str]) -> list[PreparedCase]:
+        """Open every case of some subjects, in the order of the index."""
+        names = self.index.loc[self.index["subject"].isin(list(subjects)), "case"]
+        return [self.case(name) for name in names]
+
+
+def split_subjects(config: Config, prepared: Prepared, splits: Path | None) -> list[Split]:
+    """Return the splits of a file, or else the dataset's own, or else new ones, balanced by strata where there are any.
+
+    Raises:
+        ConfigError: where a split cannot be used, or there are too few subjects.
+    """
+    if splits:
+        return read_splits(splits, prepared.subjects, config.seed)
+    if prepared.splits:
+        own = [split.among(prepared.subjects) for split in prepared.splits]
+        for split in own:
+            split.check(prepared.subjects, f"{prepared.folder}: the split of the dataset")
+        return own
+    return make_splits(prepared.subjects, config.folds, config.seed, _strata(prepared))
+
+
+def _strata(prepared: Prepared) -> dict[str, str]:
+    """The stratum of each subject: that of its cases, or all of theirs taken together; none where data name none."""
+    if "strata" not in prepared.index:
+        return {}
+    by_subject = prepared.index.groupby("subject")["strata"]
+    return {str(subject): ", ".join(sorted(set(strata))) for subject, strata in by_subject}

@@ -1,0 +1,219 @@
+"""The report of a comparison: which loss is better, by how much, how sure, and everything that stands behind it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfseg import metrics, statistics
+from tfseg.comparison.folder import Comparison, read_comparison
+from tfseg.core import files
+from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.reports import figures_comparison
+from tfseg.reports import slices as figures_slices
+from tfseg.reports.cases import draw_cases
+from tfseg.reports.run import by_label, facts, pages
+from tfseg.reports.tables import Table, study_tables
+from tfseg.statistics import METRICS, Paired
+from tfseg.statistics.quantities import write_p, write_value
+
+QUESTIONS = ("dice", "nsd", "hd95")
+
+
+def write_comparison(folder: Path) -> list[str]:
+    """Write `tables/` and `report.html` into a comparison folder; return its conclusions, one sentence each.
+
+    Raises:
+        ValueError: as `read_comparison`.
+    """
+    comparison = read_comparison(folder)
+    for table in _tables(comparison):
+        table.write(folder / "tables")
+    lead = _conclusions(comparison, comparison.labels[-1:])
+    files.write_text(folder / "report.html", _render(comparison, lead))
+    return statistics.overall(lead)
+
+
+def _tables(comparison: Comparison) -> list[Table]:
+    folds = {str(subject): int(fold) for subject, fold in comparison.scores.groupby("subject")["fold"].first().items()}
+    epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["best_epoch"].mean().items()}
+    tolerance_mm = comparison.runs[0].config.scoring.tolerance_mm
+    return study_tables(list(comparison.paired.values()), folds, epochs, tolerance_mm, comparison.prepared.unit)
+
+
+def _conclusions(comparison: Comparison, labels: Sequence[str]) -> list[statistics.Conclusion]:
+    asked = [(label, metric) for label in labels for metric in QUESTIONS if (label, metric) in comparison.paired]
+    return [statistics.conclude(comparison.paired[key], comparison.tests, comparison.prepared.unit) for key in asked]
+
+
+def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> str:
+    first = comparison.runs[0]
+    summary = metrics.summarise(comparison.scores, comparison.diagonals)
+    main = comparison.labels[-1]
+    rankings = {metric: _ranking(comparison, main, metric) for metric in QUESTIONS}
+    return (
+        pages()
+        .get_template("comparison.html")
+        .render(
+            dataset=comparison.environment.get("dataset", comparison.prepared.name),
+            phantoms=bool(comparison.environment.get("phantoms")),
+            losses=comparison.losses,
+            labels=first.labels,
+            rows=comparison.labels,
+            main=main,
+            mean=MEAN_LABEL,
+            subjects=comparison.scores["subject"].nunique(),
+            seeds=sorted(comparison.cells["seed"].unique()),
+            folds=len(first.splits),
+            failed=comparison.failed,
+            overall=statistics.overall(lead),
+            conclusions=[(label, _conclusions(comparison, [label])) for label in comparison.labels],
+            summary={loss: by_label(summary[summary["loss"] == loss]) for loss in comparison.losses},
+            table_means=_means(comparison),
+            rankings=rankings,
+            pairs=_pairs(comparison, main),
+            anova=[_anova(comparison.paired[main, metric]) for metric in QUESTIONS],
+            anova_ignores=statistics.IGNORES,
+            fold_tests=_fold_tests(comparison, main),
+            seed_means=_seed_means(comparison, main),
+            conventions=_conventions(comparison),
+            plots=_plots(comparison, rankings),
+            cases=draw_cases(comparison),
+            drawn=figures_slices.label_colors(first.prepared.labels.values()),
+            costs=_costs(comparison.cells),
+            controls=_controls(comparison.cells),
+            hashes={name: files.sha256(comparison.folder / name) for name in ("splits.json", "config.yaml")},
+            axis=comparison.prepared.recipe["axis"],
+            channels=comparison.prepared.channels,
+            tolerance=f"{first.config.scoring.tolerance_mm:g}",
+            config=first.config,
+            facts=facts(comparison.environment),
+            command=comparison.environment.get("command"),
+            config_text=(comparison.folder / "config.yaml").read_text(encoding="utf-8"),
+            study_text=(comparison.folder / "study.yaml").read_text(encoding="utf-8"),
+            recipe_text=(comparison.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
+            metrics=METRICS,
+            unit=comparison.prepared.unit,
+            write_p=write_p,
+            write_value=write_value,
+        )
+    )
+
+
+def _means(comparison: Comparison) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """Label and metric → loss → mean and SD over subjects, and whether the mean is the best as it is printed."""
+    found = {}
+    for (label, metric), paired in comparison.paired.items():
+        values = paired.values.dropna()
+        means, spreads = values.mean(), values.std()
+        printed = (means * METRICS[metric].sign).round(METRICS[metric].digits)
+        found[label, metric] = {
+            loss: {"mean": means[loss], "sd": spreads[loss], "best": printed[loss] == printed.max()}
+            for loss in paired.losses
+        }
+    return found
+
+
+def _ranking(comparison: Comparison, label: str, metric: str) -> statistics.Ranking:
+    return statistics.friedman_nemenyi(comparison.paired[label, metric].values, METRICS[metric].sign > 0)
+
+
+def _pairs(comparison: Comparison, label: str) -> dict[str, list[dict[str, Any]]]:
+    own = comparison.tests[comparison.tests["label"] == label]
+    return {metric: _records(own[own["metric"] == metric]) for metric in QUESTIONS}
+
+
+def _anova(paired: Paired) -> tuple[str, statistics.Anova]:
+    return METRICS[paired.metric].name, statistics.one_way_anova(paired.values)
+
+
+def _fold_tests(comparison: Comparison, label: str) -> list[dict[str, Any]]:
+    folds = comparison.scores[["seed", "fold", "subject"]].drop_duplicates()
+    n_train = float(np.mean([len(split["train"]) for split in comparison.runs[0].splits]))
+    return _records(statistics.fold_tests(comparison.paired[label, "dice"], folds, n_train))
+
+
+def _seed_means(comparison: Comparison, label: str) -> dict[str, dict[int, float]]:
+    means = statistics.seed_means(comparison.paired[label, "dice"].runs)
+    return {
+        str(loss): dict(zip(part["seed"], part["mean"], strict=True))
+        for loss, part in means.groupby("loss", sort=False)
+    }
+
+
+def _conventions(comparison: Comparison) -> dict[str, Any]:
+    """The ranking under every convention; nothing to show where no mask was empty."""
+    table = statistics.rankings(comparison.scores, comparison.diagonals)
+    described = {each.name: each.used_by for each in statistics.CONVENTIONS}
+    names = list(table["convention"].unique())
+    rows = [
+        {
+            "label": label,
+            "metric": metric,
+            "loss": loss,
+            "cells": [part.set_index("convention").loc[name].to_dict() for name in names],
+        }
+        for (label, metric, loss), part in table.groupby(["label", "metric", "loss"], sort=False)
+    ]
+    counts = metrics.summarise(comparison.scores, comparison.diagonals).query("metric == 'dice'")
+    empty = int(counts.loc[counts["label"] != MEAN_LABEL, ["both_empty", "missed", "false_alarm"]].to_numpy().sum())
+    return {"names": names, "described": described, "rows": rows, "empty": empty}
+
+
+def _plots(comparison: Comparison, rankings: Mapping[str, statistics.Ranking]) -> dict[str, str]:
+    values = {
+        metric: {
+            label: {loss: comparison.paired[label, metric].values[loss].to_numpy() for loss in comparison.losses}
+            for label in comparison.labels
+        }
+        for metric in ("dice", "hd95")
+    }
+    histories: dict[str, list[pd.DataFrame]] = {}
+    for run in comparison.runs:
+        histories.setdefault(str(run.scores["loss"].iloc[0]), []).extend(run.histories)
+    dice = [each for (_, metric), each in comparison.paired.items() if metric == "dice"]
+    sizes = statistics.scores_by_size(dice, statistics.truth_volumes_ml(comparison.scores))
+    plots = {
+        "dice": figures_comparison.boxes(values["dice"], "Dice", best=1.0),
+        "hd95": figures_comparison.boxes(values["hd95"], f"HD95 ({comparison.prepared.unit})"),
+        "learning": figures_comparison.learning(histories, "val_dice", "Dice on validation subjects"),
+        **{f"ranks_{metric}": figures_comparison.critical_difference(each) for metric, each in rankings.items()},
+    }
+    return plots if sizes.empty else plots | {"sizes": figures_comparison.by_size(sizes, "mean Dice")}
+
+
+def _costs(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    grouped = cells.groupby("loss", sort=False)
+    table = grouped.agg(
+        networks=("fold", "size"),
+        seconds_per_step=("seconds_per_step", "median"),
+        steps=("steps", "mean"),
+        epochs=("epochs", "mean"),
+        best_epoch=("best_epoch", "mean"),
+        train_seconds=("train_seconds", "sum"),
+        validation_seconds=("validation_seconds", "sum"),
+        peak_memory_bytes=("peak_memory_bytes", "max"),
+    )
+    return _records(table.reset_index())
+
+
+def _controls(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each seed and fold, what all losses had in common; `equal` names what they had not."""
+    held = {
+        "initial_weights_sha256": "initial weights",
+        "batches_sha256": "order of batches",
+        "steps": "number of steps",
+    }
+    rows = []
+    for (seed, fold), part in cells.groupby(["seed", "fold"]):
+        different = [name for column, name in held.items() if part[column].nunique(dropna=False) > 1]
+        rows.append(
+            {"seed": seed, "fold": fold, "different": different, "losses": len(part), **part.iloc[0][list(held)]}
+        )
+    return rows
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]

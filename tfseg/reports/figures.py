@@ -1,0 +1,172 @@
+"""The plots of a report, each an SVG as a data URI."""
+
+import base64
+import io
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
+
+from tfseg.datasets.grids import Array
+
+# Okabe and Ito's colours, distinct under every colour blindness, for lines on white.
+LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINE_MARKERS = "osD^vPX"
+GREY = "#767676"
+
+STYLE = {
+    "font.sans-serif": ["system-ui", "Segoe UI", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 9,
+    "text.parse_math": False,  # a name may hold a $
+    "svg.fonttype": "none",  # the browser has fonts for every script
+    "svg.hashsalt": "tfseg",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#767676",
+    "axes.linewidth": 0.7,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "axes.labelcolor": "#222222",
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+}
+_WIDTH_IN = 4.9
+_BOX_FROM = 5  # subjects; quartiles of fewer say less than the dots
+_WIDE_RANGE = 20
+
+
+def distribution(values: Mapping[str, ArrayLike], title: str, best: float | None = None) -> str:
+    """Draw a dot for every subject, a row for every label, with quartiles and median.
+
+    Args:
+        values: label → one value per subject; NaN is left out, inf is drawn on a line of its own.
+        title: what is measured, with its unit.
+        best: the best value there is, where the axis ends; without it the axis begins at 0.
+    """
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure((_WIDTH_IN, 0.75 + 0.42 * len(values)), layout="constrained")
+        draw_rows(figure.add_subplot(), list(values.items()), title, best)
+        return to_svg(figure)
+
+
+def draw_rows(axes: Axes, rows: Sequence[tuple[str, ArrayLike | None]], title: str, best: float | None) -> None:
+    """Draw named rows of dots, first on top, as `distribution` does; a row of None is a heading over the next."""
+    found = {place: np.sort(np.asarray(values, float)) for place, (_, values) in enumerate(rows) if values is not None}
+    everything = np.concatenate([*found.values(), np.zeros(0)])
+    low, high = _limits(everything[np.isfinite(everything)], best)
+    beyond = high + 0.09 * (high - low)
+    infinite = bool(np.isinf(everything).any())
+    for place, (name, _) in enumerate(rows):
+        if place in found:
+            _draw_row(axes, place, found[place][~np.isnan(found[place])], beyond)
+        else:
+            heading: dict[str, Any] = {"va": "center", "fontweight": "bold", "in_layout": False}
+            axes.text(0, place, shorten(name, 60), transform=axes.get_yaxis_transform(), **heading)
+    for line in axes.get_lines():
+        line.set_in_layout(False)  # an empty line that is not clipped would make room for the figure's corner
+    axes.set_yticks(list(found), [shorten(rows[place][0]) for place in found])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    margin = 0.02 * (high - low)
+    axes.set_xlim(low - margin, (beyond if infinite else high) + 2 * margin)
+    if infinite:
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        axes.set_xticks([*ticks, beyond], [*(f"{tick:g}" for tick in ticks), "∞"])
+        axes.axvline((high + beyond) / 2, color=GREY, linewidth=0.7, linestyle=":")
+    axes.set_xlabel(title)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+
+
+def _limits(finite: Array, best: float | None) -> tuple[float, float]:
+    if best is None:
+        return 0.0, max(float(finite.max(initial=0)) * 1.02, 1e-6)
+    low = math.floor(float(finite.min(initial=best)) * 10) / 10
+    return min(low, best - 0.1), best
+
+
+def _draw_row(axes: Axes, row: int, values: Array, beyond: float) -> None:
+    places = np.where(np.isinf(values), beyond, values)
+    if not places.size:
+        axes.text(0.5, row, "no value", transform=axes.get_yaxis_transform(), ha="center", va="center")
+        return
+    if places.size >= _BOX_FROM:
+        low, high = np.quantile(places, [0.25, 0.75])
+        axes.barh(row, high - low, left=low, height=0.62, color="#EFEFEF", edgecolor="#9A9A9A", linewidth=0.7)
+    # Multiples of the golden ratio spread neighbours evenly, and the same way every time.
+    offsets = ((np.arange(places.size) * 0.618034 + 0.5) % 1 - 0.5) * min(0.04 * places.size, 0.5)
+    dot: dict[str, Any] = {"marker": "o", "markersize": 4, "mew": 0, "alpha": 0.6}
+    triangle: dict[str, Any] = {"marker": "^", "markersize": 6, "mew": 0.6, "mec": "white", "zorder": 3}
+    for shown, style in ((np.isfinite(values), dot), (np.isinf(values), triangle)):
+        axes.plot(places[shown], row + offsets[shown], ls="", color="#0072B2", clip_on=False, **style)
+    median = min(float(np.median(values)), beyond)
+    axes.plot([median, median], [row - 0.36, row + 0.36], color="#000000", linewidth=1.6)
+
+
+def curves(
+    histories: Sequence[pd.DataFrame],
+    best_epochs: Sequence[int],
+    columns: Sequence[str],
+    title: str,
+    folds: Sequence[int] | None = None,
+) -> str:
+    """Draw columns of the folds' histories over their epochs.
+
+    Args:
+        histories: per fold, a column `epoch` from 1 and the columns to draw, NaN where an epoch has no value.
+        best_epochs: per fold, from 1; marked on the first column.
+        columns: the first is drawn solid, the second dashed.
+        title: what is measured.
+        folds: their numbers; from 0 where None.
+    """
+    numbers = range(len(histories)) if folds is None else folds
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure((_WIDTH_IN, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        for fold, history, best_epoch in zip(numbers, histories, best_epochs, strict=True):
+            color, marker = LINE_COLORS[fold % len(LINE_COLORS)], LINE_MARKERS[fold % len(LINE_MARKERS)]
+            for column, line in zip(columns, ("-", (0, (3, 1.5))), strict=False):
+                known = history.dropna(subset=[column])
+                single = "." if len(known) == 1 else ""
+                axes.plot(known["epoch"], known[column], linestyle=line, marker=single, color=color)
+            best = history[history["epoch"] == best_epoch]
+            marked: dict[str, Any] = {"marker": marker, "markersize": 6.5, "color": color, "mec": "white"}
+            axes.plot(best["epoch"], best[columns[0]], linestyle="", zorder=3, **marked)
+            axes.plot([], [], label=f"fold {fold}", **marked)
+        drawn = np.concatenate([history[list(columns)].to_numpy(float).ravel() for history in histories])
+        drawn = drawn[np.isfinite(drawn)]
+        # A first epoch far above the others would press them to the floor.
+        if drawn.size and drawn.min() > 0 and drawn.max() > _WIDE_RANGE * np.median(drawn):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid()
+        figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=8, columnspacing=1.2)
+        return to_svg(figure)
+
+
+def shorten(name: str, length: int = 24) -> str:
+    """Cut a name that is longer, with an ellipsis for the rest."""
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def to_svg(figure: Figure) -> str:
+    """Return a figure as an SVG in a data URI, the same for the same figure."""
+    drawn = io.BytesIO()
+    with warnings.catch_warnings():
+        # The font that measures text may lack a name's script; the browser draws it with one that has it.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"

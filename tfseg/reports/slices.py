@@ -1,0 +1,206 @@
+"""Slices of cases, with the outlines of truth and prediction and with what is wrong, as PNG data URIs."""
+
+import base64
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tfseg.datasets.grids import Array
+from tfseg.preparation.label_maps import IGNORED
+from tfseg.prepared.prepared import PreparedCase
+
+# Okabe and Ito's colours, distinct under every colour blindness, for outlines on grey.
+LABEL_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+MISSED_COLOR, EXTRA_COLOR, CONFUSED_COLOR = "#D55E00", "#56B4E9", "#F0E442"
+# On the left side of a slice that is shown as a radiologist sees it.
+LEFT_SIDE = {"axial": "R", "coronal": "R", "sagittal": "A"}
+
+_PANEL_IN, _PANEL_DPI = 2.2, 160
+_LETTER: dict[str, Any] = {
+    "color": "white",
+    "fontsize": 8,
+    "va": "center",
+    "path_effects": [patheffects.withStroke(linewidth=1.5, foreground="black")],
+}
+_GREYS = 63  # few levels make a small PNG
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One slice of a case: its index from 0, why it was chosen, its outlines and its errors as images."""
+
+    index: int
+    reason: str
+    outlines: str
+    errors: str
+
+
+@dataclass(frozen=True)
+class View:
+    """A case as its slices are shown: its first channel in greys 0 to 1, cut to a window, at true proportions."""
+
+    grey: Array
+    window: tuple[slice, slice]
+    shape_mm: tuple[float, float]
+    left_side: str
+
+    @classmethod
+    def around(cls, case: PreparedCase, mask: Array) -> "View":
+        """View a case around a mask `[h, w]`, both without padding."""
+        image = case.grid.unpad(np.asarray(case.image)[..., 0])
+        low, high = np.percentile(image, [0.5, 99.5])
+        grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
+        _, height_mm, width_mm = case.grid.slice_spacing_mm
+        rows, columns = crop(mask, (height_mm, width_mm))
+        shape_mm = ((columns.stop - columns.start) * width_mm, (rows.stop - rows.start) * height_mm)
+        side = "" if case.in_pixels else LEFT_SIDE[case.grid.axis]
+        return cls(np.rint(grey * _GREYS) / _GREYS, (rows, columns), shape_mm, side)
+
+    def draw(self, index: int, truth: Array, found: Array) -> tuple[str, str]:
+        """Draw a slice with the outlines of both, and with what is wrong; class indices `[slice, h, w]`."""
+        parts = (_upright(part[index][self.window]) for part in (self.grey, truth, found))
+        shown, expected, drawn = parts
+        outlines = _outlines(shown, expected, drawn, self.shape_mm, self.left_side)
+        return outlines, _errors(shown, expected, drawn, self.shape_mm)
+
+
+def label_color(index: int) -> str:
+    """Return the colour in which the outlines of a class, from 1, are drawn."""
+    return LABEL_COLORS[(index - 1) % len(LABEL_COLORS)]
+
+
+def label_colors(names: Iterable[str]) -> dict[str, str]:
+    """Return the colours of labels, by their names in order."""
+    return {name: label_color(index) for index, name in enumerate(names, start=1)}
+
+
+def choose_slices(truth: Array, prediction: Array, count: int = 4) -> dict[int, str]:
+    """Choose slices to show: at a quarter and three quarters of the truth's extent, its largest, its worst.
+
+    Where one slice is several of these, the slices with the most wrong voxels fill the places.
+
+    Args:
+        truth, prediction: class indices `[slice, h, w]`; where the truth is empty the prediction leads.
+        count: slices to choose at most.
+
+    Returns:
+        Slice index → why it was chosen, in the order of slices.
+    """
+    leading = truth if truth.any() else prediction
+    areas = np.count_nonzero(leading, axis=(1, 2))
+    wrong = np.count_nonzero(truth != prediction, axis=(1, 2))
+    if not areas.any():
+        return {len(truth) // 2: "middle of the scan; no label"}
+    labelled = np.flatnonzero(areas)
+    whose = "truth" if truth.any() else "prediction"
+    reasons = {int(areas.argmax()): f"largest {whose}"}
+    for part in (0.25, 0.75):
+        reasons.setdefault(int(labelled[round(part * (labelled.size - 1))]), f"{part:.0%} of the {whose}’s extent")
+    worst = int(wrong.argmax())
+    if wrong[worst]:
+        reasons[worst] = f"{reasons[worst]}; most wrong voxels" if worst in reasons else "most wrong voxels"
+    fillers = (int(index) for index in np.argsort(-wrong, kind="stable") if wrong[index] and index not in reasons)
+    reasons.update({index: "many wrong voxels" for index in islice(fillers, max(count - len(reasons), 0))})
+    return dict(sorted(reasons.items()))
+
+
+def draw_case(case: PreparedCase, prediction: Array) -> list[Panel]:
+    """Draw the chosen slices of a case, cut to the surroundings of truth and prediction.
+
+    Args:
+        case: the prepared case; its first channel is shown.
+        prediction: class indices `[slice, h, w]`, padded as the case is; not shown where the truth is ignored.
+    """
+    truth, found = case.grid.unpad(np.asarray(case.label)), case.grid.unpad(prediction)
+    truth, found = (np.where(truth == IGNORED, 0, classes) for classes in (truth, found))
+    view = View.around(case, np.any((truth > 0) | (found > 0), axis=0))
+    return [
+        Panel(index, reason, *view.draw(index, truth, found)) for index, reason in choose_slices(truth, found).items()
+    ]
+
+
+def crop(mask: Array, spacing_mm: tuple[float, float]) -> tuple[slice, slice]:
+    """Cut a window around a mask `[h, w]`: half its extent wider, at least 40 % of the slice."""
+    if not mask.any():
+        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
+    found = [np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1)]
+    extents = [1.5 * (places[-1] - places[0] + 1) * mm for places, mm in zip(found, spacing_mm, strict=True)]
+    window = []
+    for axis, (places, mm) in enumerate(zip(found, spacing_mm, strict=True)):
+        length = max(extents[axis], 0.8 * extents[1 - axis]) / mm
+        length = min(math.ceil(max(length, 0.4 * mask.shape[axis])), mask.shape[axis])
+        start = round((places[0] + places[-1] + 1) / 2 - length / 2)
+        start = min(max(start, 0), mask.shape[axis] - length)
+        window.append(slice(start, start + length))
+    return window[0], window[1]
+
+
+def _upright(part: Array) -> Array:
+    """Turn `[h, w]` so that, drawn from below, it stands upright with the patient's right on the left."""
+    return part[::-1].T
+
+
+def _outlines(grey: Array, truth: Array, found: Array, shape_mm: tuple[float, float], side: str) -> str:
+    figure, axes = _panel(grey[..., np.newaxis].repeat(3, axis=2), shape_mm)
+    axes.text(0.03, 0.5, side, transform=axes.transAxes, **_LETTER)
+    for index in (int(index) for index in np.union1d(truth, found) if index):
+        solid = {"colors": [label_color(index)], "linewidths": 1.2}
+        dashes = {"linestyles": [(0, (2.4, 1.6))]}
+        _trace(axes, truth == index, solid)
+        _trace(axes, found == index, {"colors": ["black"], "linewidths": 1.9, **dashes}, {**solid, **dashes})
+        y, x = np.nonzero(truth == index if (truth == index).any() else found == index)
+        middle = np.hypot(y - y.mean(), x - x.mean()).argmin()
+        axes.text(x[middle] + 0.5, y[middle] + 0.5, str(index), ha="center", **_LETTER)
+    return _png(figure)
+
+
+def _errors(grey: Array, truth: Array, found: Array, shape_mm: tuple[float, float]) -> str:
+    repeats = math.ceil(_PANEL_IN * _PANEL_DPI / grey.shape[1])
+    grey, truth, found = (np.kron(part, np.ones((repeats, repeats))) for part in (grey, truth, found))
+    shown = 0.75 * grey[..., np.newaxis].repeat(3, axis=2)
+    rows, columns = np.indices(grey.shape) * _PANEL_IN * _PANEL_DPI // grey.shape[1]
+    striped = (rows + columns) % 12 < 6
+    chequered = (rows % 12 < 6) ^ (columns % 12 < 6)
+    shown[(truth > 0) & (found == 0)] = to_rgb(MISSED_COLOR)
+    shown[(truth == 0) & (found > 0) & striped] = to_rgb(EXTRA_COLOR)
+    shown[(truth > 0) & (found > 0) & (truth != found) & chequered] = to_rgb(CONFUSED_COLOR)
+    return _png(_panel(shown, shape_mm)[0])
+
+
+def _panel(shown: Array, shape_mm: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure((_PANEL_IN, _PANEL_IN * shape_mm[0] / shape_mm[1]))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    height, width = shown.shape[:2]
+    axes.imshow(shown, origin="lower", aspect="auto", interpolation="nearest", extent=(0, width, 0, height))
+    return figure, axes
+
+
+def _trace(axes: Axes, mask: Array, *styles: dict[str, Any]) -> None:
+    """Draw the outline of a mask along the edges of its voxels."""
+    if not mask.any():
+        return
+    repeats = max(300 // min(mask.shape), 1)
+    enlarged = np.kron(np.pad(mask, 1), np.ones((repeats, repeats)))  # padded: outlines close at the border
+    y, x = ((np.arange(length) + 0.5) / repeats - 1 for length in enlarged.shape)
+    for style in styles:
+        axes.contour(x, y, enlarged, levels=[0.5], **style)
+    axes.set(xlim=(0, mask.shape[1]), ylim=(0, mask.shape[0]))
+
+
+def _png(figure: Figure) -> str:
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_PANEL_DPI)
+    # A palette takes a third of the bytes.
+    Image.open(drawn).convert("RGB").quantize(256).save(small, "png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"

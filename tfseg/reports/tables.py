@@ -1,0 +1,187 @@
+"""Tables of a comparison in the shapes that segmentation studies print, as CSV, Markdown and LaTeX."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from tfseg.core import files
+from tfseg.statistics import METRICS, Paired
+
+BY_FOLD = ("accuracy", "dice", "precision", "recall", "specificity", "hd")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of results: the name of its files, what it shows, its numbers, and the decimals of each column."""
+
+    name: str
+    caption: str
+    numbers: pd.DataFrame
+    decimals: Mapping[str, int]
+
+    def texts(self) -> pd.DataFrame:
+        """Return every cell as it is printed; a dash where there is no value."""
+        return pd.DataFrame({str(column): self._column(str(column)) for column in self.numbers})
+
+    def _column(self, column: str) -> list[str]:
+        digits = self.decimals.get(column)
+        values = self.numbers[column]
+        if digits is None:
+            return ["–" if pd.isna(value) else str(value) for value in values]
+        return ["–" if pd.isna(value) else f"{value:.{digits}f}" for value in values]
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown, numbers to the right."""
+        texts = self.texts()
+        lines = [
+            list(texts.columns),
+            ["---:" if column in self.decimals else "---" for column in texts],
+            *texts.to_numpy().tolist(),
+        ]
+        rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+        return "\n".join([*rows, "", self.caption, ""])
+
+    def to_latex(self) -> str:
+        """Return the table in LaTeX, ready to be input; it needs the package booktabs."""
+        texts = self.texts().map(_escape)
+        texts.columns = [_escape(str(column)) for column in texts]
+        shape = "".join("r" if column in self.decimals else "l" for column in self.numbers)
+        return texts.to_latex(index=False, column_format=shape, caption=_escape(self.caption), label=f"tab:{self.name}")
+
+    def write(self, folder: Path) -> None:
+        """Write NAME.csv with all digits, NAME.md and NAME.tex."""
+        files.write_text(folder / f"{self.name}.csv", self.numbers.to_csv(index=False))
+        files.write_text(folder / f"{self.name}.md", self.to_markdown())
+        files.write_text(folder / f"{self.name}.tex", self.to_latex())
+
+
+def study_tables(
+    paired: Sequence[Paired], folds: Mapping[str, int], epochs: Mapping[str, float], tolerance_mm: float, unit: str
+) -> list[Table]:
+    """Return the tables of the studies that tfseg follows, seeds averaged within each subject first.
+
+    An infinite distance counts as the diagonal of the volume, as everywhere in a comparison.
+
+    Args:
+        paired: as `tfseg.statistics.paired_values` gives them.
+        folds: subject → the fold that tested it.
+        epochs: loss → the epoch whose network was kept, the mean over folds and seeds.
+        tolerance_mm: of NSD.
+        unit: of the distances.
+    """
+    values = {(each.label, each.metric): each.values.dropna() for each in paired}
+    labels = list(dict.fromkeys(label for label, _ in values))
+    losses = paired[0].losses if paired else []
+    return [
+        _by_fold(values, labels, losses, folds, unit),
+        _by_class(values, labels, losses),
+        _by_surface(values, labels, losses, epochs, tolerance_mm, unit),
+        _by_label(values, labels, losses, unit),
+    ]
+
+
+Values = Mapping[tuple[str, str], pd.DataFrame]
+
+
+def _by_fold(
+    values: Values, labels: Sequence[str], losses: Sequence[str], folds: Mapping[str, int], unit: str
+) -> Table:
+    """As Neyestanak 2025 (10.18502/jbe.v11i1.19315) prints each loss."""
+    names = {metric: _heading(metric, unit) for metric in BY_FOLD}
+    interval = f"{names['hd']}, 95 % interval"
+    rows: list[dict[str, object]] = []
+    for label in labels:
+        for loss in losses:
+            means = pd.DataFrame(
+                {name: _fold_means(values[label, metric][loss], folds) for metric, name in names.items()}
+            )
+            for fold, row in means.iterrows():
+                rows.append({"label": label, "loss": loss, "fold": str(fold), **row})
+            low, high = t_interval(means[names["hd"]].to_numpy())
+            ends = "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
+            rows.append({"label": label, "loss": loss, "fold": "mean", **means.mean(), interval: ends or None})
+    columns = ["label", "loss", "fold", *names.values(), interval]
+    caption = (
+        "Means over the test subjects of each fold, and their mean; the 95 % interval of the Hausdorff distance is "
+        "Student's over the folds."
+    )
+    digits = {names[metric]: METRICS[metric].digits for metric in BY_FOLD}
+    return Table("by_fold", caption, pd.DataFrame(rows, columns=columns), digits)
+
+
+def _by_class(values: Values, labels: Sequence[str], losses: Sequence[str]) -> Table:
+    """As Kim 2025 (Journal of Magnetics) prints each loss."""
+    rows = [
+        {"loss": loss}
+        | {
+            f"{name}, {label}": values[label, metric][loss].mean()
+            for metric, name in (("recall", "accuracy"), ("iou", "IoU"))
+            for label in labels
+        }
+        for loss in losses
+    ]
+    caption = "Accuracy of a class, the share of its voxels that were found, and IoU. The background is no class."
+    numbers = pd.DataFrame(rows)
+    return Table("by_class", caption, numbers, dict.fromkeys(numbers.columns[1:], METRICS["iou"].digits))
+
+
+def _by_surface(
+    values: Values,
+    labels: Sequence[str],
+    losses: Sequence[str],
+    epochs: Mapping[str, float],
+    tolerance_mm: float,
+    unit: str,
+) -> Table:
+    """As the study of compound losses for HIE lesions (BONBID-HIE 2024) prints each loss."""
+    names = {"dice": "Dice", "assd": f"MSD ({unit})", "nsd": f"NSD at {tolerance_mm:g} {unit}"}
+    rows = [
+        {"label": label, "loss": loss}
+        | {name: values[label, metric][loss].mean() for metric, name in names.items()}
+        | {"epochs": epochs[loss]}
+        for label in labels
+        for loss in losses
+    ]
+    caption = (
+        "Dice, mean surface distance (ASSD), normalised surface Dice, and the epoch whose network was kept, the mean "
+        "over folds and seeds."
+    )
+    digits = {name: METRICS[metric].digits for metric, name in names.items()}
+    return Table("by_surface", caption, pd.DataFrame(rows), {**digits, "epochs": 1})
+
+
+def _by_label(values: Values, labels: Sequence[str], losses: Sequence[str], unit: str) -> Table:
+    """As He 2024 (Bioengineering 11:427) prints each loss."""
+    columns = {f"{_heading(metric, unit)}, {label}": (label, metric) for metric in ("dice", "hd95") for label in labels}
+    rows = [{"loss": loss} | {name: values[key][loss].mean() for name, key in columns.items()} for loss in losses]
+    caption = "Dice and the 95th percentile of the Hausdorff distance of every label."
+    digits = {name: METRICS[metric].digits for name, (_, metric) in columns.items()}
+    return Table("by_label", caption, pd.DataFrame(rows), digits)
+
+
+def t_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return Student's 95 % interval of a mean, `mean ± t·s/√n`; NaN for fewer than two values."""
+    if values.size < 2:
+        return np.nan, np.nan
+    reach = scipy.stats.t.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
+    return float(values.mean() - reach), float(values.mean() + reach)
+
+
+def _fold_means(values: pd.Series, folds: Mapping[str, int]) -> pd.Series:
+    return values.groupby(values.index.map(folds)).mean()
+
+
+def _heading(metric: str, unit: str) -> str:
+    name = METRICS[metric].name
+    return f"{name} ({unit})" if METRICS[metric].is_distance else name
+
+
+def _escape(text: str) -> str:
+    """Return a text as LaTeX prints it literally."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"}
+    special |= {character: f"\\{character}" for character in "&%$#_{}"}
+    return "".join(special.get(character, character) for character in text)

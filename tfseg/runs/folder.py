@@ -1,0 +1,143 @@
+"""What a run folder holds, read again."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tfseg.config.config import Config, load_config
+from tfseg.core.errors import ConfigError
+from tfseg.prepared.prepared import Prepared
+
+TEXT_COLUMNS = ("loss", "subject", "case", "label", "metric")
+FAILURES = "failures.csv"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder and its prepared folder say.
+
+    `numbers`, `splits`, `histories` and `folds` have one entry per finished fold; `failed`: fold → reason.
+    """
+
+    folder: Path
+    config: Config
+    environment: dict[str, Any]
+    numbers: list[int]
+    failed: dict[int, str]
+    splits: list[dict[str, list[str]]]
+    histories: list[pd.DataFrame]
+    folds: list[dict[str, Any]]
+    scores: pd.DataFrame
+    summary: pd.DataFrame
+    prepared: Prepared
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of what is scored, labels or regions, in order."""
+        return list(self.prepared.targets.scored)
+
+    @property
+    def planned_folds(self) -> int:
+        """How many folds there were to be."""
+        return len(self.numbers) + len(self.failed)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, and open the prepared folder that it was trained on.
+
+    Raises:
+        ValueError: naming what the run or its prepared folder lacks, or where the two do not belong together.
+    """
+    names = ("config.yaml", "environment.json", "splits.json", "scores.csv", "summary.csv")
+    require(*(folder / name for name in names))
+    environment = read_json(folder / "environment.json")
+    splits = read_json(folder / "splits.json")
+    failed = read_failures(folder)
+    numbers = [fold for fold in range(len(splits)) if fold not in failed]
+    parts = [folder / f"fold_{fold}" for fold in numbers]
+    require(*(part / name for part in parts for name in ("history.csv", "fold.json", "predictions")))
+    prepared = open_prepared(folder)
+    scores = read_scores(folder / "scores.csv")
+    for fold in numbers:
+        if unscored := set(splits[fold]["test"]) - set(scores.loc[scores["fold"] == fold, "subject"]):
+            raise ValueError(f"{folder / 'scores.csv'}: no scores in fold {fold} of {', '.join(sorted(unscored)[:5])}")
+    return Run(
+        folder=folder,
+        config=load_config(folder / "config.yaml"),
+        environment=environment,
+        numbers=numbers,
+        failed=failed,
+        splits=[splits[fold] for fold in numbers],
+        histories=[pd.read_csv(part / "history.csv") for part in parts],
+        folds=[read_json(part / "fold.json") for part in parts],
+        scores=scores,
+        summary=read_scores(folder / "summary.csv"),
+        prepared=prepared,
+    )
+
+
+def open_prepared(run: Path) -> Prepared:
+    """Open the folder that a run was trained on: where it was then, or where it went with the run or its comparison.
+
+    Raises:
+        ValueError: where it is not there, or not as it was.
+    """
+    environment = read_json(run / "environment.json")
+    written = Path(environment["prepared"])
+    places = [written, run / written.name, run.resolve().parents[1] / written.name]
+    prepared = Prepared(next((place for place in places if (place / "index.csv").is_file()), written))
+    if environment.get("prepared_sha256", prepared.digest) != prepared.digest:
+        raise ValueError(f"{prepared.folder}: not as it was when {run} was trained on it (its hash differs)")
+    return prepared
+
+
+def networks_of(run: Path, fold: int | None = None) -> list[Path]:
+    """Return the networks of a run's finished folds, or of one fold.
+
+    Raises:
+        ConfigError: where `run` is not a finished run, or the fold is not a finished one.
+    """
+    if not (run / "report.html").is_file():
+        raise ConfigError(f"{run} is not a finished run: fit writes report.html last")
+    numbers = [number for number in range(len(read_json(run / "splits.json"))) if is_finished(run / f"fold_{number}")]
+    if fold is not None and fold not in numbers:
+        raise ConfigError(f"--fold: expected one of {', '.join(map(str, numbers))}, received {fold}")
+    return [run / f"fold_{number}" / "best.keras" for number in numbers if fold in (None, number)]
+
+
+def read_failures(folder: Path) -> dict[int, str]:
+    """Return the folds of a run that could not be trained, with the reason."""
+    if not (folder / FAILURES).is_file():
+        return {}
+    table = pd.read_csv(folder / FAILURES, dtype={"reason": str})
+    return dict(zip(table["fold"].astype(int).tolist(), table["reason"].tolist(), strict=True))
+
+
+def require(*paths: Path) -> None:
+    """Raise where a path is not there."""
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise ValueError(f"the run is not complete; missing {', '.join(missing[:5])}")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, naming it where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON: {error}") from error
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read a table of scores or a summary; only an empty number is NaN, since a label may well be called NA."""
+    columns = pd.read_csv(path, nrows=0).columns
+    empty = {column: [""] for column in columns if column not in TEXT_COLUMNS}
+    dtypes = {column: str for column in TEXT_COLUMNS if column in columns}
+    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
+
+
+def is_finished(cell: Path) -> bool:
+    """Whether the folder of a cell holds all that `run_cell` writes."""
+    return (cell / "scores.csv").is_file()
