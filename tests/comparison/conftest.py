@@ -8,6 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tfseg.core.errors import RunError
+
 HOSTILE = '<script>alert("x")</script> $y^2$ | & 海馬'
 SUBJECTS = [f"s<i>{number}" for number in range(6)]
 
@@ -53,7 +55,7 @@ def compared(compare, tmp_path_factory):
     compare("dice,ce", out)
     trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/best.keras")}
     unfit = {"name": "jaccard", "class_weights": [1, 2, 3, 4]}  # the scans have three classes
-    with pytest.raises(ValueError, match="2 of 8 networks failed") as failed:
+    with pytest.raises(RunError, match="2 of 8 networks failed") as failed:
         compare(({"name": "bce"}, unfit), out)
     return out, trained, str(failed.value)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tfseg import metrics
 from tfseg.comparison.folder import read_comparison
-from tfseg.core.errors import ConfigError
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.reports.comparison import write_comparison
 from tfseg.runs.folder import read_scores
 
@@ -147,7 +147,7 @@ def test_runs_of_other_splits_are_refused(compared, compare, tmp_path):
     out = shutil.copytree(compared[0], tmp_path / "cmp")
     splits = json.loads((out / "splits.json").read_text())
     (out / "runs" / "ce_s0" / "splits.json").write_text(json.dumps(splits[::-1]))
-    with pytest.raises(ValueError, match="made with other splits"):
+    with pytest.raises(RunError, match="made with other splits"):
         write_comparison(out)
     with pytest.raises(ConfigError, match=r"another splits\.json"):
         compare((), out)

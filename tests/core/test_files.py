@@ -4,6 +4,7 @@ import os
 import pytest
 
 from tfseg.core import files
+from tfseg.core.errors import DataError, RunError
 
 
 def names(folder):
@@ -89,3 +90,19 @@ def test_what_a_killed_run_left_is_cleared(tmp_path):
 def test_sha256_is_that_of_the_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"tfseg" * 100_000)
     assert files.sha256(tmp_path / "a") == hashlib.sha256(b"tfseg" * 100_000).hexdigest()
+
+
+def test_reading_names_the_file_and_keeps_what_names_a_path_already(tmp_path):
+    path = tmp_path / "a.csv"
+    for wrong, message in (
+        (ValueError("two\nlines"), "two lines"),
+        (KeyError("fold"), "it lacks 'fold'"),
+        (EOFError(), "EOFError"),
+    ):
+        with pytest.raises(DataError) as refused, files.reading(path, DataError):
+            raise wrong
+        assert str(refused.value) == f"{path}: cannot be read: {message}"
+    for known in (FileNotFoundError(2, "no such file", str(path)), RunError(f"{path}: no scores"), MemoryError()):
+        with pytest.raises(type(known)) as same, files.reading(path, DataError):
+            raise known
+        assert same.value is known

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfseg.core.errors import ConfigError
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.models import unet_2d
 from tfseg.prediction.export import describe, export
 from tfseg.prediction.forward import compiled_forward
@@ -68,6 +68,6 @@ def test_an_existing_folder_is_refused(networks, prepared, tmp_path):
 
 
 def test_a_missing_network_is_named_and_nothing_is_left(prepared, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone\.keras"):
+    with pytest.raises(RunError, match=r"gone\.keras"):
         export([tmp_path / "gone.keras"], prepared, tmp_path / "out", "run")
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfseg.core.errors import DataError
 from tfseg.prepared.stored import StoredArray, stack
 
 
@@ -43,7 +44,7 @@ def test_a_file_that_was_cut_short_since_it_was_opened_is_named(tmp_path):
     on_disk = StoredArray.open(tmp_path / "a.npy")
     on_disk.path.write_bytes(on_disk.path.read_bytes()[:-1])
     assert stack([(on_disk, 1)]).tolist() == [[1, 1, 1, 1]]
-    with pytest.raises(OSError, match=r"a\.npy: shorter than it was when it was opened"):
+    with pytest.raises(DataError, match=r"a\.npy: shorter than it was when it was opened"):
         stack([(on_disk, 2)])
 
 

@@ -13,6 +13,7 @@ import pytest
 from tfseg import metrics
 from tfseg.config.config import Config
 from tfseg.core import geometry
+from tfseg.core.errors import RunError
 from tfseg.datasets.layouts import read_dataset
 from tfseg.datasets.splits import make_splits, to_json
 from tfseg.datasets.volume import read_label, write_volume
@@ -215,35 +216,35 @@ def test_one_split_with_one_label_or_ten(tmp_path: Path, labels: list[str], read
 def test_what_is_missing_is_named(run: Path, missing: str) -> None:
     path = run / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(ValueError, match=re.escape(str(path))):
+    with pytest.raises(RunError, match=re.escape(str(path))):
         report.write_report(run)
 
 
 def test_a_missing_prediction_is_named(run: Path) -> None:
     (worst,) = run.glob("fold_*/predictions/s3.nii.gz")
     worst.unlink()
-    with pytest.raises(ValueError, match=re.escape(str(worst))):
+    with pytest.raises(RunError, match=re.escape(str(worst))):
         report.write_report(run)
 
 
 def test_a_prediction_of_another_shape_is_refused(run: Path) -> None:
     (worst,) = run.glob("fold_*/predictions/s3.nii.gz")
     nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), np.uint8), AFFINE), worst)
-    with pytest.raises(ValueError, match="expected the scan's shape"):
+    with pytest.raises(RunError, match="expected the scan's shape"):
         report.write_report(run)
 
 
 def test_a_fold_without_scores_is_refused(run: Path) -> None:
     scores = pd.read_csv(run / "scores.csv")
     scores[scores["fold"] != 1].to_csv(run / "scores.csv", index=False)
-    with pytest.raises(ValueError, match="no scores in fold 1 of s"):
+    with pytest.raises(RunError, match="no scores in fold 1 of s"):
         report.write_report(run)
 
 
 def test_another_preparation_is_refused(run: Path) -> None:
     environment = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps({**environment, "prepared_sha256": "0"}))
-    with pytest.raises(ValueError, match="its hash differs"):
+    with pytest.raises(RunError, match="its hash differs"):
         report.write_report(run)
 
 

@@ -1,12 +1,14 @@
 """A run folder read again: after a move, with folds that failed, and its networks."""
 
 import json
+import re
 import shutil
 
 import pytest
 
-from tfseg.core.errors import ConfigError
-from tfseg.runs.folder import networks_of, open_prepared
+from tfseg.core.errors import ConfigError, DataError, RunError
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs.folder import networks_of, open_prepared, read_failures, read_history, read_json, read_scores
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_a_run_of_a_comparison_that_was_moved_finds_the_prepared_folder_of_the_c
 def test_a_prepared_folder_that_changed_since_is_refused(run):
     index = run / "prepared" / "index.csv"
     index.write_text(index.read_text().replace("case_0", "case_9"))
-    with pytest.raises(ValueError, match="its hash differs"):
+    with pytest.raises(RunError, match="its hash differs"):
         open_prepared(run)
 
 
@@ -62,3 +64,35 @@ def test_a_run_that_is_not_finished_is_refused(run):
     (run / "report.html").unlink()
     with pytest.raises(ConfigError, match="not a finished run"):
         networks_of(run)
+
+
+def test_a_damaged_file_is_named_whatever_is_wrong_with_it(run):
+    for name, read in (
+        ("environment.json", read_json),
+        ("scores.csv", read_scores),
+        ("history.csv", read_history),
+        ("failures.csv", lambda path: read_failures(path.parent)),
+    ):
+        for content in (b"", b"\xff\xfe\x00", b'{"half', b'fold,reason\n"1,x'):
+            path = run / name
+            path.write_bytes(content)
+            with pytest.raises(RunError, match=f"{re.escape(str(path))}: cannot be read: .") as refused:
+                read(path)
+            assert "\n" not in str(refused.value)
+
+
+def test_what_a_file_lacks_is_named(run):
+    (run / "environment.json").write_text("{}")
+    with pytest.raises(RunError, match=r"environment\.json: cannot be read: it lacks 'prepared'"):
+        open_prepared(run)
+    for name, content, lacking in (
+        ("dataset.json", "{}", "it lacks 'name'"),
+        ("dataset.json", "[", "Expecting value"),
+        ("index.csv", "a,b\n1,2\n", "it lacks 'case'"),
+        ("index.csv", "", "No columns to parse"),
+    ):
+        kept = (run / "prepared" / name).read_bytes()
+        (run / "prepared" / name).write_text(content)
+        with pytest.raises(DataError, match=rf"{name}: cannot be read: {lacking}"):
+            Prepared(run / "prepared")
+        (run / "prepared" / name).write_bytes(kept)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfseg.cli import app as cli
 from tfseg.config.config import load_config
 from tfseg.core import files
+from tfseg.core.errors import RunError
 from tfseg.core.resumable import resumable
 from tfseg.datasets.splits import Split, make_splits
 from tfseg.evaluation.networks import evaluate
@@ -118,7 +119,7 @@ def test_a_fold_that_diverges_does_not_keep_the_others_from_their_work(prepared,
 def test_folds_that_all_diverge_fail_the_run(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "run_cell", cell_that_fails_in({0, 1, 2}))
     folds = make_splits(prepared.subjects, 3, 0)
-    with pytest.raises(FloatingPointError, match="every fold failed; the first: the loss is nan in epoch 2"):
+    with pytest.raises(RunError, match="every fold failed; the first: the loss is nan in epoch 2"):
         experiment.run_folds(load_config(None, TINY), prepared, folds, tmp_path, HERE, Heard())
 
 

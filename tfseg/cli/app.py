@@ -4,12 +4,17 @@ import importlib
 import os
 import shlex
 import sys
+import traceback
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
 import typer
+
+from tfseg.core.errors import ConfigError, is_fault, one_line
+
+INTERRUPTED = 130  # the exit code that typer gives a command that Ctrl+C stops
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -241,20 +246,30 @@ def command() -> str:
 
 
 def main() -> None:
-    """Run the command line: exit 0 when done, 1 where the work failed, 2 where the call or the config is wrong."""
+    """Run the command line: exit 0 if done, 1 if the work failed, 2 if the call or the config is wrong."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         app(arguments)
-    except KeyboardInterrupt:
-        typer.echo("tfseg: interrupted; the same command goes on from here", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            typer.echo("tfseg: interrupted; the same command resumes from here", err=True)
+        raise
     except Exception as error:
-        if "--debug" in sys.argv:
-            raise
-        from tfseg.core.errors import ConfigError
-
-        known = isinstance(error, ValueError | OSError | FloatingPointError)
-        message = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
-        typer.echo(f"tfseg: {' '.join(message.split())}", err=True)
+        debug = "--debug" in sys.argv
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"tfseg: {explain(error, debug)}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def explain(error: Exception, debug: bool) -> str:
+    """Return what the command line says of an error; of a fault of tfseg, that it is one and how to report it."""
+    if not is_fault(error):
+        return one_line(error)
+    how = (
+        "to report it, send the command, the traceback above and what `tfseg doctor` prints"
+        if debug
+        else "--debug shows where, and how to report it"
+    )
+    return f"this is a fault of tfseg, not of your input: {type(error).__name__}: {one_line(error)}; {how}"

@@ -51,7 +51,7 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> Prepar
 
     Raises:
         ConfigError: where the recipe or the folder to write is wrong.
-        ValueError: where the data are.
+        DataError: where the data are.
     """
     dataset = read_dataset(data, source.subject_pattern)
     with terminal.bar("checking", len(dataset.cases)) as advance:
@@ -77,7 +77,7 @@ def prepare_scans(source: Source, data: Path, out: Path) -> None:
 
     Raises:
         ConfigError: where the recipe or the folder to write is wrong.
-        ValueError: where the data are.
+        DataError: where the data are.
     """
     terminal = Terminal()
     with resumable(out):
@@ -115,8 +115,7 @@ def make_phantoms(out: Path, kind: str, subjects: int, size: int, seed: int) -> 
     """Write a dataset of phantoms.
 
     Raises:
-        ConfigError: where `out` holds something else.
-        ValueError: where a number is out of its range.
+        ConfigError: if `out` holds something else, or a number is out of its range.
     """
     terminal = Terminal()
     with terminal.bar(f"making {kind} phantoms", subjects) as advance:

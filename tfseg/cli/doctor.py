@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from tfseg.cli.terminal import Terminal
+from tfseg.core.errors import RunError
 from tfseg.core.quiet import quiet_stderr
 from tfseg.losses import get
 from tfseg.models import unet_2d
@@ -88,7 +89,7 @@ def show_doctor(devices: str | None) -> None:
 
     Raises:
         ConfigError: on a device that is not there.
-        ValueError: where a training step failed, after all is printed.
+        RunError: where a training step failed, after all is printed.
     """
     terminal = Terminal()
     with quiet_stderr():
@@ -96,4 +97,4 @@ def show_doctor(devices: str | None) -> None:
     for what, value in rows:
         terminal.say(f"{what:16} {value}")
     if failed := failures(rows):
-        raise ValueError(f"this machine cannot train: {', '.join(failed)} failed")
+        raise RunError(f"this machine cannot train: {', '.join(failed)} failed")

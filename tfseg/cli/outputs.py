@@ -25,7 +25,7 @@ def write_again(folder: Path) -> None:
     """Write the report of a run or a comparison, and say where it is.
 
     Raises:
-        ValueError: where the folder lacks what a report shows.
+        RunError: if the folder lacks what a report shows.
     """
     if (folder / "study.yaml").is_file():
         write_comparison(folder)

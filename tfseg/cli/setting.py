@@ -57,7 +57,7 @@ def set_up(
 
     Raises:
         ConfigError: where the call, the config or the folder to write is wrong.
-        ValueError: where the data are.
+        DataError: where the data are.
     """
     set_threads(config.training.threads)
     chosen = choose_devices(devices)

@@ -13,7 +13,7 @@ from tfseg.comparison.grid import Cell
 from tfseg.comparison.study import Study
 from tfseg.config.config import Config
 from tfseg.core import files
-from tfseg.core.errors import ConfigError
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.resumable import resumable
 from tfseg.datasets.splits import Split
 from tfseg.prepared.prepared import Prepared
@@ -49,7 +49,8 @@ def fit(
 
     Raises:
         ConfigError: where the call, the config or the folder to write is wrong.
-        ValueError: where the data are; where a fold failed, after the others are finished and reported.
+        DataError: where the data are.
+        RunError: if a fold failed, after the others are finished and reported.
     """
     terminal = Terminal()
     title = losses.title(config.loss)
@@ -69,7 +70,7 @@ def fit(
     terminal.show_paths(out, "report.html", "scores.csv", "summary.csv")
     if failed := read_failures(out):
         told = "; ".join(f"fold {fold}: {reason}" for fold, reason in failed.items())
-        raise ValueError(f"{len(failed)} of {len(setting.folds)} folds failed: {told}")
+        raise RunError(f"{len(failed)} of {len(setting.folds)} folds failed: {told}")
 
 
 def compare(
@@ -87,7 +88,8 @@ def compare(
 
     Raises:
         ConfigError: where the call, the study or the folder to write is wrong.
-        ValueError: where the data are; where a cell failed, after the others are finished and reported.
+        DataError: where the data are.
+        RunError: if a cell failed, after the others are finished and reported.
     """
     terminal = Terminal()
     study = study.joined_to(out / "study.yaml")
@@ -120,14 +122,14 @@ def compare(
         told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         problem = f"{len(failed)} of {len(cells)} networks failed, the same command tries them again: {told}"
         if len({losses.title(cell.config.loss) for cell in cells if cell.run in runs}) < 2:
-            raise ValueError(f"no two losses to compare. {problem}")
+            raise RunError(f"no two losses to compare. {problem}")
         summary = grid.write_tables(out, runs, setting.prepared)
         for sentence in write_comparison(out):
             terminal.say(sentence)
     terminal.show_losses(summary, setting.prepared.unit)
     terminal.show_paths(out, "report.html", "scores.csv", "tests.csv", "tables")
     if failed:
-        raise ValueError(problem)
+        raise RunError(problem)
 
 
 def finish_runs(cells: Iterable[Cell], prepared: Prepared, folds: Sequence[Split]) -> list[Path]:

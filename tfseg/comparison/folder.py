@@ -10,6 +10,8 @@ import pandas as pd
 
 from tfseg import statistics
 from tfseg.comparison.grid import FAILURE
+from tfseg.core import files
+from tfseg.core.errors import RunError
 from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.prepared.prepared import Prepared
@@ -68,7 +70,7 @@ def read_comparison(folder: Path) -> Comparison:
     """Read a comparison folder whose tables are written.
 
     Raises:
-        ValueError: naming what is missing, or runs that were made with different splits.
+        RunError: naming what is missing or damaged, or runs that were made with different splits.
     """
     require(*(folder / name for name in ("study.yaml", "scores.csv", "tests.csv", "splits.json", "environment.json")))
     scores = read_scores(folder / "scores.csv")
@@ -77,7 +79,7 @@ def read_comparison(folder: Path) -> Comparison:
     for path in paths:
         require(path / "splits.json")
         if (path / "splits.json").read_bytes() != splits:
-            raise ValueError(f"{path}: made with other splits than {folder / 'splits.json'}: no fair comparison")
+            raise RunError(f"{path}: made with other splits than {folder / 'splits.json'}: no fair comparison")
     runs = [read_run(path) for path in paths]
     order = {loss: place for place, loss in enumerate(scores["loss"].unique())}
     runs.sort(key=lambda run: (order[run.scores["loss"].iloc[0]], run.config.seed))
@@ -89,6 +91,7 @@ def read_comparison(folder: Path) -> Comparison:
 def read_tests(path: Path) -> pd.DataFrame:
     """Read `tests.csv`; a label may be called NA, a note may be empty."""
     texts = dict.fromkeys(("label", "metric", "first", "second", "note"), str)
-    numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in texts]
-    empty = {column: [""] for column in numbers}
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=empty)
+    with files.reading(path):
+        numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in texts]
+        empty = {column: [""] for column in numbers}
+        return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=empty)

@@ -14,4 +14,26 @@ class DataError(TfsegError, ValueError):
 
 
 class RunError(TfsegError, ValueError):
-    """A run folder or comparison that is incomplete, damaged, or holds networks that failed."""
+    """A training, a run folder or a comparison that failed, is incomplete or is damaged."""
+
+
+def is_fault(error: Exception) -> bool:
+    """Whether an error is a fault of tfseg: not about a call, data, a path or the memory of the machine.
+
+    >>> is_fault(DataError("scan.nii.gz: no such file"))
+    False
+    >>> is_fault(ValueError("operands could not be broadcast together"))
+    True
+    """
+    return not isinstance(error, TfsegError | OSError | MemoryError)
+
+
+def one_line(error: Exception) -> str:
+    r"""Return the message of an error without line breaks; its type if it has no message.
+
+    >>> one_line(ValueError("two\n  lines"))
+    'two lines'
+    >>> one_line(MemoryError())
+    'MemoryError'
+    """
+    return " ".join(str(error).split()) or type(error).__name__

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tfseg.core.errors import RunError, TfsegError, is_fault, one_line
+
 UNFINISHED = ".unfinished-"
 
 
@@ -40,6 +42,22 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def reading(path: Path, kind: type[TfsegError] = RunError) -> Iterator[None]:
+    """Name the file in whatever goes wrong while it is read and taken apart.
+
+    Raises:
+        TfsegError: of `kind`, for an error that says nothing about a path.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_fault(error):
+            raise
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
+        raise kind(f"{path}: cannot be read: {reason}") from error
 
 
 def sha256(path: Path) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tfseg.core.errors import DataError
+from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array, Header, Volume
-from tfseg.datasets.volume import check_size, finite, one_line
+from tfseg.datasets.volume import check_size, finite
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Slices lie evenly where their steps differ by less than this share.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tfseg.core.errors import DataError
+from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array, Header, Volume
-from tfseg.datasets.volume import check_size, finite, one_line, whole
+from tfseg.datasets.volume import check_size, finite, whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 # JPEG smears the two values of a mask.

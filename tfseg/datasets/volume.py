@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 from isal import igzip
 
-from tfseg.core.errors import DataError
+from tfseg.core.errors import DataError, one_line
 from tfseg.core.files import replacing
 from tfseg.datasets.grids import Array, Header, Volume, spacing_of
 
@@ -215,11 +215,6 @@ def whole(path: Path, array: Array, tolerance: float = 0.0) -> Array:
     if wrong.any():
         raise DataError(f"{path}: labels must be whole numbers, found {array[wrong].flat[0]}")
     return rounded.astype(np.int32)
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of an error without its line breaks."""
-    return " ".join(str(error).split())
 
 
 def write_volume(path: Path, array: Array, affine: Array) -> None:

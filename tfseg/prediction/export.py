@@ -10,7 +10,7 @@ import tensorflow as tf
 import tfseg
 from tfseg.config.config import validate
 from tfseg.core import files
-from tfseg.core.errors import ConfigError
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.preparation.instructions import preparation_steps
 from tfseg.preparation.steps import Recipe
 from tfseg.prepared.prepared import Prepared
@@ -49,18 +49,23 @@ def export(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) ->
 
     Raises:
         ConfigError: where `out` exists.
-        FileNotFoundError: where a network is not there.
+        RunError: if a network is missing or damaged.
     """
     if out.exists():
         raise ConfigError(f"{out} exists; choose a new folder with --out")
     if missing := [str(path) for path in networks if not path.is_file()]:
-        raise FileNotFoundError(f"no network to export: {', '.join(missing)}")
-    mean = MeanNetwork([keras.saving.load_model(path, compile=False) for path in networks])
+        raise RunError(f"no network to export: {', '.join(missing)}")
+    mean = MeanNetwork([_load(path) for path in networks])
     with files.replacing(out) as unfinished:
         tf.saved_model.save(mean, str(unfinished), signatures={"serving_default": mean.serve})
         metadata = json.dumps(describe(prepared, len(networks), run), indent=1)
         (unfinished / METADATA).write_text(metadata, encoding="utf-8")
     return out
+
+
+def _load(network: Path) -> keras.Model:
+    with files.reading(network):
+        return keras.saving.load_model(network, compile=False)
 
 
 def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:

@@ -61,7 +61,7 @@ class Prepared:
     the dataset's own, and `skipped` says why cases are left out.
 
     Raises:
-        DataError: where the folder is not a finished preparation.
+        DataError: if the folder is not a finished preparation, or is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,21 +69,23 @@ class Prepared:
         if not (folder / "index.csv").is_file():
             raise DataError(f"{folder}: not a finished prepared folder (no index.csv)")
         # A subject may be called NA.
-        index = pd.read_csv(folder / "index.csv", dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
-        reasons = index.get("skipped", pd.Series("", index.index))
-        self.index = index[reasons == ""]
-        self.skipped: dict[str, str] = {
-            case: reason for case, reason in zip(index["case"], reasons, strict=True) if reason
-        }
-        description = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        self.name: str = description["name"]
-        self.channels: tuple[str, ...] = tuple(description["channels"])
-        self.labels: dict[int, str] = {int(value): name for value, name in description["labels"].items()}
-        self.ignore_label: int | None = description.get("ignore_label")
-        self.regions: dict[str, tuple[int, ...]] = {
-            name: tuple(values) for name, values in description.get("regions", {}).items()
-        }
-        self.splits = [Split(*map(tuple, split.values())) for split in description.get("splits", [])]
+        with files.reading(folder / "index.csv", DataError):
+            index = pd.read_csv(folder / "index.csv", dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
+            reasons = index.get("skipped", pd.Series("", index.index))
+            self.index = index[reasons == ""]
+            self.skipped: dict[str, str] = {
+                case: reason for case, reason in zip(index["case"], reasons, strict=True) if reason
+            }
+        with files.reading(folder / "dataset.json", DataError):
+            description = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+            self.name: str = description["name"]
+            self.channels: tuple[str, ...] = tuple(description["channels"])
+            self.labels: dict[int, str] = {int(value): name for value, name in description["labels"].items()}
+            self.ignore_label: int | None = description.get("ignore_label")
+            self.regions: dict[str, tuple[int, ...]] = {
+                name: tuple(values) for name, values in description.get("regions", {}).items()
+            }
+            self.splits = [Split(*map(tuple, split.values())) for split in description.get("splits", [])]
         self.recipe = read_yaml(folder / "recipe.yaml")
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tfseg.core.errors import DataError
 from tfseg.datasets.grids import Array
 
 
@@ -51,7 +52,7 @@ class StoredArray:
         """Copy one slice into `out`, dense and of its shape; mapping it would take many times as long.
 
         Raises:
-            OSError: where the file has become shorter.
+            DataError: if the file has become shorter.
         """
         if self.order == "F":
             out[...] = self[index]
@@ -62,7 +63,7 @@ class StoredArray:
         finally:
             os.close(file)
         if read != out.nbytes:
-            raise OSError(f"{self.path}: shorter than it was when it was opened")
+            raise DataError(f"{self.path}: shorter than it was when it was opened")
 
     def __eq__(self, other: object) -> bool:
         raise TypeError(f"{self.path}: an array on disk has no values to compare; np.asarray reads them")

@@ -26,7 +26,7 @@ def write_comparison(folder: Path) -> list[str]:
     """Write `tables/` and `report.html` into a comparison folder; return its conclusions, one sentence each.
 
     Raises:
-        ValueError: as `read_comparison`.
+        RunError: as `read_comparison`.
     """
     comparison = read_comparison(folder)
     for table in _tables(comparison):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tfseg import metrics
 from tfseg.core import files, geometry
+from tfseg.core.errors import RunError
 from tfseg.datasets.volume import read_label
 from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
@@ -25,7 +26,7 @@ def write_report(run: Path) -> Path:
     """Write `report.html` into a run folder, from what it and its prepared folder hold; return its path.
 
     Raises:
-        ValueError: as `read_run`.
+        RunError: as `read_run`.
     """
     page = render(read_run(run))
     files.write_text(run / "report.html", page)
@@ -180,7 +181,7 @@ def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[fi
         require(path)
         case, found = run.prepared.case(name), read_label(path).array
         if found.shape != case.grid.shape:
-            raise ValueError(f"{path}: expected the scan's shape {case.grid.shape}, received {found.shape}")
+            raise RunError(f"{path}: expected the scan's shape {case.grid.shape}, received {found.shape}")
         drawn[role] = (
             name,
             fold,

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfseg import losses, metrics
 from tfseg.config.config import Config, parse_config
 from tfseg.core import files, memory
-from tfseg.core.errors import ConfigError
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm, evaluate
 from tfseg.prediction.forward import compiled_forward
@@ -94,7 +94,7 @@ def run_folds(
     work: `failures.csv` says which and why, and scores and summary are those of the others.
 
     Raises:
-        FloatingPointError: where every fold failed.
+        RunError: if every fold failed.
         OSError: where `out` cannot be written to.
     """
     failures = {}
@@ -111,7 +111,7 @@ def run_folds(
             failures[fold] = str(error)
             progress.say(f"{name} failed: {error}")
     if len(failures) == len(folds):
-        raise FloatingPointError(f"every fold failed; the first: {failures[0]}")
+        raise RunError(f"every fold failed; the first: {failures[0]}")
     if failures:
         table = pd.DataFrame(failures.items(), columns=["fold", "reason"])
         files.write_text(out / FAILURES, table.to_csv(index=False))

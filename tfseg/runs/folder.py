@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from tfseg.config.config import Config, load_config
-from tfseg.core.errors import ConfigError
+from tfseg.core import files
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.prepared.prepared import Prepared
 
 TEXT_COLUMNS = ("loss", "subject", "case", "label", "metric")
@@ -49,7 +50,8 @@ def read_run(folder: Path) -> Run:
     """Read a run folder, and open the prepared folder that it was trained on.
 
     Raises:
-        ValueError: naming what the run or its prepared folder lacks, or where the two do not belong together.
+        RunError: naming what the run lacks or what is damaged, or if run and prepared folder do not belong together.
+        DataError: if the prepared folder is missing or damaged.
     """
     names = ("config.yaml", "environment.json", "splits.json", "scores.csv", "summary.csv")
     require(*(folder / name for name in names))
@@ -63,7 +65,7 @@ def read_run(folder: Path) -> Run:
     scores = read_scores(folder / "scores.csv")
     for fold in numbers:
         if unscored := set(splits[fold]["test"]) - set(scores.loc[scores["fold"] == fold, "subject"]):
-            raise ValueError(f"{folder / 'scores.csv'}: no scores in fold {fold} of {', '.join(sorted(unscored)[:5])}")
+            raise RunError(f"{folder / 'scores.csv'}: no scores in fold {fold} of {', '.join(sorted(unscored)[:5])}")
     return Run(
         folder=folder,
         config=load_config(folder / "config.yaml"),
@@ -71,7 +73,7 @@ def read_run(folder: Path) -> Run:
         numbers=numbers,
         failed=failed,
         splits=[splits[fold] for fold in numbers],
-        histories=[pd.read_csv(part / "history.csv") for part in parts],
+        histories=[read_history(part / "history.csv") for part in parts],
         folds=[read_json(part / "fold.json") for part in parts],
         scores=scores,
         summary=read_scores(folder / "summary.csv"),
@@ -83,14 +85,16 @@ def open_prepared(run: Path) -> Prepared:
     """Open the folder that a run was trained on: where it was then, or where it went with the run or its comparison.
 
     Raises:
-        ValueError: where it is not there, or not as it was.
+        RunError: if it is not as it was.
+        DataError: if it is missing or damaged.
     """
     environment = read_json(run / "environment.json")
-    written = Path(environment["prepared"])
+    with files.reading(run / "environment.json"):
+        written = Path(environment["prepared"])
     places = [written, run / written.name, run.resolve().parents[1] / written.name]
     prepared = Prepared(next((place for place in places if (place / "index.csv").is_file()), written))
     if environment.get("prepared_sha256", prepared.digest) != prepared.digest:
-        raise ValueError(f"{prepared.folder}: not as it was when {run} was trained on it (its hash differs)")
+        raise RunError(f"{prepared.folder}: not as it was when {run} was trained on it (its hash differs)")
     return prepared
 
 
@@ -112,30 +116,50 @@ def read_failures(folder: Path) -> dict[int, str]:
     """Return the folds of a run that could not be trained, with the reason."""
     if not (folder / FAILURES).is_file():
         return {}
-    table = pd.read_csv(folder / FAILURES, dtype={"reason": str})
-    return dict(zip(table["fold"].astype(int).tolist(), table["reason"].tolist(), strict=True))
+    with files.reading(folder / FAILURES):
+        table = pd.read_csv(folder / FAILURES, dtype={"reason": str})
+        return dict(zip(table["fold"].astype(int).tolist(), table["reason"].tolist(), strict=True))
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """Read the `history.csv` of a fold: a row per epoch.
+
+    Raises:
+        RunError: naming it if it is damaged.
+    """
+    with files.reading(path):
+        return pd.read_csv(path).astype({"epoch": int})
 
 
 def require(*paths: Path) -> None:
     """Raise where a path is not there."""
     if missing := [str(path) for path in paths if not path.exists()]:
-        raise ValueError(f"the run is not complete; missing {', '.join(missing[:5])}")
+        raise RunError(f"the run is not complete; missing {', '.join(missing[:5])}")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file, naming it where it is damaged."""
-    try:
+    """Read a JSON file.
+
+    Raises:
+        RunError: naming it if it is damaged.
+    """
+    with files.reading(path):
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON: {error}") from error
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read a table of scores or a summary; only an empty number is NaN, since a label may well be called NA."""
-    columns = pd.read_csv(path, nrows=0).columns
-    empty = {column: [""] for column in columns if column not in TEXT_COLUMNS}
-    dtypes = {column: str for column in TEXT_COLUMNS if column in columns}
-    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
+    """Read a table of scores or a summary; only an empty number is NaN, since a label may well be called NA.
+
+    Raises:
+        RunError: naming it if it is damaged.
+    """
+    with files.reading(path):
+        columns = pd.read_csv(path, nrows=0).columns
+        if missing := {"label", "metric"} - set(columns):
+            raise KeyError(*sorted(missing))
+        empty = {column: [""] for column in columns if column not in TEXT_COLUMNS}
+        dtypes = {column: str for column in TEXT_COLUMNS if column in columns}
+        return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
 
 
 def is_finished(cell: Path) -> bool:

@@ -264,6 +264,6 @@ def test_an_empty_folder_is_taken(tmp_path):
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         write_dataset(tmp_path / "out", **({"kind": "head", "subjects": 1, "size": 32} | arguments))
     assert not any(tmp_path.iterdir())

@@ -42,11 +42,11 @@ def make_phantom(kind: str, seed: int = 0, subject: int = 0, size: int = 64) -> 
             not depend on it, only sampling and noise do.
 
     Raises:
-        ValueError: an unknown kind, or a number out of range.
+        ConfigError: an unknown kind, or a number out of range.
     """
     _check_call(kind, seed, size)
     if subject < 0:
-        raise ValueError(f"subject: expected 0 or more, received {subject}")
+        raise ConfigError(f"subject: expected 0 or more, received {subject}")
     rng = np.random.default_rng([seed, subject, *kind.encode()])
     image, label, affine = _MAKERS[kind](rng, size)
     return Phantom(image[..., 0] if image.shape[-1] == 1 else image, label, affine)
@@ -70,12 +70,11 @@ def write_dataset(
         on_case: called after each subject is written, to show progress.
 
     Raises:
-        ConfigError: `out` holds something else.
-        ValueError: an argument is out of range.
+        ConfigError: `out` holds something else, or an argument is out of range.
     """
     _check_call(kind, seed, size)
     if subjects < 1:
-        raise ValueError(f"subjects: expected 1 or more, received {subjects}")
+        raise ConfigError(f"subjects: expected 1 or more, received {subjects}")
     names = [f"{kind}_{subject:03d}.nii.gz" for subject in range(subjects)]
     description = json.dumps(_description(kind, size, seed, names), indent=1) + "\n"
     if (out / "dataset.json").is_file() and (out / "dataset.json").read_text(encoding="utf-8") == description:
@@ -117,8 +116,8 @@ def _save(array: NDArray[np.generic], affine: NDArray[np.float64], path: Path) -
 
 def _check_call(kind: str, seed: int, size: int) -> None:
     if kind not in _MAKERS:
-        raise ValueError(f"kind: expected one of {', '.join(_MAKERS)}, received {kind!r}")
+        raise ConfigError(f"kind: expected one of {', '.join(_MAKERS)}, received {kind!r}")
     if seed < 0:
-        raise ValueError(f"seed: expected 0 or more, received {seed}")
+        raise ConfigError(f"seed: expected 0 or more, received {seed}")
     if not _SIZES[0] <= size <= _SIZES[1]:
-        raise ValueError(f"size: expected {_SIZES[0]} to {_SIZES[1]} voxels, received {size}")
+        raise ConfigError(f"size: expected {_SIZES[0]} to {_SIZES[1]} voxels, received {size}")
