@@ -55,14 +55,14 @@ def four_scores(truth: Mask, prediction: Mask) -> dict[str, float]:
 def by_definition(truth: Mask, prediction: Mask) -> dict[str, float]:
     """Each peer's score, by its own definition, from tfseg's distances; NSD by areas has none."""
     scores = four_scores(truth, prediction)
-    pooled = np.concatenate(surface.surface_distances(truth, prediction, SPACING_MM))
+    distances = surface.surface_distances(truth, prediction, SPACING_MM)
     return {
         "MONAI HD": scores["hd"],
         "MONAI HD95": scores["hd95"],
-        "MONAI ASSD": float(pooled.mean()),
+        "MONAI ASSD": scores["assd"],
         "MONAI NSD": scores["nsd"],
-        "MONAI, both directed ASD": scores["assd"],
-        "medpy HD95": float(np.percentile(pooled, 95)),
+        "MONAI, both directed ASD": surface.masd(distances),
+        "medpy HD95": float(np.percentile(np.concatenate(distances), 95)),
     }
 
 

@@ -80,7 +80,7 @@ def test_scores_are_those_of_the_arrays_at_the_spacing_of_the_truth(folders):
 def test_the_table_is_that_of_a_run_and_the_summary_follows_from_it(folders, tmp_path):
     scores, summary = score_pairs(pair_up(*folders), Scoring(LABELS, lesions=True), "net")
     assert list(scores.columns) == ["loss", "seed", "fold", "subject", "case", "label", "metric", "value"]
-    assert scores["metric"].nunique() == 12 + 5
+    assert scores["metric"].nunique() == 13 + 5
     assert set(scores["loss"]) == {"net"}
     scores.to_csv(tmp_path / "scores.csv", index=False)
     diagonal_mm = float(np.linalg.norm(np.multiply((12, 10, 8), SPACING_MM)))

@@ -11,10 +11,10 @@ from tfseg.metrics import score, surface
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
 METRICS = [
     "dice", "iou", "precision", "recall", "specificity", "accuracy",
-    "hd", "hd95", "assd", "nsd", "volume_truth_ml", "volume_prediction_ml",
+    "hd", "hd95", "assd", "masd", "nsd", "volume_truth_ml", "volume_prediction_ml",
 ]  # fmt: skip
 OVERLAP = ["dice", "iou", "precision", "recall"]
-DISTANCES = ["hd", "hd95", "assd"]
+DISTANCES = ["hd", "hd95", "assd", "masd"]
 
 
 def values(*args, **kwargs):
@@ -33,7 +33,7 @@ def test_the_table_has_one_row_per_label_and_metric_in_order():
     truth = np.arange(27).reshape(3, 3, 3) % 4
     table = score(truth, truth, spacing_mm=(1, 1, 1), labels={3: "spleen", 1: "liver"})
     assert list(table.columns) == ["label", "metric", "value"]
-    assert table["label"].tolist() == ["spleen"] * 12 + ["liver"] * 12
+    assert table["label"].tolist() == ["spleen"] * 13 + ["liver"] * 13
     assert table["metric"].tolist() == METRICS * 2
     assert table["value"].dtype == np.float64
 
@@ -50,6 +50,7 @@ def test_shifted_cube_by_hand():
     # voxels of the opposite plane, of which the other's surface holds only the rim.
     behind, inner = 16 * 2.0, 4 * 0.5
     assert got["assd"] == pytest.approx((behind + inner) / 56)
+    assert got["masd"] == pytest.approx((behind + inner) / 56)  # both surfaces have 56 voxels
     assert got["nsd"] == 1 - 16 / 56
     assert got["volume_truth_ml"] == got["volume_prediction_ml"] == 0.064
 
@@ -69,7 +70,7 @@ def test_shifted_square_by_hand_in_2d():
 
 def test_identical_masks():
     got = values(cube(), cube(), spacing_mm=(3, 1, 1), tolerance_mm=0)
-    assert [got[name] for name in METRICS[:10]] == [1] * 6 + [0] * 3 + [1]
+    assert [got[name] for name in METRICS[:11]] == [1] * 6 + [0] * 4 + [1]
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 4)])
@@ -88,13 +89,13 @@ class TestEmptyCases:
     def test_missed(self, shape):
         empty, some = self.masks(shape)
         got = values(some, empty, spacing_mm=(1,) * len(shape))
-        assert [got[name] for name in [*OVERLAP, *DISTANCES, "nsd"]] == [0] * 4 + [np.inf] * 3 + [0]
+        assert [got[name] for name in [*OVERLAP, *DISTANCES, "nsd"]] == [0] * 4 + [np.inf] * 4 + [0]
         assert got["specificity"] == 1
 
     def test_false_alarm(self, shape):
         empty, some = self.masks(shape)
         got = values(empty, some, spacing_mm=(1,) * len(shape))
-        assert [got[name] for name in [*OVERLAP, *DISTANCES, "nsd"]] == [0] * 4 + [np.inf] * 3 + [0]
+        assert [got[name] for name in [*OVERLAP, *DISTANCES, "nsd"]] == [0] * 4 + [np.inf] * 4 + [0]
         assert got["specificity"] < 1
 
 
@@ -143,7 +144,7 @@ def test_inputs_are_left_alone():
 def test_labels_far_apart_and_background_on_request():
     truth = np.where(cube(np.int64) == 1, 10**12, -7)
     table = score(truth, np.roll(truth, 1, axis=0), labels={10**12: "organ", -7: "rest", 0: "background"})
-    first, rest, background = (table["value"].to_numpy()[i * 12 : i * 12 + 12] for i in range(3))
+    first, rest, background = (table["value"].to_numpy()[i * 13 : i * 13 + 13] for i in range(3))
     assert first[0] == 48 / 64
     assert rest[0] == pytest.approx((1016 - 16) / 1016)
     assert np.isnan(background[0])
@@ -247,8 +248,8 @@ class TestGolden:
             assert got["nsd"] == pytest.approx(expected, rel=1e-6)
 
     def test_directed_distances(self, case):
-        # Both packages print the mean of both directions pooled; assd here is the mean of the two means.
         truth, prediction, golden = case
         distances = surface.surface_distances(truth, prediction, golden["spacing_mm"])
-        assert np.concatenate(distances).mean() == pytest.approx(golden["assd_medpy"], rel=1e-6)
+        for package in ("medpy", "monai"):
+            assert surface.assd(distances) == pytest.approx(golden[f"assd_{package}"], rel=1e-6)
         assert np.percentile(np.concatenate(distances), 95) == pytest.approx(golden["hd95_medpy_pooled"], rel=1e-6)

@@ -185,3 +185,27 @@ def test_a_failed_case_needs_a_diagonal():
     for diagonals in ({}, {"b": 5.0}, {"a": 0.0}):
         with pytest.raises(ValueError, match="diagonal_mm: expected the diagonal of every failed case, missing"):
             summarise(scores, diagonals)
+
+
+def test_a_quantity_that_is_not_in_the_table_is_summarised():
+    scores = rows("dice", {("a", "a"): 0.5, ("b", "b"): 0.7})
+    ece = pd.DataFrame(
+        [("dice", 0, 0, name, name, "all", "my_score", value) for name, value in (("a", 0.1), ("b", INF))],
+        columns=scores.columns,
+    )
+    table = summarise(pd.concat([scores, ece]), {})
+    got = row(table, "my_score", "all")
+    assert (got["n"], got["median"], got["mean_finite"], got["penalised_mean"]) == (2, INF, 0.1, INF)
+    assert pd.isna(got["missed"])
+    assert row(table, "dice")["missed"] == row(table, "dice", "mean")["missed"] == 0
+    assert not ((table["metric"] == "my_score") & (table["label"] == "mean")).any()
+
+
+def test_arms_of_one_loss_are_kept_apart():
+    first = rows("dice", {("a", "a"): 0.5}).assign(arm="slow")
+    second = rows("dice", {("a", "a"): 0.7}).assign(arm="quick")
+    table = summarise(pd.concat([first, second]), {})
+    assert list(table.columns[:4]) == ["arm", "loss", "label", "metric"]
+    means = table[(table["metric"] == "dice") & (table["label"] == "lesion")]
+    assert dict(zip(means["arm"], means["mean_finite"], strict=True)) == {"slow": 0.5, "quick": 0.7}
+    assert set(table["loss"]) == {"dice"}

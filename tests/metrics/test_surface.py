@@ -26,22 +26,23 @@ def reduced(distances, tolerance_mm):
         surface.hd(distances),
         surface.hd95(distances),
         surface.assd(distances),
+        surface.masd(distances),
         surface.nsd(distances, tolerance_mm),
     )
 
 
 def test_two_voxels_in_2d_and_3d():
     flat = surface.surface_distances(voxels((9, 9), (1, 1)), voxels((9, 9), (4, 5)), (2.0, 0.5))
-    assert reduced(flat, 1.0) == pytest.approx((40**0.5, 40**0.5, 40**0.5, 0))
+    assert reduced(flat, 1.0) == pytest.approx((40**0.5, 40**0.5, 40**0.5, 40**0.5, 0))
     solid = surface.surface_distances(voxels((9, 9, 9), (1, 1, 1)), voxels((9, 9, 9), (2, 3, 4)), (2.0, 1.5, 2.0))
-    assert reduced(solid, 7.0) == pytest.approx((7, 7, 7, 1))
+    assert reduced(solid, 7.0) == pytest.approx((7, 7, 7, 7, 1))
 
 
 def test_parallel_plates():
     truth, prediction = np.zeros((2, 10, 8, 8), np.bool_)
     truth[2] = prediction[5] = True
     distances = surface.surface_distances(truth, prediction, (2.5, 1.0, 1.0))
-    assert reduced(distances, 7.5) == pytest.approx((7.5, 7.5, 7.5, 1))
+    assert reduced(distances, 7.5) == pytest.approx((7.5, 7.5, 7.5, 7.5, 1))
     assert surface.nsd(distances, 7.4) == 0
 
 
@@ -64,14 +65,16 @@ def test_a_stray_voxel_moves_hd_to_it_and_not_hd95():
     distances = surface.surface_distances(truth, prediction, (1.0, 0.5))
     assert surface.hd(distances) == 25
     assert surface.hd95(distances) == 0
-    assert surface.assd(distances) == pytest.approx((0 + 25 / 77) / 2)
+    assert surface.assd(distances) == pytest.approx((0 + 25) / (76 + 77))
+    assert surface.masd(distances) == pytest.approx((0 + 25 / 77) / 2)
     assert surface.nsd(distances, 1.0) == (76 + 76) / (76 + 77)
 
 
-def test_hd95_is_the_larger_of_the_directed_percentiles_and_assd_weighs_both_directions_alike():
+def test_hd95_is_the_larger_directed_percentile_assd_pools_and_masd_weighs_both_directions_alike():
     distances = surface.SurfaceDistances(np.arange(101.0), np.zeros(5000))
     assert surface.hd95(distances) == 95
-    assert surface.assd(distances) == 25
+    assert surface.assd(distances) == pytest.approx(5050 / 5101)
+    assert surface.masd(distances) == 25
 
 
 @given(PAIRS, SPACINGS, st.floats(0, 5))
@@ -88,7 +91,8 @@ def test_against_all_pairs_of_surface_voxels(pair, spacing, tolerance):
     np.testing.assert_allclose(distances.truth_to_prediction, forth, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(distances.prediction_to_truth, back, rtol=1e-6, atol=1e-6)
     assert surface.hd(distances) == pytest.approx(max(forth.max(), back.max()), rel=1e-6)
-    assert surface.assd(distances) == pytest.approx((forth.mean() + back.mean()) / 2, rel=1e-6)
+    assert surface.assd(distances) == pytest.approx(np.concatenate([forth, back]).mean(), rel=1e-6)
+    assert surface.masd(distances) == pytest.approx((forth.mean() + back.mean()) / 2, rel=1e-6)
     percentile = max(np.percentile(forth, 95), np.percentile(back, 95))
     assert surface.hd95(distances) == pytest.approx(percentile, rel=1e-6, abs=1e-6)
     both = np.concatenate([forth, back])
@@ -105,7 +109,7 @@ def test_symmetric_and_zero_on_itself(pair, spacing):
     back = surface.surface_distances(prediction, truth, spacing)
     np.testing.assert_allclose(reduced(forth, 1.0), reduced(back, 1.0), rtol=1e-9)
     if truth.any():
-        assert reduced(surface.surface_distances(truth, truth, spacing), 0.0) == (0, 0, 0, 1)
+        assert reduced(surface.surface_distances(truth, truth, spacing), 0.0) == (0, 0, 0, 0, 1)
 
 
 @pytest.mark.parametrize("shape", [(6, 7), (6, 7, 5)])
@@ -118,7 +122,7 @@ def test_empty_masks(shape):
     missed = surface.surface_distances(full, empty, spacing)
     false_alarm = surface.surface_distances(empty, full, spacing)
     for distances in (missed, false_alarm):
-        assert reduced(distances, 1.0) == (np.inf, np.inf, np.inf, 0)
+        assert reduced(distances, 1.0) == (np.inf, np.inf, np.inf, np.inf, 0)
 
 
 def test_a_wrong_spacing_is_refused():

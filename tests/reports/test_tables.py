@@ -7,7 +7,7 @@ import pytest
 from tfseg.reports.tables import Table, study_tables, t_interval
 from tfseg.statistics import paired_values
 
-METRICS = ("accuracy", "dice", "iou", "precision", "recall", "specificity", "hd", "hd95", "assd", "nsd")
+METRICS = ("accuracy", "dice", "iou", "precision", "recall", "specificity", "hd", "hd95", "masd", "nsd")
 FOLDS = {"a": 0, "b": 0, "c": 1}
 
 

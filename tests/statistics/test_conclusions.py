@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfseg.metrics import write_value
 from tfseg.statistics import conclude, overall, paired_values, pairs_table
-from tfseg.statistics.quantities import write_p, write_value
+from tfseg.statistics.quantities import write_p
 from tfseg.statistics.seeds import SeedNoise
 from tfseg.statistics.verdicts import Lead, Verdict
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfseg.statistics import METRICS, paired_values
+from tfseg.metrics import METRICS
+from tfseg.statistics import paired_values
 from tfseg.statistics.paired import fill_empty
 
 INF, NAN = np.inf, np.nan
@@ -93,15 +94,16 @@ def test_the_order_of_rows_does_not_matter(draw_scores):
 
 
 def test_every_metric_is_filled_with_its_best(make_scores):
-    metrics = dict.fromkeys(METRICS, NAN)
-    filled = fill_empty(make_scores({"focal": {"a": metrics}, "dice": {"a": dict.fromkeys(METRICS, 0.3)}}))
+    compared = [name for name, metric in METRICS.items() if metric.better]
+    nothing, something = dict.fromkeys(compared, NAN), dict.fromkeys(compared, 0.3)
+    filled = fill_empty(make_scores({"focal": {"a": nothing}, "dice": {"a": something}}))
     got = filled[filled["loss"] == "focal"].set_index("metric")["value"].to_dict()
-    assert {name for name, value in got.items() if value == 0} == {"hd", "hd95", "assd"}
+    assert {name for name, value in got.items() if value == 0} == {"hd", "hd95", "assd", "masd"}
     assert {value for value in got.values()} == {0, 1}
 
 
 def test_volumes_and_counts_are_not_compared(make_scores):
-    scores = make_scores({"focal": {"a": {"volume_truth_ml": 3.0, "lesions_false": 2.0}}})
+    scores = make_scores({"focal": {"a": {"volume_truth_ml": 3.0, "lesions_false": 2.0, "my_score": 1.0}}})
     assert paired_values(scores, {}) == []
 
 

@@ -11,8 +11,18 @@ from tfseg.core import geometry
 from tfseg.metrics import overlap, surface
 from tfseg.metrics.lesions import count_lesions, lesion_f1
 from tfseg.metrics.summary import MEAN_LABEL, subject_values, summarise
+from tfseg.metrics.table import METRICS, Metric, metric_of, write_value
 
-__all__ = ["lesion_scores", "score", "subject_values", "summarise"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "lesion_scores",
+    "metric_of",
+    "score",
+    "subject_values",
+    "summarise",
+    "write_value",
+]
 
 
 def score(
@@ -24,33 +34,41 @@ def score(
     tolerance_mm: float = 1.0,
     ignore_label: int | None = None,
 ) -> pd.DataFrame:
-    """Scores one case, whole, on the scan's own grid.
+    """Score one whole case on the scan's own grid.
 
-    | case                           | dice, iou, precision, recall | hd, hd95, assd | nsd |
-    | ------------------------------ | ---------------------------- | -------------- | --- |
-    | truth and prediction empty     | NaN                          | NaN            | NaN |
-    | one of them empty              | 0                            | inf            | 0   |
+    | case                           | dice, iou, precision, recall | hd, hd95, assd, masd | nsd |
+    | ------------------------------ | ---------------------------- | -------------------- | --- |
+    | truth and prediction empty     | NaN                          | NaN                  | NaN |
+    | one of them empty              | 0                            | inf                  | 0   |
 
-    Specificity and accuracy follow their formulas there. The functions of `tfseg.metrics.overlap` and
-    `tfseg.metrics.surface` say what each score is.
+    Specificity and accuracy follow their formulas there. The functions in `tfseg.metrics.overlap` and
+    `tfseg.metrics.surface` define each score; `METRICS` holds its name, unit and better direction.
 
     Args:
         truth, prediction: integer or boolean labels `[*spatial]` of one shape, 2D or 3D.
-        labels: label value → name, in the table's order. Background (0) is scored only when it is named here.
-        spacing_mm: distance between voxel centres along each axis; None where there is none (a picture):
-            distances and the tolerance are then in pixels, and volumes NaN.
-        tolerance_mm: the surface distance that nsd forgives, finite, at least 0.
-        ignore_label: truth voxels of this value are not counted, and belong to no mask.
+        labels: label value → name, in the table's order. Background (0) is scored only if it is named here.
+        spacing_mm: distance between voxel centres along each axis; None if there is none (a 2D image): distances
+            and the tolerance are then in pixels, and volumes are NaN.
+        tolerance_mm: the surface distance that nsd allows, finite, at least 0.
+        ignore_label: truth voxels of this value are not counted and belong to no mask.
 
     Returns:
-        Columns `label, metric, value`; per label `dice, iou, precision, recall, specificity, accuracy, hd,
-        hd95, assd, nsd, volume_truth_ml, volume_prediction_ml` (volumes NaN in 2D). `attrs["unit"]` is the
+        Columns `label, metric, value`; per label `dice, iou, precision, recall, specificity, accuracy, hd, hd95,
+        assd, masd, nsd, volume_truth_ml, volume_prediction_ml` (volumes are NaN in 2D). `attrs["unit"]` is the
         unit of distances: "mm", or "px" without a spacing.
 
     Raises:
-        ValueError: labels that are not integer or boolean, shapes that differ or are not 2D or 3D, a spacing
-            of the wrong length or not positive and finite, a negative or infinite tolerance, a label mapping
-            that is empty, repeats a name, uses "mean" or holds `ignore_label`.
+        ValueError: labels that are not integer or boolean, shapes that differ or are not 2D or 3D, a spacing of
+            the wrong length or not positive and finite, a negative or infinite tolerance, a label mapping that is
+            empty, repeats a name, uses "mean" or contains `ignore_label`.
+
+    >>> table = score([[0, 1, 1]], [[0, 0, 1]], labels={1: "lesion"})
+    >>> table.head(4)
+        label     metric     value
+    0  lesion       dice  0.666667
+    1  lesion        iou  0.500000
+    2  lesion  precision  1.000000
+    3  lesion     recall  0.500000
     """
     case = _case(truth, prediction, labels, ignore_label)
     ndim = case.truth.ndim
@@ -74,6 +92,7 @@ def score(
             "hd": surface.hd(distances),
             "hd95": surface.hd95(distances),
             "assd": surface.assd(distances),
+            "masd": surface.masd(distances),
             "nsd": surface.nsd(distances, tolerance_mm),
             "volume_truth_ml": (count.tp + count.fn) * voxel_ml,
             "volume_prediction_ml": (count.tp + count.fp) * voxel_ml,
@@ -92,7 +111,7 @@ def lesion_scores(
     ignore_label: int | None = None,
     min_overlap: float = 0.0,
 ) -> pd.DataFrame:
-    """Counts the lesions of one case: components whose voxels touch by a corner at least.
+    """Count the lesions of one case: components whose voxels share at least a corner.
 
     | case                           | truth | detected | missed | false | lesion_f1 |
     | ------------------------------ | ----- | -------- | ------ | ----- | --------- |
@@ -100,11 +119,11 @@ def lesion_scores(
     | n lesions, nothing predicted   | n     | 0        | n      | 0     | 0         |
     | no lesion, m predicted         | 0     | 0        | 0      | m     | 0         |
 
-    `tfseg.metrics.lesions.count_lesions` says when a lesion is detected, and who counts how.
+    `tfseg.metrics.lesions.count_lesions` defines when a lesion counts as detected.
 
     Args:
-        truth, prediction, labels, ignore_label: as for `score`; voxels that are ignored can part a lesion in two.
-        min_overlap: fraction (0 to 1) of a lesion's voxels that the prediction must hold; 0: one voxel is enough.
+        truth, prediction, labels, ignore_label: as for `score`; ignored voxels can split a lesion in two.
+        min_overlap: fraction (0 to 1) of a lesion's voxels that the prediction must cover; 0: one voxel is enough.
 
     Returns:
         Columns `label, metric, value`; per label `lesions_truth, lesions_detected, lesions_missed, lesions_false,
@@ -112,6 +131,14 @@ def lesion_scores(
 
     Raises:
         ValueError: as for `score`; a fraction below 0 or above 1.
+
+    >>> lesion_scores([[1, 0, 1, 0, 0]], [[1, 0, 0, 0, 1]], labels={1: "lesion"})
+        label            metric  value
+    0  lesion     lesions_truth    2.0
+    1  lesion  lesions_detected    1.0
+    2  lesion    lesions_missed    1.0
+    3  lesion     lesions_false    1.0
+    4  lesion         lesion_f1    0.5
     """
     case = _case(truth, prediction, labels, ignore_label)
     rows: list[tuple[str, str, float]] = []
@@ -129,7 +156,7 @@ def lesion_scores(
 
 
 class _Case(NamedTuple):
-    """Positions in the labels (0: none of them), cut to the box that holds them, and the voxels that count."""
+    """Positions in the labels (0: none of them), cropped to their bounding box, and the number of voxels counted."""
 
     truth: NDArray[np.unsignedinteger]
     prediction: NDArray[np.unsignedinteger]

@@ -1,4 +1,4 @@
-"""Overlap of two label maps: confusion counts first, then one formula per score."""
+"""Overlap of two label maps: confusion counts, then one formula per score."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -17,11 +17,14 @@ class Counts(NamedTuple):
 
 
 def label_positions(array: NDArray, labels: Collection[int]) -> NDArray[np.unsignedinteger]:
-    """Every voxel's place in `labels`, counted from 1; 0 where it holds none of them.
+    """Return every voxel's position in `labels`, counted from 1; 0 if its value is none of them.
 
     Args:
         array: integer or boolean `[*spatial]`.
         labels: distinct label values.
+
+    >>> label_positions(np.array([0, 7, 3]), [3, 7]).tolist()
+    [0, 2, 1]
     """
     positions = np.zeros_like(array, dtype=np.min_scalar_type(len(labels)))
     for position, label in enumerate(labels, start=1):
@@ -32,12 +35,15 @@ def label_positions(array: NDArray, labels: Collection[int]) -> NDArray[np.unsig
 def confusion_counts(
     truth: NDArray[np.unsignedinteger], prediction: NDArray[np.unsignedinteger], labels: int, voxels: int
 ) -> list[Counts]:
-    """The counts of every label, from one pass over both arrays.
+    """Count every label's voxels in one pass over both arrays.
 
     Args:
         truth, prediction: `[*spatial]`, values 0 (no label) to `labels`, as from `label_positions`.
         labels: number of labels.
-        voxels: voxels of the whole case; those outside the arrays given are true negatives.
+        voxels: voxels of the whole case; those outside the given arrays are true negatives.
+
+    >>> confusion_counts(np.array([0, 1, 1], np.uint8), np.array([1, 1, 0], np.uint8), labels=1, voxels=10)
+    [Counts(tp=1, fp=1, fn=1, tn=7)]
     """
     table = _confusion_table(truth, prediction, labels)
     counts = []
@@ -52,7 +58,7 @@ def confusion_counts(
 def union_counts(
     truth: NDArray[np.unsignedinteger], prediction: NDArray[np.unsignedinteger], members: NDArray[np.bool_]
 ) -> list[Counts]:
-    """The counts of unions of classes, which may overlap, from one pass over both arrays.
+    """Count the voxels of unions of classes, which may overlap, in one pass over both arrays.
 
     Args:
         truth, prediction: class indices `[*spatial]`.
@@ -70,7 +76,7 @@ def union_counts(
 def _confusion_table(
     truth: NDArray[np.unsignedinteger], prediction: NDArray[np.unsignedinteger], labels: int
 ) -> NDArray[np.integer]:
-    """Voxels by position in the truth and in the prediction, `[labels + 1, labels + 1]`."""
+    """Count voxels by position in the truth and in the prediction, `[labels + 1, labels + 1]`."""
     pairs = truth.ravel().astype(np.intp) * (labels + 1) + prediction.ravel()
     return np.bincount(pairs, minlength=(labels + 1) ** 2).reshape(labels + 1, labels + 1)
 
@@ -80,6 +86,10 @@ def dice(counts: Counts) -> float:
 
     Truth and prediction empty: NaN. One of them empty: 0.
     Source: Dice 1945, 10.2307/1932409.
+
+    >>> counts = Counts(tp=3, fp=1, fn=2, tn=10)
+    >>> round(dice(counts), 4), iou(counts), precision(counts), recall(counts), round(specificity(counts), 4)
+    (0.6667, 0.5, 0.75, 0.6, 0.9091)
     """
     return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
@@ -96,7 +106,7 @@ def iou(counts: Counts) -> float:
 def precision(counts: Counts) -> float:
     """Positive predictive value `TP / (TP + FP)`, 0 to 1.
 
-    Truth and prediction empty: NaN. One of them empty: 0, also where nothing was predicted.
+    Truth and prediction empty: NaN. One of them empty: 0, also if nothing was predicted.
     Source: Taha and Hanbury 2015, 10.1186/s12880-015-0068-x.
     """
     return 0.0 if counts.fn and not counts.tp else _ratio(counts.tp, counts.tp + counts.fp)
@@ -105,7 +115,7 @@ def precision(counts: Counts) -> float:
 def recall(counts: Counts) -> float:
     """Sensitivity `TP / (TP + FN)`, 0 to 1.
 
-    Truth and prediction empty: NaN. One of them empty: 0, also where there was nothing to find.
+    Truth and prediction empty: NaN. One of them empty: 0, also if the truth is empty.
     Source: Taha and Hanbury 2015, 10.1186/s12880-015-0068-x.
     """
     return 0.0 if counts.fp and not counts.tp else _ratio(counts.tp, counts.tp + counts.fn)

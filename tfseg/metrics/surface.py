@@ -1,4 +1,4 @@
-"""Distances between two surfaces: both directions measured once, then one small reducer per score."""
+"""Distances between two surfaces: both directions are measured once, then each score is a small reduction."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -17,10 +17,10 @@ class SurfaceDistances(NamedTuple):
 
 
 def surface_distances(truth: geometry.Mask, prediction: geometry.Mask, spacing_mm: Sequence[float]) -> SurfaceDistances:
-    """Both directed surface distances.
+    """Measure both directed surface distances.
 
-    The surface is the mask's voxels that an erosion by face neighbours removes; distances run between voxel
-    centres. An empty mask has no surface voxel: its own array is empty, and the other's holds inf alone.
+    The surface is the mask's voxels that an erosion by face neighbours removes. Distances run between voxel centres.
+    An empty mask has no surface voxels: its own array is empty, and the other's holds only inf.
 
     Args:
         truth, prediction: boolean `[*spatial]` of one shape, 2D or 3D.
@@ -28,6 +28,15 @@ def surface_distances(truth: geometry.Mask, prediction: geometry.Mask, spacing_m
 
     Raises:
         ValueError: a spacing of the wrong length, or not positive and finite.
+
+    >>> truth = np.zeros((5, 5), bool)
+    >>> prediction = truth.copy()
+    >>> truth[1, 1] = prediction[1, 3:5] = True
+    >>> distances = surface_distances(truth, prediction, (1.0, 0.5))
+    >>> distances.truth_to_prediction.tolist(), distances.prediction_to_truth.tolist()
+    ([1.0], [1.0, 1.5])
+    >>> hd(distances), round(assd(distances), 4), masd(distances), round(nsd(distances, 1.0), 4)
+    (1.5, 1.1667, 1.125, 0.6667)
     """
     truth, prediction = geometry.crop_to_joint_box(truth, prediction)
     truth_surface, prediction_surface = geometry.surface(truth), geometry.surface(prediction)
@@ -44,34 +53,44 @@ def hd(distances: SurfaceDistances) -> float:
     Truth and prediction empty: NaN. One of them empty: inf.
     Source: Huttenlocher 1993, 10.1109/34.232073.
     """
-    return _combine(distances, np.max, max)
+    return _reduce(distances, lambda forth, back: max(forth.max(), back.max()))
 
 
 def hd95(distances: SurfaceDistances) -> float:
     """95 % Hausdorff distance in mm: the larger of the two directed 95th percentiles.
 
-    `max(P95 d(t, P), P95 d(p, T))`, linear between ranks, as MONAI; medpy pools both before its percentile.
+    `max(P95 d(t, P), P95 d(p, T))`, linear between ranks, as in MONAI. medpy takes one percentile of both pooled.
     Truth and prediction empty: NaN. One of them empty: inf.
     Source: Maier-Hein 2024, 10.1038/s41592-023-02151-z.
     """
-    return _combine(distances, lambda directed: np.percentile(directed, 95), max)
+    return _reduce(distances, lambda forth, back: max(np.percentile(forth, 95), np.percentile(back, 95)))
 
 
 def assd(distances: SurfaceDistances) -> float:
-    """Average symmetric surface distance in mm: the mean of the two directed means.
+    """Average symmetric surface distance in mm: the mean over the surface voxels of both masks pooled.
 
-    `(mean d(t, P) + mean d(p, T)) / 2`; Heimann 2009, MONAI and medpy take one mean of both pooled.
+    `(Σ d(t, P) + Σ d(p, T)) / (#T + #P)`, as in MONAI and medpy. The larger surface weighs more; see `masd`.
     Truth and prediction empty: NaN. One of them empty: inf.
-    Source: Maier-Hein 2024, 10.1038/s41592-023-02151-z (there named MASD).
+    Source: Heimann 2009, 10.1109/TMI.2009.2013851; Maier-Hein 2024, 10.1038/s41592-023-02151-z.
     """
-    return _combine(distances, np.mean, lambda first, second: (first + second) / 2)
+    return _reduce(distances, lambda forth, back: np.concatenate([forth, back]).mean())
+
+
+def masd(distances: SurfaceDistances) -> float:
+    """Mean average surface distance in mm: the mean of the two directed means.
+
+    `(mean d(t, P) + mean d(p, T)) / 2`. Both surfaces weigh alike, whatever their size; see `assd`.
+    Truth and prediction empty: NaN. One of them empty: inf.
+    Source: Maier-Hein 2024, 10.1038/s41592-023-02151-z.
+    """
+    return _reduce(distances, lambda forth, back: (forth.mean() + back.mean()) / 2)
 
 
 def nsd(distances: SurfaceDistances, tolerance_mm: float) -> float:
     """Normalised surface Dice: the fraction of both surfaces' voxels within the tolerance of the other.
 
-    `(#{d(t, P) ≤ τ} + #{d(p, T) ≤ τ}) / (#T + #P)`, 0 to 1, counting voxels, as MONAI; Nikolov 2021 weighs
-    each surface element by its area instead, which differs most where the spacing is anisotropic.
+    `(#{d(t, P) ≤ τ} + #{d(p, T) ≤ τ}) / (#T + #P)`, 0 to 1. It counts voxels, as MONAI does. Nikolov 2021 weighs
+    each surface element by its area instead, which differs most if the spacing is anisotropic.
     Truth and prediction empty: NaN. One of them empty: 0.
 
     Args:
@@ -84,15 +103,13 @@ def nsd(distances: SurfaceDistances, tolerance_mm: float) -> float:
     if surface_voxels == 0:
         return float("nan")
     close = sum(np.count_nonzero(geometry.within(directed, tolerance_mm)) for directed in distances)
-    return close / surface_voxels
+    return float(close / surface_voxels)
 
 
-def _combine(
-    distances: SurfaceDistances,
-    reduce: Callable[[NDArray[np.float64]], np.floating],
-    combine: Callable[[float, float], float],
+def _reduce(
+    distances: SurfaceDistances, reduction: Callable[[NDArray[np.float64], NDArray[np.float64]], np.floating | float]
 ) -> float:
     empty = [directed.size == 0 for directed in distances]
     if any(empty):
         return float("nan") if all(empty) else float("inf")
-    return combine(float(reduce(distances[0])), float(reduce(distances[1])))
+    return float(reduction(*distances))

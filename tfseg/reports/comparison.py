@@ -10,14 +10,15 @@ import pandas as pd
 from tfseg import metrics, statistics
 from tfseg.comparison.folder import Comparison, read_comparison
 from tfseg.core import files
+from tfseg.metrics import METRICS, write_value
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.reports import figures_comparison
 from tfseg.reports import slices as figures_slices
 from tfseg.reports.cases import draw_cases
 from tfseg.reports.run import by_label, facts, pages
 from tfseg.reports.tables import Table, study_tables
-from tfseg.statistics import METRICS, Paired
-from tfseg.statistics.quantities import write_p, write_value
+from tfseg.statistics import Paired
+from tfseg.statistics.quantities import write_p
 
 QUESTIONS = ("dice", "nsd", "hd95")
 

@@ -9,7 +9,8 @@ import pandas as pd
 import scipy.stats
 
 from tfseg.core import files
-from tfseg.statistics import METRICS, Paired
+from tfseg.metrics import METRICS
+from tfseg.statistics import Paired
 
 BY_FOLD = ("accuracy", "dice", "precision", "recall", "specificity", "hd")
 
@@ -138,7 +139,7 @@ def _by_surface(
     unit: str,
 ) -> Table:
     """As the study of compound losses for HIE lesions (BONBID-HIE 2024) prints each loss."""
-    names = {"dice": "Dice", "assd": f"MSD ({unit})", "nsd": f"NSD at {tolerance_mm:g} {unit}"}
+    names = {"dice": "Dice", "masd": f"MSD ({unit})", "nsd": f"NSD at {tolerance_mm:g} {unit}"}
     rows = [
         {"label": label, "loss": loss}
         | {name: values[label, metric][loss].mean() for metric, name in names.items()}
@@ -147,7 +148,7 @@ def _by_surface(
         for loss in losses
     ]
     caption = (
-        "Dice, mean surface distance (ASSD), normalised surface Dice, and the epoch whose network was kept, the mean "
+        "Dice, mean surface distance (MASD), normalised surface Dice, and the epoch whose network was kept, the mean "
         "over folds and seeds."
     )
     digits = {name: METRICS[metric].digits for metric, name in names.items()}

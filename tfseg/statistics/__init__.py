@@ -6,7 +6,6 @@ from tfseg.statistics.conventions import CONVENTIONS, rankings
 from tfseg.statistics.folds import corrected_t, fold_tests
 from tfseg.statistics.paired import Paired, paired_values
 from tfseg.statistics.pairwise import pairwise_tests
-from tfseg.statistics.quantities import METRICS
 from tfseg.statistics.ranks import Ranking, friedman_nemenyi
 from tfseg.statistics.seeds import seed_means, seed_noise
 from tfseg.statistics.sizes import scores_by_size, truth_volumes_ml
@@ -15,7 +14,6 @@ from tfseg.statistics.table import pairs_table
 __all__ = [
     "CONVENTIONS",
     "IGNORES",
-    "METRICS",
     "Anova",
     "Conclusion",
     "Paired",

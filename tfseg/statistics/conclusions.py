@@ -7,9 +7,10 @@ from itertools import groupby
 import pandas as pd
 
 from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.metrics.table import METRICS, write_value
 from tfseg.statistics.paired import Paired
 from tfseg.statistics.pairwise import ALPHA, MIN_SUBJECTS
-from tfseg.statistics.quantities import METRICS, write_p, write_value
+from tfseg.statistics.quantities import write_p
 from tfseg.statistics.verdicts import Lead, Verdict, lead_over
 
 

@@ -7,10 +7,10 @@ from math import hypot, nan
 import numpy as np
 import pandas as pd
 
-from tfseg.metrics.outcomes import CASE_KEYS, OUTCOMES, case_outcomes
+from tfseg.metrics.outcomes import OUTCOMES, case_keys, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL, subject_values
+from tfseg.metrics.table import METRICS
 from tfseg.statistics.paired import paired_values
-from tfseg.statistics.quantities import METRICS
 
 OWN = "tfseg"
 COMPARED = ("dice", "hd95")
@@ -74,7 +74,7 @@ def apply_convention(scores: pd.DataFrame, convention: Convention) -> pd.DataFra
     Raises:
         ValueError: a case and label without `hd` or `specificity`.
     """
-    compared = scores[scores["metric"].isin(COMPARED)].merge(case_outcomes(scores), on=CASE_KEYS)
+    compared = scores[scores["metric"].isin(COMPARED)].merge(case_outcomes(scores), on=case_keys(scores))
     is_distance = compared["metric"] == "hd95"
     given = [np.where(is_distance, *reversed(getattr(convention, outcome))) for outcome in OUTCOMES]
     value = np.select([compared[outcome] for outcome in OUTCOMES], given, default=compared["value"])

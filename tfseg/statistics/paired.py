@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tfseg.metrics.summary import MEAN_LABEL, check_scores, subject_values
-from tfseg.statistics.quantities import METRICS
+from tfseg.metrics.table import METRICS
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Paired:
 
 
 def paired_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> list[Paired]:
-    """Pairs the scores of several losses by subject, for every label and metric in `METRICS`.
+    """Pair the scores of several losses by subject, for every label and every metric with a better direction.
 
     The subject is the unit: its value is the mean of its cases, then of its seeds. An infinite distance
     counts as the diagonal of the volume. Where any run (loss and seed) has a value for a case, another's
@@ -54,7 +54,7 @@ def paired_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> lis
             diagonal.
     """
     check_scores(scores)
-    compared = fill_empty(scores[scores["metric"].isin(list(METRICS))])
+    compared = fill_empty(scores[scores["metric"].isin([name for name, metric in METRICS.items() if metric.better])])
     per_seed = [subject_values(part, diagonal_mm).assign(seed=seed) for seed, part in compared.groupby("seed")]
     if not per_seed:
         return []
@@ -82,6 +82,6 @@ def fill_empty(scores: pd.DataFrame) -> pd.DataFrame:
     Args:
         scores: columns `loss, seed, case, label, metric, value`; metrics in `METRICS` alone are filled.
     """
-    best = scores["metric"].map({name: metric.best for name, metric in METRICS.items()})
+    best = scores["metric"].map({name: metric.both_empty for name, metric in METRICS.items()})
     with_value = scores.groupby(["case", "label", "metric"])["value"].transform("count")
     return scores.assign(value=scores["value"].mask(scores["value"].isna() & (with_value > 0), best))

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tfseg.metrics.table import write_value
 from tfseg.statistics.paired import Paired
 from tfseg.statistics.pairwise import PAIR_COLUMNS, pairwise_tests
-from tfseg.statistics.quantities import write_value
 from tfseg.statistics.seeds import SeedNoise, seed_noise
 
 TEST_COLUMNS = ("label", "metric", *PAIR_COLUMNS[:-1], "seed_sd", "note")

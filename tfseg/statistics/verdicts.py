@@ -6,9 +6,9 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
+from tfseg.metrics.table import METRICS
 from tfseg.statistics.paired import Paired
 from tfseg.statistics.pairwise import ALPHA, TOO_FEW_DIFFER, paired_differences, why_untestable
-from tfseg.statistics.quantities import METRICS
 from tfseg.statistics.seeds import SeedNoise, seed_noise
 
 

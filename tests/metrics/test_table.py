@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from tfseg.metrics import METRICS, lesion_scores, metric_of, score, write_value
+
+
+def test_every_score_is_in_the_table():
+    masks = [[0, 1, 1]], [[0, 0, 1]]
+    names = [*score(*masks, labels={1: "a"})["metric"], *lesion_scores(*masks, labels={1: "a"})["metric"]]
+    assert names == list(METRICS)
+
+
+def test_only_distances_are_lengths_and_only_they_are_better_low():
+    distances = {name for name, metric in METRICS.items() if metric.is_distance}
+    assert distances == {"hd", "hd95", "assd", "masd"} == {name for name in METRICS if METRICS[name].sign < 0}
+    assert {METRICS[name].both_empty for name in distances} == {0}
+
+
+def test_what_has_no_better_direction_has_no_value_for_empty_masks():
+    for name, metric in METRICS.items():
+        assert (metric.sign == 0) == np.isnan(metric.both_empty), name
+
+
+def test_empty_masks_give_the_values_that_the_table_declares():
+    empty, some = np.zeros((4, 5), np.uint8), np.eye(4, 5, dtype=np.uint8)
+    both, missed = (
+        dict(zip(table["metric"], table["value"], strict=True))
+        for table in (score(truth, empty, labels={1: "a"}, spacing_mm=(1, 1)) for truth in (empty, some))
+    )
+    for name in both:
+        metric = METRICS[name]
+        assert np.isinf(missed[name]) == metric.is_distance, name
+        if metric.of_masks and not np.isnan(both[name]):
+            assert both[name] == metric.both_empty, name
+
+
+def test_an_unknown_metric_has_no_direction_and_no_unit():
+    metric = metric_of("my_score")
+    assert (metric.name, metric.sign, metric.unit, metric.is_distance, metric.of_masks) == (
+        "my_score",
+        0,
+        "",
+        False,
+        False,
+    )
+    assert write_value("my_score", 0.0) == "0.000"
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "unit", "text"),
+    [
+        ("dice", -0.00449, "mm", "−0.004"),
+        ("dice", -0.0004, "mm", "0.000"),
+        ("specificity", 0.99912, "px", "0.9991"),
+        ("hd95", 3.14159, "px", "3.14 px"),
+        ("volume_truth_ml", 12.345, "px", "12.3 ml"),
+        ("lesions_missed", 3.0, "mm", "3"),
+    ],
+)
+def test_how_values_are_written(metric, value, unit, text):
+    assert write_value(metric, value, unit) == text

@@ -1,0 +1,100 @@
+"""The table of per-case quantities: name, unit, which direction is better, and how each is written."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+MINUS = "−"
+
+
+class Metric(NamedTuple):
+    """A per-case quantity.
+
+    `name`: as people read it; `better`: "higher", "lower", or "" if neither, in which case arms are not compared by
+    it; `unit`: "mm" for distances (pixels for 2D images without a spacing), "ml", or "" if it has none; `digits`:
+    decimals when written; `both_empty`: what a case with empty truth and prediction counts as in a pair in which the
+    other arm has a value; `over_labels`: whether its mean over labels is reported.
+    """
+
+    name: str
+    better: Literal["higher", "lower", ""] = ""
+    unit: Literal["mm", "ml", ""] = ""
+    digits: int = 3
+    both_empty: float = np.nan
+    over_labels: bool = False
+
+    @property
+    def sign(self) -> int:
+        """1 if higher is better, -1 if lower is, 0 if neither."""
+        return {"higher": 1, "lower": -1, "": 0}[self.better]
+
+    @property
+    def is_distance(self) -> bool:
+        """Whether it is a length, which is infinite if one of two masks is empty."""
+        return self.unit == "mm"
+
+    @property
+    def of_masks(self) -> bool:
+        """Whether it compares two masks, and so depends on whether they are empty."""
+        return not np.isnan(self.both_empty)
+
+
+def _overlap(name: str, digits: int = 3) -> Metric:
+    return Metric(name, "higher", digits=digits, both_empty=1.0, over_labels=True)
+
+
+def _distance(name: str) -> Metric:
+    return Metric(name, "lower", "mm", digits=2, both_empty=0.0, over_labels=True)
+
+
+def _volume(name: str) -> Metric:
+    return Metric(name, unit="ml", digits=1)
+
+
+def _count(name: str) -> Metric:
+    return Metric(name, digits=0, over_labels=True)
+
+
+METRICS = {
+    "dice": _overlap("Dice"),
+    "iou": _overlap("IoU"),
+    "precision": _overlap("Precision"),
+    "recall": _overlap("Recall"),
+    "specificity": _overlap("Specificity", digits=4),
+    "accuracy": _overlap("Accuracy", digits=4),
+    "hd": _distance("HD"),
+    "hd95": _distance("HD95"),
+    "assd": _distance("ASSD"),
+    "masd": _distance("MASD"),
+    "nsd": _overlap("NSD"),
+    "volume_truth_ml": _volume("Volume of the truth"),
+    "volume_prediction_ml": _volume("Volume of the prediction"),
+    "lesions_truth": _count("Lesions"),
+    "lesions_detected": _count("Detected lesions"),
+    "lesions_missed": _count("Missed lesions"),
+    "lesions_false": _count("False lesions"),
+    "lesion_f1": _overlap("Lesion F1"),
+}
+
+
+def metric_of(name: str) -> Metric:
+    """Look up a metric; one that the table lacks has its own name, no unit and no better direction.
+
+    So tables and reports show it, and no test is made of it. To have it tested, add it to `METRICS`.
+
+    >>> metric_of("hd95").better, metric_of("my_score").better
+    ('lower', '')
+    """
+    return METRICS.get(name, Metric(name))
+
+
+def write_value(name: str, value: float, unit: str = "mm") -> str:
+    """Write a value of a metric with its digits and its unit; `unit` is that of distances.
+
+    >>> write_value("dice", 0.81234), write_value("hd95", 3.14159, "px"), write_value("volume_truth_ml", 12.34)
+    ('0.812', '3.14 px', '12.3 ml')
+    """
+    metric = metric_of(name)
+    rounded = round(value, metric.digits) + 0.0  # no minus before zero
+    text = f"{rounded:.{metric.digits}f}".replace("-", MINUS)
+    return f"{text} {unit if metric.is_distance else metric.unit}".rstrip()
