@@ -106,3 +106,22 @@ def test_reading_names_the_file_and_keeps_what_names_a_path_already(tmp_path):
         with pytest.raises(type(known)) as same, files.reading(path, DataError):
             raise known
         assert same.value is known
+
+
+def test_a_text_is_read_whatever_its_byte_order_mark(tmp_path):
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
+        text = "é,1\n" if encoding[-3:] not in ("-le", "-be") else "\ufeffé,1\n"
+        (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+        assert files.read_text(tmp_path / "a.csv") == "é,1\n"
+
+
+def test_a_text_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    with pytest.raises(DataError, match=r"a\.json: cannot be read: No such file or directory"):
+        files.read_text(path)
+    path.write_bytes(b"{\xff}")
+    with pytest.raises(DataError, match=r"a\.json: not a text file in UTF-8: byte 1: invalid start byte"):
+        files.read_text(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"a\.json: not a text file in UTF-16: byte 2: truncated data"):
+        files.read_text(path)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.dicom import is_series, modality, read_header, read_image
+from tfseg.datasets.dicom import is_series, modality
+from tfseg.datasets.formats import read_header, read_image
 from tfseg.datasets.grids import stored_like
 
 TURN = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])

@@ -69,7 +69,7 @@ def test_pictures_are_measured_in_pixels():
     fingerprint = summarise(dataset, [measure(header, [image], label, dataset)])
     assert fingerprint.in_pixels
     assert fingerprint.labels[0].median_volume == 2
-    assert (fingerprint.slices, fingerprint.empty_slices, fingerprint.channels[0].modality) == (1, 0, "picture")
+    assert (fingerprint.slices, fingerprint.empty_slices, fingerprint.channels[0].modality) == (1, 0, "2D image")
     text = to_markdown(fingerprint)
     assert "- size, columns × rows: 4 × 3 pixels" in text
     assert "median pixels" in text

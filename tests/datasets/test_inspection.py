@@ -1,18 +1,23 @@
 import gzip
 import json
+import os
 import struct
+import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from tfseg.core import memory
 from tfseg.core.errors import DataError
 from tfseg.datasets import inspection, volume
 from tfseg.datasets.inspection import Fault, find_faults, inspect, sound_cases, without_faulty
 from tfseg.datasets.layouts import Case, Dataset, read_dataset
+from tfseg.datasets.reading import read_case, read_case_header, read_case_image
 
 SHAPE = (16, 17, 12)
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
@@ -160,7 +165,7 @@ def test_several_faults_of_a_case_are_all_told(dataset, tmp_path):
 
 
 def test_a_header_is_enough_to_refuse_what_memory_cannot_hold(dataset, monkeypatch):
-    monkeypatch.setattr(volume, "memory_bytes", lambda: 100)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 100)
     monkeypatch.setattr(volume, "_scaled", None)  # reading would fail
     assert len(find_faults(dataset)) == 9
 
@@ -168,7 +173,7 @@ def test_a_header_is_enough_to_refuse_what_memory_cannot_hold(dataset, monkeypat
 @pytest.mark.parametrize(("memory_bytes", "most"), [(10**9, 3), (300_000, 1)])
 def test_cases_that_are_large_beside_memory_are_read_one_by_one(dataset, monkeypatch, memory_bytes, most):
     monkeypatch.setattr(inspection.os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(volume, "memory_bytes", lambda: memory_bytes)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: memory_bytes)
     at_work, seen, together = set(), [], threading.Barrier(most)
     check = inspection.check_declared
 
@@ -266,3 +271,37 @@ def test_without_a_sound_case_there_is_no_fingerprint(tmp_path):
 @pytest.mark.parametrize("name", ["hippocampus", "brats"])
 def test_real_headers_have_no_faults(shared, name):
     assert find_faults(read_dataset(shared / "data" / name), values=False) == []
+
+
+OPENED: list[str] = []
+
+
+def record(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
+        OPENED.append(os.fsdecode(arguments[0]))
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """The files that Python opens; an audit hook stays for the life of the process."""
+    sys.addaudithook(record)
+    return OPENED
+
+
+def test_an_inspection_and_a_header_check_open_each_file_once(dataset, opened):
+    files = {str(path) for case in dataset.cases for path in case.files}
+    for examine in (inspect, find_faults, lambda data: sound_cases(data, skip_bad=False)):
+        opened.clear()
+        examine(dataset)
+        assert Counter(path for path in opened if path in files) == dict.fromkeys(files, 1)
+
+
+def test_a_case_without_a_label_map_is_inspected_too(dataset):
+    unlabelled = replace(dataset, cases=(replace(dataset.cases[0], label=None), *dataset.cases[1:]))
+    faults, fingerprint = inspect(unlabelled)
+    assert faults == []
+    assert (fingerprint.cases, [label.cases for label in fingerprint.labels]) == (3, [2, 2])
+    with pytest.raises(DataError, match=r"a_0000\.nii\.gz: the case a has no label map"):
+        read_case(unlabelled.cases[0], unlabelled)
+    assert read_case_image(unlabelled.cases[0]).array.shape == (*SHAPE, 2)
+    assert read_case_header(unlabelled.cases[0]).channels == 2

@@ -12,7 +12,7 @@ from tfseg.datasets.modality import ChannelMeasures, is_ct, likely_modality, mea
         ("CT", 0, 255, 80, 60, "called CT, but values of 0 to 255 are no Hounsfield units of a whole scan"),
         ("T1w", 0, 4000, 900, 500, "MR or another, in units of its own"),
         ("FLAIR", -3.2, 9, 0.05, 1.4, "z-scored already, it seems"),
-        ("green", 0, 255, 100, 50, "picture"),
+        ("green", 0, 255, 100, 50, "2D image"),
     ],
 )
 def test_the_modality_is_told_by_the_values(name, lowest, highest, mean, std, said):

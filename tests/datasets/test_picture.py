@@ -6,8 +6,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.formats import is_picture
-from tfseg.datasets.picture import read_header, read_image, read_label
+from tfseg.datasets.formats import is_picture, read_header, read_image, read_label
 from tfseg.preparation.slicing import SliceGrid
 
 ROWS = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -120,7 +119,7 @@ def test_a_truncated_picture_is_named(save_picture, tmp_path, read):
     rows = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
     path = save_picture(tmp_path / "a.png", rows)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"a\.png: the picture cannot be read"):
+    with pytest.raises(DataError, match=r"a\.png: the 2D image cannot be read"):
         read(path)
 
 
@@ -151,7 +150,7 @@ def test_a_picture_may_have_more_pixels_than_pillow_allows(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no picture"])
 def test_what_is_no_picture_is_named(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.png: not a readable picture"):
+    with pytest.raises(DataError, match=r"a\.png: not a readable 2D image"):
         read_header(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"b\.png: no such file"):
         read_header(tmp_path / "b.png")
@@ -160,7 +159,7 @@ def test_what_is_no_picture_is_named(tmp_path, content):
 def test_a_stack_of_pages_is_refused(tmp_path):
     pages = [Image.fromarray(ROWS + page) for page in range(3)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(DataError, match=r"a\.tif: expected one picture, found 3 pages"):
+    with pytest.raises(DataError, match=r"a\.tif: expected one 2D image, found 3 pages"):
         read_header(tmp_path / "a.tif")
 
 

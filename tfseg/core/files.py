@@ -1,5 +1,6 @@
-"""Writing files so that a half-written one is never mistaken for a finished one."""
+"""Read text, and write files so that a half-written one is never mistaken for a finished one."""
 
+import codecs
 import hashlib
 import os
 import shutil
@@ -7,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tfseg.core.errors import RunError, TfsegError, is_fault, one_line
+from tfseg.core.errors import DataError, RunError, TfsegError, is_fault, one_line
 
 UNFINISHED = ".unfinished-"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, and rename it to `path` when the block ends well; a file is on disk by then.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds, once its bytes are on disk.
 
-    The temporary name keeps the suffixes, by which libraries choose a format. What the block
-    leaves behind after an error is removed.
+    The temporary name keeps the suffixes, because libraries choose a format by them. If the block fails, what it
+    wrote is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{UNFINISHED}{path.name}")
@@ -34,12 +36,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a path is the temporary name of `replacing`, as one that was killed leaves behind."""
+    """Whether a path is a temporary name of `replacing`, as a killed process leaves behind."""
     return path.name.startswith(UNFINISHED)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` in one step."""
+    """Write `text` to `path` as UTF-8, all of it or nothing."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -60,6 +62,23 @@ def reading(path: Path, kind: type[TfsegError] = RunError) -> Iterator[None]:
         raise kind(f"{path}: cannot be read: {reason}") from error
 
 
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
+
+    Raises:
+        DataError: if the file cannot be read, or is in another encoding; the message names the file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    name, codec = ("UTF-16", "utf-16") if content.startswith(UTF_16) else ("UTF-8", "utf-8-sig")
+    try:
+        return content.decode(codec)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file in {name}: byte {error.start}: {error.reason}") from error
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as hexadecimal digits."""
     with path.open("rb") as file:
@@ -67,7 +86,7 @@ def sha256(path: Path) -> str:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file's bytes are where they outlive a loss of power."""
+    """Flush a file's bytes to storage that survives a loss of power."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -1,67 +1,66 @@
-"""Reading the folder of a DICOM series as a volume, through SimpleITK.
+"""Read the folder of a DICOM series as a volume, through SimpleITK.
 
-SimpleITK is kept by the makers of ITK, decodes every usual transfer syntax without further packages and applies the
-rescale slope; NIfTI stays with nibabel, which reads it on its own grid.
+SimpleITK decodes every usual transfer syntax without further packages and applies the rescale slope. NIfTI is read by
+nibabel, which keeps the file's own grid.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfseg.core.errors import DataError, one_line
-from tfseg.datasets.grids import Array, Header, Volume
-from tfseg.datasets.volume import check_size, finite
+from tfseg.datasets.checks import check_size, finite
+from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Slices lie evenly where their steps differ by less than this share.
+# Slices are at even distances if their steps differ by less than this share.
 STEP_TOLERANCE = 0.05
 MODALITY, SERIES, THICKNESS = "0008|0060", "0020|000e", "0018|0050"
 
 
 def is_dicom_file(path: Path) -> bool:
-    """Whether a file has DICOM's four letters in their place."""
+    """Whether a file has the letters DICM after its preamble."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 
 
 def is_series(folder: Path) -> bool:
-    """Whether a folder holds DICOM files itself."""
+    """Whether a folder itself has DICOM files."""
     return any(_dicom_files(folder))
 
 
 def modality(folder: Path) -> str:
-    """Return what DICOM calls the modality of a series: CT, MR, PT, …
+    """Return the DICOM modality of a series: CT, MR, PT, …
 
     Raises:
-        DataError: where there is no file, or the first is not readable.
+        DataError: if there is no file, or the first is not readable.
     """
     return _tag(_open(_files_of(folder)[0]), MODALITY)
 
 
-def read_header(folder: Path) -> Header:
-    """Read shape, channels and affine of a series from the headers of its files.
+@contextmanager
+def open_image(folder: Path) -> Iterator[Opened]:
+    """Open a series; its values are float32 `[x, y, z, channels]`, rescaled (to Hounsfield units in CT).
 
     The direction across slices is that from slice to slice, so a tilted gantry gives a sheared grid, as it should.
 
     Raises:
-        DataError: where the folder does not hold one series of readable slices that lie evenly.
+        DataError: if the folder does not hold one series of readable slices at even distances; on reading, if values
+            are NaN or infinite.
     """
-    return _header(folder, _slices(folder))
-
-
-def read_image(folder: Path) -> Volume:
-    """Read a series as float32 `[x, y, z, channels]`, rescaled to what its values mean (Hounsfield units in CT).
-
-    Raises:
-        DataError: as `read_header`, and where values are NaN or infinite.
-    """
-    import SimpleITK
-
     slices = _slices(folder)
     header = _header(folder, slices)
-    array = np.empty((*header.shape, header.channels), np.float32, order="F")  # as slices come
+    yield Opened(header, partial(_read, folder, slices, header))
+
+
+def _read(folder: Path, slices: list[Any], header: Header) -> Volume:
+    import SimpleITK
+
+    array = np.empty((*header.shape, header.channels), np.float32, order="F")  # in the order of slices
     thick = header.shape[2] // len(slices)  # 1, unless one file holds all slices
     for place, slice_ in enumerate(slices):
         try:
@@ -100,7 +99,7 @@ def _open(path: Path) -> Any:
 
 
 def _slices(folder: Path) -> list[Any]:
-    """Readers of the files of the one series in a folder, in the order in which they lie."""
+    """Readers of the files of the one series in a folder, in the order of their positions."""
     slices = [_open(path) for path in _files_of(folder)]
     series = {_tag(slice_, SERIES) for slice_ in slices}
     if len(series) != 1:
@@ -128,7 +127,7 @@ def _header(folder: Path, slices: list[Any]) -> Header:
 
 
 def _step_mm(folder: Path, origins: Array) -> Array:
-    """The vector from a slice to the next, of slices whose first pixels lie at `origins` `[slice, 3]`."""
+    """The mean vector from a slice to the next, of slices whose first pixels are at `origins` `[slice, 3]`."""
     steps = np.diff(origins, axis=0)
     gaps_mm = np.linalg.norm(steps, axis=1)
     usual: Array = np.median(steps, axis=0)
@@ -145,7 +144,7 @@ def _step_mm(folder: Path, origins: Array) -> Array:
 
 
 def _thickness_mm(slice_: Any) -> float:
-    """Thickness of a single slice; 1 where the file does not say, as in a radiograph."""
+    """Thickness of a single slice; 1 if the file has none, as in a radiograph."""
     try:
         return float(_tag(slice_, THICKNESS)) or 1.0
     except ValueError:
@@ -157,6 +156,6 @@ def _tag(slice_: Any, tag: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of ITK's message, which says what is wrong; those before say where in ITK."""
+    """The last line of ITK's message, which has the reason; the lines before have the place in ITK's code."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return one_line(Exception(lines[-1] if lines else "unknown reason"))

@@ -1,4 +1,4 @@
-"""The fingerprint of a dataset: what its scans and labels are like, in figures."""
+"""The fingerprint of a dataset: its scans and labels in figures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 
 @dataclass(frozen=True)
 class CaseMeasures:
-    """What is measured of one case; per-axis figures run along its canonical axes: right, front, up."""
+    """Figures of one case; those per axis are along its canonical axes: right, front, up."""
 
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
@@ -47,7 +47,7 @@ class ChannelPrint:
 
 @dataclass(frozen=True)
 class LabelPrint:
-    """A label: in how many cases it is, how many voxels, their share of all voxels, and its median volume in a case."""
+    """A label: the cases that have it, its voxels, their share of all voxels, and its median volume in a case."""
 
     value: int
     name: str
@@ -76,15 +76,17 @@ class Fingerprint:
     labels: tuple[LabelPrint, ...]
 
 
-def measure(header: Header, channels: Sequence[Array], label: Array, dataset: Dataset) -> CaseMeasures:
+def measure(header: Header, channels: Sequence[Array], label: Array | None, dataset: Dataset) -> CaseMeasures:
     """Measure one case.
 
     Args:
         header: its grid.
         channels: each `[x, y, z]`.
-        label: values `[x, y, z]`, stored as the image is.
+        label: values `[x, y, z]`, stored in the order of the image; None for a case without a label map.
         dataset: declares the labels.
     """
+    if label is None:
+        label = np.zeros(header.shape, np.uint8)
     labelled = np.isin(label, list(dataset.labels))
     order = np.argsort(nib.orientations.io_orientation(header.affine)[:, 0])
     slices = tuple(int(labelled.any(axis=tuple({0, 1, 2} - {axis})).sum()) for axis in order.tolist())
@@ -100,7 +102,7 @@ def measure(header: Header, channels: Sequence[Array], label: Array, dataset: Da
 
 
 def summarise(dataset: Dataset, cases: Sequence[CaseMeasures]) -> Fingerprint:
-    """Put the measures of a dataset's cases together."""
+    """Summarise the measures of a dataset's cases."""
     spacings = np.array([case.spacing_mm for case in cases])
     axis = longest_axis(spacings)
     across = AXES.index(axis)
@@ -149,7 +151,7 @@ def _channel(name: str, cases: Sequence[ChannelMeasures]) -> ChannelPrint:
 
 
 def to_markdown(fingerprint: Fingerprint) -> str:
-    """Set a fingerprint as Markdown: a list of what it says of the scans, a table of channels and one of labels."""
+    """Format a fingerprint as Markdown: a list about the scans, a table of channels and a table of labels."""
     volume = "pixels" if fingerprint.in_pixels else "ml"
     subjects = f"{fingerprint.subjects}"
     if fingerprint.subjects == fingerprint.cases > 1:
@@ -158,7 +160,7 @@ def to_markdown(fingerprint: Fingerprint) -> str:
     if fingerprint.in_pixels:
         scans = [
             f"- size, columns × rows: {_set_range(fingerprint.shape, 2)} pixels",
-            f"- pictures: {fingerprint.slices}, {empty}",
+            f"- 2D images: {fingerprint.slices}, {empty}",
         ]
     else:
         stored = ", ".join(f"{codes} ({times})" for codes, times in fingerprint.orientations.items())

@@ -1,56 +1,73 @@
-"""Reading one image or label map in whatever format it has: NIfTI, a picture, or the folder of a DICOM series."""
+"""Open and read one image or label map, whatever its format: NIfTI, a 2D image, or the folder of a DICOM series."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
+from tfseg.datasets import dicom, names, picture, volume
+from tfseg.datasets.grids import Header, Opened, Volume
 
-from tfseg.datasets import dicom, picture, volume
-from tfseg.datasets.grids import Header, Volume
+
+def open_image(path: Path) -> AbstractContextManager[Opened]:
+    """Open an image: its header is read at once, its values as float32 `[x, y, z, channels]` on request.
+
+    Raises:
+        DataError: if the file is absent or not readable, or the image is empty or larger than memory; on reading, if
+            it is cut short or holds NaN or infinite values.
+    """
+    if path.is_dir():
+        return dicom.open_image(path)
+    return picture.open_image(path) if is_picture(path) else volume.open_image(path)
+
+
+def open_label(path: Path) -> AbstractContextManager[Opened]:
+    """Open a label map: its header is read at once, its values as integers `[x, y, z]` on request.
+
+    Raises:
+        DataError: as `open_image`, and if it is not 3D; on reading, if values are not whole numbers.
+    """
+    return picture.open_label(path) if is_picture(path) else volume.open_label(path)
 
 
 def read_header(path: Path) -> Header:
     """Read shape, channels and affine of an image, not its values.
 
     Raises:
-        DataError: where the file is absent or not readable, or the image is empty or larger than memory.
+        DataError: as `open_image`.
     """
-    if path.is_dir():
-        return dicom.read_header(path)
-    return picture.read_header(path) if is_picture(path) else volume.read_header(path)
+    with open_image(path) as image:
+        return image.header
 
 
 def read_image(path: Path) -> Volume:
     """Read an image as float32 `[x, y, z, channels]`.
 
     Raises:
-        DataError: as `read_header`, and where the file is cut short or holds NaN or infinite values.
+        DataError: as `open_image`.
     """
-    if path.is_dir():
-        return dicom.read_image(path)
-    if is_picture(path):
-        return picture.read_image(path)
-    image = volume.read_image(path)
-    return image if image.array.ndim == 4 else Volume(image.array[..., np.newaxis], image.affine)
+    with open_image(path) as image:
+        return image.read()
 
 
 def read_label_header(path: Path) -> Header:
     """Read shape and affine of a label map, not its values.
 
     Raises:
-        DataError: where the file is absent or not readable, or the label map is not 3D.
+        DataError: as `open_label`.
     """
-    return picture.read_label_header(path) if is_picture(path) else volume.read_label_header(path)
+    with open_label(path) as label:
+        return label.header
 
 
 def read_label(path: Path) -> Volume:
     """Read a label map as integers `[x, y, z]`.
 
     Raises:
-        DataError: as `read_label_header`, and where the file is cut short or holds values that are not whole numbers.
+        DataError: as `open_label`.
     """
-    return picture.read_label(path) if is_picture(path) else volume.read_label(path)
+    with open_label(path) as label:
+        return label.read()
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, by its suffix."""
-    return path.suffix.lower() in picture.SUFFIXES
+    """Whether a file is a 2D image, by its suffix."""
+    return names.suffix(path).lower() in names.PICTURES

@@ -1,20 +1,21 @@
 """Scans and where they lie: voxels on a grid that an affine places in space, in whatever order they are stored."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Two grids are the same where their corners lie less than this share of the smallest voxel apart.
+# Two grids are the same if their corners lie less than this share of the smallest voxel apart.
 GRID_TOLERANCE = 0.1
 
 AXES = ("sagittal", "coronal", "axial")
-# Slices are cut across the direction in which voxels are this much longer than in the others.
+# Slices are cut across the direction in which voxels are at least this many times longer than in the others.
 ANISOTROPY = 1.5
 
 
@@ -22,7 +23,7 @@ ANISOTROPY = 1.5
 class Volume:
     """An array as the file stores it, `[x, y, z]` or `[x, y, z, channels]`, with its 4×4 affine to RAS+ millimetres.
 
-    A picture has no millimetres: `in_pixels` says that its spacing of 1 is one pixel.
+    A 2D image without a pixel size has no millimetres: `in_pixels` says that its spacing of 1 is one pixel.
     """
 
     array: Array
@@ -37,7 +38,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of an image before its values are read; `shape` is `(x, y, z)`, the rest is as in `Volume`."""
+    """An image without its values: `shape` is `(x, y, z)`, the rest is as in `Volume`."""
 
     shape: tuple[int, int, int]
     channels: int
@@ -48,6 +49,13 @@ class Header:
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along the three array axes."""
         return spacing_of(self.affine)
+
+
+class Opened(NamedTuple):
+    """An open file: its header, and a function that reads its values while it is open."""
+
+    header: Header
+    read: Callable[[], Volume]
 
 
 def spacing_of(affine: Array) -> tuple[float, float, float]:
@@ -68,9 +76,9 @@ def same_grid(shape: tuple[int, ...], affine: Array, other: Array) -> bool:
 
 
 def stored_like(volume: Volume, affine: Array) -> Volume:
-    """Flip and swap the axes of a volume until they run as those of `affine` do; where they do, it is left as it is.
+    """Flip and swap the axes of a volume so that they run as those of `affine` do; if they already do, return it as is.
 
-    Programs store one scan in different orders of rows and columns, and say so in the affine.
+    Programs store the same scan in different orders of rows and columns, and record the order in the affine.
     """
     if same_grid(volume.array.shape, affine, volume.affine):
         return volume
@@ -80,7 +88,7 @@ def stored_like(volume: Volume, affine: Array) -> Volume:
 
 
 def header_stored_like(header: Header, affine: Array) -> Header:
-    """Do to a header what `stored_like` does to its volume."""
+    """Turn a header as `stored_like` turns its volume."""
     if same_grid(header.shape, affine, header.affine):
         return header
     turn = _turn(header.affine, affine)
@@ -112,10 +120,10 @@ def canonical_spacing_mm(affine: Array) -> tuple[float, float, float]:
 
 
 def longest_axis(spacings_mm: Array) -> str:
-    """Return the axis along which voxels are longest, axial where they are near cubes.
+    """Return the axis along which voxels are longest, axial if they are near cubes.
 
     Args:
-        spacings_mm: voxel sizes of every case, `[case, (x, y, z)]`; their median counts.
+        spacings_mm: voxel sizes of every case, `[case, (x, y, z)]`; the median decides.
     """
     median_mm = np.median(spacings_mm, axis=0)
     longest = int(median_mm.argmax())

@@ -1,11 +1,11 @@
-"""What is wrong with a dataset, found before anything is made of it, and what it is like."""
+"""Find faults in a dataset before anything is made of it, and measure its fingerprint."""
 
 import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,22 +14,23 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from tfseg.core import memory
 from tfseg.core.errors import DataError
-from tfseg.datasets import formats, volume
+from tfseg.datasets import formats
 from tfseg.datasets.fingerprint import CaseMeasures, Fingerprint, measure, summarise
-from tfseg.datasets.grids import Header, stored_like
+from tfseg.datasets.grids import Header, Opened, stored_like
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.reading import check_channels, check_declared, check_label_grid, join_headers, read_varied
 
 Result = TypeVar("Result")
 
-# Each holds a case in memory, this many times over while it is measured.
+# Each thread holds a case in memory, this many times over while it is measured.
 MOST_THREADS, COPIES = 8, 4
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What keeps a case from being used: a line that opens with the name of its file."""
+    """A reason why a case cannot be used; the message starts with the name of the file."""
 
     case: str
     file: Path
@@ -42,21 +43,21 @@ class _Examined(NamedTuple):
 
 
 def find_faults(dataset: Dataset, on_case: Callable[[], None] = lambda: None, *, values: bool = True) -> list[Fault]:
-    """Find every fault of every case, case by case.
+    """Find every fault of every case, in the order of the cases.
 
     Args:
-        dataset: what to look through.
+        dataset: the cases to examine.
         on_case: called after each case.
-        values: read every voxel; headers alone are a matter of seconds, and miss what only values show.
+        values: read every voxel; reading only headers takes seconds, and misses faults of the values.
     """
     return [fault for case in _examine_all(dataset, on_case, values=values) for fault in case.faults]
 
 
 def inspect(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> tuple[list[Fault], Fingerprint | None]:
-    """Find every fault and take the fingerprint of the cases without one, reading each file once.
+    """Find every fault, and measure the fingerprint of the cases without one; each file is opened once.
 
     Args:
-        dataset: what to look through.
+        dataset: the cases to examine.
         on_case: called after each case.
     """
     examined = _examine_all(dataset, on_case, values=True)
@@ -66,31 +67,31 @@ def inspect(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> tup
 
 
 def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = lambda: None) -> Dataset:
-    """Give back a dataset without a fault in its headers, or, with `skip_bad`, without the cases that have any fault.
+    """Return a dataset without a fault in its headers or, with `skip_bad`, without the cases that have any fault.
 
     Args:
-        dataset: what to look through.
-        skip_bad: read every voxel too, and leave out what has a fault.
+        dataset: the cases to examine.
+        skip_bad: read every voxel too, and leave out the cases with faults.
         on_case: called after each case.
 
     Raises:
-        DataError: on a fault, or with `skip_bad` where no case is without one.
+        DataError: if there is a fault, or with `skip_bad` if every case has one.
     """
     faults = find_faults(dataset, on_case, values=skip_bad)
     if faults and not skip_bad:
         cases = len({fault.case for fault in faults})
         raise DataError(
             f"{faults[0].message} (cases with a fault: {cases} of {len(dataset.cases)}; tfseg inspect lists all, "
-            "--skip-bad goes on without those cases)"
+            "--skip-bad leaves those cases out)"
         )
     return without_faulty(dataset, faults) if faults else dataset
 
 
 def without_faulty(dataset: Dataset, faults: Sequence[Fault]) -> Dataset:
-    """Leave out the cases that have faults; `left_out` of the result says why.
+    """Leave out the cases that have faults; the result's `left_out` holds the reasons.
 
     Raises:
-        DataError: where no case is left.
+        DataError: if no case is left.
     """
     reasons: dict[str, str] = {}
     for fault in faults:
@@ -103,11 +104,11 @@ def without_faulty(dataset: Dataset, faults: Sequence[Fault]) -> Dataset:
 
 
 def _examine_all(dataset: Dataset, on_case: Callable[[], None], *, values: bool) -> list[_Examined]:
-    """In threads: decompressing lets go of Python's lock, and processes start slower than small datasets are read."""
+    """Examine cases in threads: decompression releases Python's lock, and processes take longer to start."""
     times = Counter(case.name for case in dataset.cases)
     threads = min(os.cpu_count() or 1, MOST_THREADS)
-    alone = _Alone(volume.memory_bytes() // threads)
-    found = []
+    alone = _Alone(memory.memory_bytes() // threads)
+    results = []
     with ThreadPoolExecutor(threads) as pool:
         examine = partial(_examine, dataset=dataset, values=values, alone=alone)
         for case, examined in zip(dataset.cases, pool.map(examine, dataset.cases), strict=True):
@@ -115,9 +116,9 @@ def _examine_all(dataset: Dataset, on_case: Callable[[], None], *, values: bool)
                 repeated = f"{times[case.name]} cases have the name {case.name}"
                 message = f"{case.images[0]}: {repeated}; the column case of a manifest.csv can tell them apart"
                 examined.faults.append(Fault(case.name, case.images[0], message))
-            found.append(examined)
+            results.append(examined)
             on_case()
-    return found
+    return results
 
 
 class _Alone:
@@ -142,27 +143,33 @@ def _examine(case: Case, dataset: Dataset, values: bool, alone: _Alone) -> _Exam
             faults.append(Fault(case.name, _file_of(case, str(error)), str(error)))
             return None
 
-    headers = [attempt(formats.read_header, path) for path in case.images]
-    label_header = attempt(formats.read_label_header, case.label)
-    readable = [each for each in headers if each]
-    header = attempt(join_headers, case, readable) if len(readable) == len(headers) else None
-    if header:
-        attempt(check_channels, case, header, dataset)
-    if header and label_header:
-        attempt(check_label_grid, case, label_header, header)
-    if not values:
-        return _Examined(faults, None)
-    with alone.if_large(readable):
-        images = [attempt(read_varied, path) for path, each in zip(case.images, headers, strict=True) if each]
-        label = attempt(formats.read_label, case.label) if label_header else None
-        if label:
-            attempt(check_declared, case.label, label.array, dataset)
-        if faults or header is None or label is None:
+    with ExitStack() as stack:
+
+        def opened(open_file: Callable[[Path], AbstractContextManager[Opened]], path: Path) -> Opened | None:
+            return attempt(lambda: stack.enter_context(open_file(path)))
+
+        files = [opened(formats.open_image, path) for path in case.images]
+        label_file = opened(formats.open_label, case.label) if case.label else None
+        images = [(path, file) for path, file in zip(case.images, files, strict=True) if file]
+        headers = [file.header for _, file in images]
+        header = attempt(join_headers, case, headers) if len(images) == len(files) else None
+        if header:
+            attempt(check_channels, case, header, dataset)
+        if header and label_file:
+            attempt(check_label_grid, case, label_file.header, header)
+        if not values:
             return _Examined(faults, None)
-        channels = [channel for image in images if image for channel in np.moveaxis(image.array, 3, 0)]
-        return _Examined(faults, measure(header, channels, stored_like(label, header.affine).array, dataset))
+        with alone.if_large(headers):
+            volumes = [attempt(read_varied, path, file) for path, file in images]
+            label = attempt(label_file.read) if label_file else None
+            if label:
+                attempt(check_declared, case.label, label.array, dataset)
+            if faults or header is None:
+                return _Examined(faults, None)
+            channels = [channel for image in volumes if image for channel in np.moveaxis(image.array, 3, 0)]
+            turned = stored_like(label, header.affine).array if label else None
+            return _Examined(faults, measure(header, channels, turned, dataset))
 
 
 def _file_of(case: Case, message: str) -> Path:
-    paths: Iterable[Path] = (*case.images, case.label)
-    return next((path for path in paths if message.startswith(f"{path}:")), case.images[0])
+    return next((path for path in case.files if message.startswith(f"{path}:")), case.images[0])

@@ -1,4 +1,4 @@
-"""What kind of values a channel has: Hounsfield units, or units of its own; told by the values and by its name."""
+"""Decide what kind of values a channel has, Hounsfield units or others, from its values and its name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 
 from tfseg.datasets.grids import Array
 
-# Voxels inside labels that a case brings to the percentiles, spread over all of them.
+# Voxels inside labels that a case adds to the percentiles, spread over all of them.
 SAMPLED_VOXELS = 20_000
-# Greatest values that differ so many times between cases are in units of each case's own.
+# If the greatest values of two cases differ by more than this factor, each case has units of its own.
 VARIED_RATIO = 10
 # From air to bone.
 LEAST_HU_RANGE = (-500, 100)
@@ -17,7 +17,7 @@ LEAST_HU_RANGE = (-500, 100)
 
 @dataclass(frozen=True)
 class ChannelMeasures:
-    """Least and greatest value, mean and standard deviation outside the background, a sample from inside the labels."""
+    """Lowest and highest value, mean and standard deviation outside the background, and a sample from inside labels."""
 
     lowest: float
     highest: float
@@ -27,9 +27,9 @@ class ChannelMeasures:
 
 
 def measure_channel(channel: Array, labelled: Array | None = None) -> ChannelMeasures:
-    """Measure one case's channel `[x, y, z]`, with a sample of what is `labelled`."""
+    """Measure one case's channel `[x, y, z]`, with a sample of the voxels that are `labelled`."""
     inside = channel[:0].ravel() if labelled is None else channel[labelled]
-    something = channel[channel != channel[0, 0, 0]]  # where a background has one value, the corner has it
+    something = channel[channel != channel[0, 0, 0]]  # a background of one value is in the corner
     return ChannelMeasures(
         lowest=float(channel.min()),
         highest=float(channel.max()),
@@ -45,7 +45,7 @@ def is_ct(name: str, cases: Sequence[ChannelMeasures]) -> bool:
 
 
 def likely_modality(name: str, cases: Sequence[ChannelMeasures]) -> str:
-    """Say what kind of values a channel has, case by case; one that is CT by its name alone is told to be so.
+    """Describe what kind of values a channel has; one that is CT only by its name is described as such.
 
     Hounsfield units reach from air (-1000) to bone; z-scored values have a mean near 0 and a standard deviation near 1.
     """
@@ -57,7 +57,7 @@ def likely_modality(name: str, cases: Sequence[ChannelMeasures]) -> str:
         lowest, highest = _median("lowest", cases), _median("highest", cases)
         return f"called CT, but values of {lowest:g} to {highest:g} are no Hounsfield units of a whole scan"
     if name in ("grey", "red", "green", "blue"):
-        return "picture"
+        return "2D image"
     peaks = [case.highest for case in cases]
     varied = min(peaks) <= 0 or max(peaks) / min(peaks) > VARIED_RATIO
     return f"MR or another, in units of {'each case’s' if varied else 'its'} own"

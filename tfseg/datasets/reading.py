@@ -1,4 +1,4 @@
-"""From a case to its arrays, checked against each other and against what its dataset declares."""
+"""Read a case into arrays, checked against each other and against what its dataset declares."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,16 @@ import numpy as np
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import formats
-from tfseg.datasets.grids import Array, Header, Volume, corners_apart_mm, header_stored_like, same_grid, stored_like
+from tfseg.datasets.grids import (
+    Array,
+    Header,
+    Opened,
+    Volume,
+    corners_apart_mm,
+    header_stored_like,
+    same_grid,
+    stored_like,
+)
 from tfseg.datasets.layouts import Case, Dataset
 
 
@@ -16,35 +25,19 @@ def read_case_header(case: Case) -> Header:
     """Read the grid of a case and the number of its channels from the headers of its images.
 
     Raises:
-        DataError: where a file cannot be read, or the channels' grids differ.
+        DataError: if a file cannot be read, or the channels' grids differ.
     """
     return join_headers(case, [formats.read_header(path) for path in case.images])
 
 
-def read_varied(path: Path) -> Volume:
-    """Read an image in which no channel has one value everywhere, as float32 `[x, y, z, channels]`.
-
-    Raises:
-        DataError: where a channel has, the file cannot be read, or values are NaN or infinite.
-    """
-    image = formats.read_image(path)
-    channels = image.array.shape[3]
-    for index in range(channels):
-        channel = image.array[..., index]
-        if channel.min() == channel.max():
-            which = f"channel {index}: " if channels > 1 else ""
-            raise DataError(f"{path}: an empty image, {which}every voxel has the value {channel.flat[0]:g}")
-    return image
-
-
 def read_case_image(case: Case) -> Volume:
-    """Read a case's image as float32 `[x, y, z, channels]`.
+    """Read a case's image as float32 `[x, y, z, channels]`; the case needs no label map.
 
     Raises:
-        DataError: where a file cannot be read, a channel has one value everywhere, the channels' grids differ, or
-            values are NaN or infinite.
+        DataError: if a file cannot be read, a channel has one value everywhere, the channels' grids differ, or values
+            are NaN or infinite.
     """
-    first, *others = (read_varied(path) for path in case.images)
+    first, *others = (_read_varied(path) for path in case.images)
     if not others:
         return first
     for path, image in zip(case.images[1:], others, strict=True):
@@ -59,14 +52,14 @@ def read_case_label(case: Case, dataset: Dataset) -> Volume:
     """Read a case's label values `[x, y, z]`, in the order in which the image is stored.
 
     Raises:
-        DataError: where a file cannot be read, the dataset declares another number of channels or not all the values,
-            or the label's grid is not the image's.
+        DataError: if the case has no label map, a file cannot be read, the dataset declares another number of
+            channels or lacks a label value, or the label map's grid is not the image's.
     """
     return _read_label(case, dataset, read_case_header(case))
 
 
 def read_case(case: Case, dataset: Dataset) -> tuple[Volume, Volume]:
-    """Read a case's image `[x, y, z, channels]` and label `[x, y, z]`, each file once.
+    """Read a case's image `[x, y, z, channels]` and label map `[x, y, z]`, each file once.
 
     Raises:
         DataError: as `read_case_image` and `read_case_label`.
@@ -76,19 +69,41 @@ def read_case(case: Case, dataset: Dataset) -> tuple[Volume, Volume]:
     return image, _read_label(case, dataset, Header((x, y, z), channels, image.affine, image.in_pixels))
 
 
+def _read_varied(path: Path) -> Volume:
+    with formats.open_image(path) as image:
+        return read_varied(path, image)
+
+
 def _read_label(case: Case, dataset: Dataset, header: Header) -> Volume:
     check_channels(case, header, dataset)
-    label = stored_like(formats.read_label(case.label), header.affine)
-    _check_grid(case.label, label.array.shape, label.affine, case.images[0], header.shape, header.affine)
-    check_declared(case.label, label.array, dataset)
+    path = case.label_file
+    label = stored_like(formats.read_label(path), header.affine)
+    _check_grid(path, label.array.shape, label.affine, case.images[0], header.shape, header.affine)
+    check_declared(path, label.array, dataset)
     return replace(label, affine=header.affine)
+
+
+def read_varied(path: Path, opened: Opened) -> Volume:
+    """Read an open image as float32 `[x, y, z, channels]`, and refuse a channel that has one value everywhere.
+
+    Raises:
+        DataError: if a channel has, the file cannot be read, or values are NaN or infinite.
+    """
+    image = opened.read()
+    channels = image.array.shape[3]
+    for index in range(channels):
+        channel = image.array[..., index]
+        if channel.min() == channel.max():
+            which = f"channel {index}: " if channels > 1 else ""
+            raise DataError(f"{path}: an empty image, {which}every voxel has the value {channel.flat[0]:g}")
+    return image
 
 
 def join_headers(case: Case, headers: Sequence[Header]) -> Header:
     """Join the headers of a case's images into one, with all their channels.
 
     Raises:
-        DataError: where their grids differ.
+        DataError: if their grids differ.
     """
     first = headers[0]
     for path, header in zip(case.images, headers, strict=True):
@@ -97,7 +112,7 @@ def join_headers(case: Case, headers: Sequence[Header]) -> Header:
 
 
 def check_channels(case: Case, header: Header, dataset: Dataset) -> None:
-    """Refuse a case that has not as many channels as its dataset declares.
+    """Refuse a case whose number of channels is not the one that its dataset declares.
 
     Raises:
         DataError: with both numbers.
@@ -110,13 +125,13 @@ def check_channels(case: Case, header: Header, dataset: Dataset) -> None:
 
 
 def check_label_grid(case: Case, label: Header, image: Header) -> None:
-    """Refuse a label map that lies elsewhere than its image, whatever the order in which it is stored.
+    """Refuse a label map on another grid than its image; the order in which it is stored may differ.
 
     Raises:
-        DataError: where shapes or affines disagree.
+        DataError: if shapes or affines disagree, or the case has no label map.
     """
     turned = header_stored_like(label, image.affine)
-    _check_grid(case.label, turned.shape, turned.affine, case.images[0], image.shape, image.affine)
+    _check_grid(case.label_file, turned.shape, turned.affine, case.images[0], image.shape, image.affine)
 
 
 def check_declared(path: Path, label: Array, dataset: Dataset) -> None:

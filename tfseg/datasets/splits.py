@@ -1,4 +1,4 @@
-"""Which subjects train, validate and test in each fold."""
+"""Split subjects into those that train, validate and test in each fold."""
 
 import json
 from collections import Counter
@@ -10,7 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from tfseg.config.config import HoldoutConfig
-from tfseg.core.errors import ConfigError
+from tfseg.core import files
+from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.grids import Array
 
 VALIDATION_SHARE = 0.2
@@ -18,21 +19,21 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Split:
-    """Subjects of one fold; no subject is on two sides."""
+    """The subjects of one fold; no subject is on two sides."""
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
 
     def among(self, subjects: Collection[str]) -> "Split":
-        """Return the split without those who are not among `subjects`."""
+        """Return the split restricted to `subjects`."""
         return Split(*(tuple(each for each in part if each in subjects) for part in asdict(self).values()))
 
     def check(self, known: Collection[str], where: str) -> None:
-        """Refuse a split that cannot be used; `where` opens the message.
+        """Refuse a split that cannot be used; the message starts with `where`.
 
         Raises:
-            ConfigError: on an empty part, an unknown subject, or one on two sides.
+            ConfigError: if a part is empty, or a subject is unknown or on two sides.
         """
         parts = asdict(self)
         for name, part in parts.items():
@@ -51,16 +52,16 @@ def make_splits(
     seed: int,
     strata: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Split]:
-    """Split subjects into folds: each is tested in one of them, and validation is drawn from a fold's others.
+    """Split subjects into folds: each subject is tested in one fold, and validation is drawn from a fold's others.
 
     Args:
         subjects: their names, in any order.
-        folds: how many, or the parts of a single split.
-        seed: draws them.
-        strata: of subjects by name; every part has its share of each stratum, as near as numbers allow.
+        folds: number of folds, or the ratio of a single split.
+        seed: of the random draw.
+        strata: strata by subject; every part gets its share of each stratum, as nearly as the numbers allow.
 
     Raises:
-        ConfigError: where there are too few subjects for a fold to train, validate and test on.
+        ConfigError: if there are too few subjects to train, validate and test on.
     """
     names = sorted(set(subjects))
     groups = [strata.get(name, "") for name in names]
@@ -80,9 +81,9 @@ def make_splits(
 
 
 def _mixed(shuffled: Array, groups: Sequence[str]) -> Array:
-    """Reorder indices so that every stretch has its share of each group, whose members keep their order.
+    """Reorder indices so that every stretch has its share of each group; a group's members keep their order.
 
-    Member r of n comes at (r + 1/2) / n of the whole, as seats are dealt out by the method of Sainte-Laguë.
+    Member r of n is placed at (r + 1/2) / n of the whole, as in the Sainte-Laguë method of allocating seats.
     """
     sizes, seen = Counter(groups[index] for index in shuffled), Counter[str]()
     places = []
@@ -112,13 +113,13 @@ def to_json(splits: Sequence[Split]) -> str:
 def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
     """Read splits from a file: tfseg's own, or nnU-Net's `splits_final.json`.
 
-    nnU-Net names what it holds out of a fold `val`; that is tested here, and validation is drawn from the rest.
+    nnU-Net calls the held-out part of a fold `val`; here it is tested, and validation is drawn from the rest.
 
     Raises:
-        ConfigError: on a damaged file, an unknown subject, an empty part, a subject on two sides or tested twice.
+        ConfigError: if the file is damaged, a part is empty, or a subject is unknown, on two sides or tested twice.
     """
     try:
-        folds = json.loads(path.read_text(encoding="utf-8"))
+        folds = json.loads(files.read_text(path))
         splits = []
         for fold, parts in enumerate(folds):
             train, val, test = (list(map(str, parts.get(part, []))) for part in ("train", "val", "test"))
@@ -127,7 +128,9 @@ def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
                 n_val = max(1, round(VALIDATION_SHARE * len(drawn)))
                 train, val, test = sorted(drawn[n_val:]), sorted(drawn[:n_val]), val
             splits.append(Split(tuple(train), tuple(val), tuple(test)))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}: expected a list of folds with train, val and test: {error}") from error
     if not splits:
         raise ConfigError(f"{path}: lists no folds")

@@ -21,7 +21,7 @@ from tfseg.preparation.steps import Recipe
 
 def sources(case: Case, recipe: Recipe) -> dict[str, list[Path]]:
     """Return the files that a case is made from, by what they are."""
-    made_from = {"image": list(case.images), "label": [case.label]}
+    made_from = {"image": list(case.images), "label": [case.label_file]}
     if recipe.second_map:
         made_from["second_map"] = [beside(case, recipe.second_map.path)]
     if recipe.skull_strip_mask:

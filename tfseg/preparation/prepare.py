@@ -132,7 +132,9 @@ def _classes_of(label: Volume, case: Case, plan: LabelPlan, recipe: Recipe) -> A
         path = beside(case, recipe.second_map.path)
         second = stored_like(read_label(path), label.affine)
         if second.array.shape != values.shape or not same_grid(values.shape, label.affine, second.affine):
-            raise DataError(f"{path}: its grid, {second.array.shape}, is not that of {case.label.name}, {values.shape}")
+            raise DataError(
+                f"{path}: its grid, {second.array.shape}, is not that of {case.label_file.name}, {values.shape}"
+            )
         values = fuse(values, second.array, recipe.second_map.values, recipe.second_map.over)
     classes = translate(values, plan.classes)
     largest = [plan.class_of(name) for name in recipe.largest_component]
@@ -154,7 +156,7 @@ def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
     Once a case that was left out is mended, the folder still holds the same dataset.
     """
     everyone = (*dataset.cases, *dataset.left_out)
-    cases = {case.name: [str(path.resolve()) for path in (*case.images, case.label)] for case in everyone}
+    cases = {case.name: [str(path.resolve()) for path in case.files] for case in everyone}
     splits = [asdict(split) for split in dataset.splits or ()]
     more = {"ignore_label": plan.ignore_label, "regions": plan.regions, "splits": splits}
     return {

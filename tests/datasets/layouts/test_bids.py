@@ -182,7 +182,7 @@ def test_a_table_names_the_labels(write):
     ("names", "said"),
     [
         (["sub-1/sub-1_T1w.nii.gz"], "no label maps, whose names end in _dseg, _seg, _roi, _mask"),
-        (["sub-1/sub-1_dseg.nii.gz"], "no kind of image goes with most label maps; found none"),
+        (["sub-1/sub-1_dseg.nii.gz"], "no kind of image exists for most label maps; found none"),
     ],
 )
 def test_a_dataset_without_labels_or_images_is_refused(write, names, said):

@@ -207,7 +207,7 @@ def test_subfolders_are_part_of_the_name(write):
     assert [case.subject for case in read_dataset(folder, "^[^_]+").cases] == ["p1", "p2"]
 
 
-def test_what_has_no_pair_is_a_case_with_a_missing_file(write):
+def test_an_image_or_a_mask_alone_is_a_case_with_a_missing_file(write):
     folder = write(["a.png", "b.png"], ["b.png", "c.png"])
     assert [name for name, *paths in pairs(folder) if not all((folder / path).is_file() for path in paths)] == [
         "a",
@@ -219,12 +219,12 @@ def test_two_images_of_one_name_are_two_cases(write):
     assert [name for name, *_ in pairs(write(["a.png", "a.jpg"], ["a.png"]))] == ["a", "a"]
 
 
-def test_an_unreadable_mask_is_passed_over(write):
+def test_an_unreadable_mask_is_skipped(write):
     folder = write(["a.png", "b.png"], ["a.png", "b.png"])
     (folder / "masks" / "a.png").write_bytes(b"")
     assert read_dataset(folder).labels == {255: "foreground"}
     (folder / "masks" / "b.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"a\.png: not a readable picture"):
+    with pytest.raises(DataError, match=r"a\.png: not a readable 2D image"):
         read_dataset(folder)
 
 

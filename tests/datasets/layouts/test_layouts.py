@@ -151,7 +151,7 @@ def test_a_pattern_beside_a_split_of_other_subjects_is_a_wrong_call(tmp_path):
 
 @pytest.mark.parametrize(
     ("pattern", "said"),
-    [("(", "not a regular expression"), (r"\d", "finds nothing in the case name b"), ("a(x?)_|b", "finds nothing")],
+    [("(", "not a regular expression"), (r"\d", "does not match the case name b"), ("a(x?)_|b", "does not match")],
 )
 def test_a_pattern_that_does_not_find_every_subject_is_a_wrong_call(dataset, pattern, said):
     with pytest.raises(ConfigError, match="subject pattern") as refused:

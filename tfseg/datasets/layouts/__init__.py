@@ -1,4 +1,4 @@
-"""The layouts in which datasets come, recognised by themselves and each read into a list of cases."""
+"""Recognise the layout of a dataset and read it into a list of cases."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tfseg.datasets.layouts.nnunet import is_nnunet, read_nnunet
 
 __all__ = ["LAYOUTS", "Case", "Dataset", "read_dataset"]
 
-# What each layout is called, whether a folder has it, and how it is read. The first that a folder has is taken.
+# Name of each layout, whether a folder has it, and how it is read; the first that matches is used.
 LAYOUTS = {
     "a CSV manifest": (is_manifest, read_manifest),
     "nnU-Net": (is_nnunet, read_nnunet),
@@ -25,15 +25,15 @@ LAYOUTS = {
 
 
 def read_dataset(folder: Path, subject_pattern: str | None = None) -> Dataset:
-    """Recognise the layout of a folder and list its cases; whether their files are there and sound is not looked at.
+    """Recognise the layout of a folder and list its cases; their files are not checked.
 
     Args:
         folder: the dataset, or a CSV manifest.
-        subject_pattern: a regular expression that finds the subject in a case's name; what the layout says if absent.
+        subject_pattern: a regular expression that takes the subject from a case's name; without it, the layout does.
 
     Raises:
-        DataError: where the folder is absent, or its layout is not known or damaged.
-        ConfigError: where the pattern does not find every case's subject.
+        DataError: if the folder is absent, or its layout is unknown or damaged.
+        ConfigError: if the pattern does not match every case's name.
     """
     if not folder.exists():
         raise DataError(f"{folder}: no such folder")

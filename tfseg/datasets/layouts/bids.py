@@ -1,4 +1,4 @@
-"""The Brain Imaging Data Structure with its derivatives: subjects and sessions in file names, a label by its suffix."""
+"""Read the Brain Imaging Data Structure: subjects and sessions in file names, label maps known by their suffix."""
 
 import csv
 from collections import Counter, defaultdict
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, stem
+from tfseg.datasets.layouts.dataset import Case, Dataset, by_number
 from tfseg.datasets.layouts.labels import DECLARATION, labels_of
+from tfseg.datasets.names import stem
 
-# What says whose scan a file is and when it was made; a case is one of each.
+# Entities that say whose scan a file is and when it was made; a case is one of each.
 CASE_ENTITIES = ("sub", "ses", "run")
-# In what space and how finely a file is sampled says nothing of which channel or label it is.
+# Entities of the grid, which do not say which channel or label a file is.
 GRID_ENTITIES = ("space", "res")
-# Suffixes of label maps; where a dataset has several kinds, the first is taken.
+# Suffixes of label maps; if a dataset has several, the first of these is used.
 LABEL_SUFFIXES = ("dseg", "seg", "roi", "mask")
-# Probabilities of labels and masks of faces are neither images nor label maps.
+# Suffixes of probability maps and of masks of faces, which are neither images nor label maps.
 NEITHER = ("probseg", "defacemask")
 
 
@@ -31,7 +32,7 @@ class _File:
 
     @property
     def kind(self) -> str:
-        """All of the name but whose it is: `acq-3d_T1w`, `label-lesion_mask`."""
+        """The name without the case and the grid: `acq-3d_T1w`, `label-lesion_mask`."""
         others = (f"{key}-{value}" for key, value in self.entities.items() if key not in CASE_ENTITIES + GRID_ENTITIES)
         return "_".join((*others, self.suffix))
 
@@ -42,7 +43,7 @@ class _File:
 
     @property
     def datatype(self) -> str:
-        """What the folder is called in which it lies: `anat`, `dwi`, `func`."""
+        """The name of its folder: `anat`, `dwi`, `func`."""
         return self.path.parent.name
 
     @property
@@ -51,7 +52,7 @@ class _File:
 
 
 def is_bids(folder: Path) -> bool:
-    """Whether a folder, or derivatives in it, has `sub-…` folders with NIfTI files named alike."""
+    """Whether a folder or its derivatives have `sub-…` folders with NIfTI files of such names."""
     folders = (path for pattern in ("sub-*", "derivatives/*/sub-*") for path in folder.glob(pattern))
     return any(any(path.rglob("sub-*_*.nii*")) for path in folders)
 
@@ -59,17 +60,17 @@ def is_bids(folder: Path) -> bool:
 def read_bids(folder: Path) -> Dataset:
     """Read images with label maps, a case per subject, session and run.
 
-    A case's images are those in a folder called as the label map's is (`anat`, `dwi`, …), or in any where there are
-    none; of these, those beside the label map, or else those in the raw data; of one kind in several spaces or
-    resolutions, the one in the label map's. Channels are the kinds of image that more than half of the label maps go
-    with; probability maps are none. Images without a label map are cases too, with a missing file.
-    Labels are those that `labels.json` or a `dseg.tsv` (index, name) declares, or else the values found.
+    A case's images are those of the label map's datatype (`anat`, `dwi`, …), or of any datatype if there are none; of
+    these, those beside the label map, or else those in the raw data. If an image exists in several spaces or
+    resolutions, the one in the label map's is used. Channels are the kinds of image that more than half of the label
+    maps have. Images without a label map are cases too, whose label map is missing.
+    Labels are declared in `labels.json` or a `dseg.tsv` (index, name), or are the values found in the label maps.
 
     Source: Gorgolewski 2016 (10.1038/sdata.2016.44).
 
     Raises:
-        DataError: where there are no label maps, several kinds of them that are equally likely, or no images, or where
-            a case has two files of one kind.
+        DataError: if there are no label maps, several kinds of them that are equally likely, or no images, or if a
+            case has two files of one kind.
     """
     parsed = map(_parse, sorted(folder.rglob("sub-*_*.nii*")))
     files = [file for file in parsed if file and file.suffix not in NEITHER]
@@ -87,7 +88,7 @@ def read_bids(folder: Path) -> Dataset:
     channels = sorted(kind for kind, number in times.items() if 2 * number > len(labels))
     if not channels:
         raise DataError(
-            f"{folder}: no kind of image goes with most label maps; found {', '.join(sorted(times)) or 'none'}"
+            f"{folder}: no kind of image exists for most label maps; found {', '.join(sorted(times)) or 'none'}"
         )
     label_kind = next(iter(labels.values())).kind
     cases = []
@@ -103,7 +104,7 @@ def read_bids(folder: Path) -> Dataset:
     return Dataset(
         name=folder.resolve().name,
         channels=tuple(channels),
-        labels=names or labels_of(folder, (case.label for case in cases)),
+        labels=names or labels_of(folder, (case.label_file for case in cases)),
         cases=tuple(cases),
         layout="bids",
     )
@@ -116,13 +117,13 @@ def _parse(path: Path) -> _File | None:
 
 
 def _labels(folder: Path, files: list[_File]) -> dict[str, _File]:
-    """The label map of each case: of the kind whose suffix comes first."""
+    """The label map of each case, of the suffix that comes first."""
     if not files:
         suffixes = ", ".join(f"_{suffix}" for suffix in LABEL_SUFFIXES)
         raise DataError(f"{folder}: no label maps, whose names end in {suffixes}")
     best = min(LABEL_SUFFIXES.index(file.suffix) for file in files)
     chosen = [file for file in files if file.suffix == LABEL_SUFFIXES[best]]
-    # A brain mask beside a lesion mask says where the brain is.
+    # A brain mask beside a lesion mask is not the truth.
     structures = [file for file in chosen if file.entities.get("desc") != "brain"] or chosen
     kinds = sorted({file.kind for file in structures})
     if len(kinds) > 1:
@@ -137,7 +138,7 @@ def _labels(folder: Path, files: list[_File]) -> dict[str, _File]:
 
 
 def _one_of_each_kind(folder: Path, files: list[_File], label: _File | None) -> dict[str, Path]:
-    """Images by kind, of several the one on the grid of the label map."""
+    """Images by kind; of several, the one on the label map's grid."""
     by_kind: dict[str, list[_File]] = defaultdict(list)
     for file in files:
         by_kind[file.kind].append(file)

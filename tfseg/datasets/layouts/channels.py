@@ -1,4 +1,4 @@
-"""Names of an image's channels, where a layout declares none."""
+"""Name an image's channels if a layout declares no names."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,15 +10,15 @@ COLOURS = ("red", "green", "blue")
 
 
 def channels_of(images: Iterable[Path], name: str | None = None) -> tuple[str, ...]:
-    """Name the channels that the first readable of some images has.
+    """Name the channels of the first readable image.
 
-    A single channel is called `name`, several `name_0`, `name_1`, …; without a name, "image", or for a picture "grey"
-    or "red", "green" and "blue". Where none can be read, one channel is expected.
+    A single channel is called `name`, several are called `name_0`, `name_1`, …. Without `name` they are called "image",
+    and those of a 2D image "grey" or "red", "green" and "blue". If no image is readable, one channel is expected.
     """
     for path in images:
         try:
             header = formats.read_header(path)
-        except DataError:  # a fault of its own
+        except DataError:  # reported as a fault of its case
             continue
         if name is None and header.in_pixels:
             return COLOURS if header.channels == len(COLOURS) else ("grey",)

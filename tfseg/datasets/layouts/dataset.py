@@ -1,4 +1,4 @@
-"""What every layout is read into: cases, each of a subject, with the names of channels and labels."""
+"""Cases, each of a subject, with the names of channels and labels: the result of reading any layout."""
 
 import json
 import re
@@ -9,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError
+from tfseg.datasets.checks import naming
 from tfseg.datasets.splits import Split
 
 Result = TypeVar("Result")
@@ -17,30 +19,52 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Case:
-    """One scan of a subject with its label map: a file with all channels, or one per channel, in order.
+    """One scan of a subject: a file with all channels or one per channel, in order, and its label map if it has one.
 
-    A file is NIfTI, a picture, or the folder of a DICOM series; `strata` is what folds may be balanced by.
+    A file is a NIfTI volume, a 2D image, or the folder of a DICOM series. Folds can be balanced by `strata`.
     """
 
     name: str
     subject: str
     images: tuple[Path, ...]
-    label: Path
+    label: Path | None = None
     strata: str | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The images, then the label map if there is one."""
+        return self.images if self.label is None else (*self.images, self.label)
+
+    @property
+    def label_file(self) -> Path:
+        """The label map, for steps that need one.
+
+        Raises:
+            DataError: if the case has none.
+        """
+        if self.label is None:
+            raise DataError(f"{self.images[0]}: the case {self.name} has no label map")
+        return self.label
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Cases with the names of their channels and of their label values, background left out.
+    """Cases with the names of their channels and label values; the background, 0, is no label.
 
-    `layout` is the one that was recognised, "files" for a dataset put together in Python. Voxels of `ignore_label`
-    are unknown. `regions` are unions of label values, by name, that may overlap: a dataset
-    that declares them is to be learnt as regions. `splits` are those that the dataset brings, `left_out` further cases,
-    which are not used, each with the reason.
+    Args:
+        name: of the dataset.
+        channels: their names, in order.
+        labels: names by value, 1 to 255 of them, positive, each with a name of its own.
+        cases: at least one; each name can name a folder.
+        layout: the layout that was recognised, "files" for a dataset put together in Python.
+        ignore_label: the value of voxels that are unknown.
+        regions: label values by the name of their union; regions may overlap, and a dataset with regions is learnt
+            as regions.
+        splits: those that the dataset brings.
+        left_out: further cases, which are not used, each with the reason.
 
     Raises:
-        DataError: where there are no cases, a case's name cannot name a folder, or labels are not 1 to 255 positive
-            values with names of their own.
+        DataError: if the cases, labels or regions are not as above.
     """
 
     name: str
@@ -71,11 +95,11 @@ class Dataset:
 
 
 def with_subjects(dataset: Dataset, pattern: str) -> Dataset:
-    """Name each case's subject by what a regular expression finds in the case's name: its first group, or all of it.
+    """Take each case's subject from the case's name: the first group of a regular expression, or its whole match.
 
     Raises:
-        ConfigError: on a pattern that is none, or finds nothing in a case's name, or where the dataset brings splits,
-            which name its own subjects.
+        ConfigError: if the pattern is not a regular expression or does not match a case's name, or if the dataset
+            brings splits, which name its subjects already.
     """
     if dataset.splits:
         raise ConfigError(f"subject pattern {pattern}: {dataset.name} brings splits of its own subjects; leave it out")
@@ -85,35 +109,27 @@ def with_subjects(dataset: Dataset, pattern: str) -> Dataset:
         raise ConfigError(f"subject pattern {pattern}: not a regular expression: {error}") from error
     cases = []
     for case in dataset.cases:
-        found = expression.search(case.name)
-        subject = found and (found.group(1) if expression.groups else found.group())
+        match = expression.search(case.name)
+        subject = match and (match.group(1) if expression.groups else match.group())
         if not subject:
-            raise ConfigError(f"subject pattern {pattern}: finds nothing in the case name {case.name}")
+            raise ConfigError(f"subject pattern {pattern}: does not match the case name {case.name}")
         cases.append(replace(case, subject=subject))
     return replace(dataset, cases=tuple(cases))
-
-
-def stem(path: Path) -> str:
-    """Name of a file without `.nii.gz`, `.nii` or a picture's suffix; other dots stay."""
-    return re.sub(r"(\.nii(\.gz)?|\.(png|jpe?g|tiff?|bmp))$", "", path.name, flags=re.IGNORECASE)
 
 
 def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]], Result]) -> Result:
     """Read a JSON file and parse it.
 
     Raises:
-        DataError: where it cannot be read, or `parse` finds it other than `expected`.
+        DataError: if it cannot be read, or `parse` fails on it; the message says what is `expected`.
     """
-    try:
-        return parse(json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once))
-    except DataError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not {expected}: {error!r}") from error
+    text = files.read_text(path)
+    with naming(path, f"not {expected}"):
+        return parse(json.loads(text, object_pairs_hook=_each_key_once))
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of a key that is there twice, JSON would take the last without a word."""
+    """A JSON object; of two equal keys, JSON would silently keep the last."""
     for key, times in Counter(key for key, _ in pairs).items():
         if times > 1:
             raise ValueError(f"{key!r} is there twice")
@@ -121,10 +137,10 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
-    """Names in the order of their numbers.
+    """Return names in the order of their numbers.
 
     Raises:
-        ValueError: a number that is not whole, or has no name, or two.
+        ValueError: if a number is not whole, or has no name or two.
     """
     ordered = sorted((whole_number(number), "" if name is None else str(name)) for number, name in names)
     for number, name in ordered:
@@ -137,10 +153,10 @@ def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
 
 
 def whole_number(value: Any) -> int:
-    """Return a number that a JSON file holds, be it as text.
+    """Return a whole number that a JSON file holds as a number or as text.
 
     Raises:
-        ValueError: where it is none, or not whole.
+        ValueError: if it is not a whole number.
     """
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError(f"{value} is not a whole number")

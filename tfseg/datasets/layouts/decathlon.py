@@ -1,10 +1,11 @@
-"""The layout of the Medical Segmentation Decathlon: `dataset.json`, `imagesTr/`, `labelsTr/`."""
+"""Read the layout of the Medical Segmentation Decathlon: `dataset.json`, `imagesTr/`, `labelsTr/`."""
 
 from pathlib import Path
 from typing import Any
 
-from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, read_description, stem
+from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, read_description
 from tfseg.datasets.layouts.labels import declared
+from tfseg.datasets.names import stem
 
 EXPECTED = "a Decathlon description (modality, labels and training expected)"
 
@@ -20,7 +21,7 @@ def read_decathlon(folder: Path) -> Dataset:
     Source: Antonelli 2022 (10.1038/s41467-022-30695-9).
 
     Raises:
-        DataError: on a damaged `dataset.json`.
+        DataError: if there is a damaged `dataset.json`.
     """
 
     def parse(description: dict[str, Any]) -> Dataset:

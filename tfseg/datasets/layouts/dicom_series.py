@@ -1,4 +1,4 @@
-"""Folders of DICOM series with NIfTI label maps."""
+"""Read folders of DICOM series with NIfTI label maps."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,13 +8,14 @@ from typing import NamedTuple
 from tfseg.core.errors import DataError
 from tfseg.datasets import dicom
 from tfseg.datasets.layouts.channels import channels_of
-from tfseg.datasets.layouts.dataset import Case, Dataset, stem
+from tfseg.datasets.layouts.dataset import Case, Dataset
 from tfseg.datasets.layouts.folders import image_and_label_folders
 from tfseg.datasets.layouts.labels import labels_of
+from tfseg.datasets.names import stem
 
 
 class _Found(NamedTuple):
-    """A case's folder, the series in it by the names of their folders, and where its label map is or should be."""
+    """A case's folder, its series by the names of their folders, and the path of its label map, which may not exist."""
 
     folder: Path
     series: dict[str, Path]
@@ -22,20 +23,20 @@ class _Found(NamedTuple):
 
 
 def is_dicom_series(folder: Path) -> bool:
-    """Whether a folder has DICOM series, and a label map for one of them."""
+    """Whether a folder has a DICOM series with a label map."""
     return folder.is_dir() and any(case.series and case.label.is_file() for case in _find(folder))
 
 
 def read_dicom_series(folder: Path) -> Dataset:
     """Read `images/CASE/` with `labels/CASE.nii.gz`, or `CASE/` with a NIfTI file in it, each case its own subject.
 
-    The files of a series lie in the case's folder or in one inside it; several series are channels, by the names of
-    their folders, and a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Series without a label
-    map and label maps without a series are cases too, with a missing file. Labels are those that `labels.json`
-    declares, or else the values found.
+    The files of a series are in the case's folder or in a folder inside it. Several series are channels, named by
+    their folders; a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Series without a label map
+    and label maps without a series are cases too, whose missing file is a fault. Labels are declared in `labels.json`,
+    or are the values found in the label maps.
 
     Raises:
-        DataError: where no series can be read, or a folder has several NIfTI files.
+        DataError: if no series can be read, or a folder has several NIfTI files.
     """
     found = _find(folder)
     names = sorted({name for case in found for name in case.series})
@@ -51,7 +52,7 @@ def read_dicom_series(folder: Path) -> Dataset:
     return Dataset(
         name=folder.resolve().name,
         channels=tuple(names) if several else channels_of(series, _modality(series)),
-        labels=labels_of(folder, (case.label for case in cases)),
+        labels=labels_of(folder, (case.label for case in found)),
         cases=tuple(cases),
         layout="dicom",
     )

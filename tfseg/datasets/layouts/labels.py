@@ -1,4 +1,4 @@
-"""Names of label values, where a layout declares none of its own."""
+"""Name label values: as declared, or as found in the label maps."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,21 +15,21 @@ from tfseg.datasets.layouts.dataset import by_number, read_description
 DECLARATION = "labels.json"
 # More values than this are a blurred mask, or an image.
 MOST_FOUND = 64
-# A mask of black and white that has more values than this which hardly another one has is a blurred one.
+# A black and white mask with more values than this that hardly any other mask has is a blurred one.
 MOST_GREYS, WHITE = 4, 255
-# The foreground of a mask of 8 and of 16 bits; 1 in another mask may mean the same.
+# The foreground of 8-bit and of 16-bit masks; 1 in another mask may mean the same.
 WHITES = {WHITE, 65535}
 
 
 def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
-    """Return the labels that `labels.json` in `folder` declares, or else the values found in the label maps.
+    """Return the labels that `labels.json` in `folder` declares or, without it, the values found in the label maps.
 
-    The file holds `{"1": "spleen", …}` or `{"spleen": 1, …}`. Label maps that cannot be read are passed over, and so
-    are negative values and the values of a mask that was blurred, as by resizing: they are faults of their own.
+    The file holds `{"1": "spleen", …}` or `{"spleen": 1, …}`. Label maps that cannot be read are skipped, and so are
+    negative values and the values of a mask that was blurred, for example by resizing: all are reported as faults.
 
     Raises:
-        DataError: on a damaged file, or where no label map can be read, they hold too many values, or each holds one,
-            white in some and another in others.
+        DataError: if the file is damaged, no label map can be read, the label maps hold too many values, or each
+            holds one value, which is white in some and another in others.
     """
     if (folder / DECLARATION).is_file():
         return read_description(folder / DECLARATION, 'labels, as {"1": "spleen"}', declared)
@@ -60,14 +60,14 @@ def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
 
 
 def declared(labels: dict[str, Any]) -> dict[int, str]:
-    """Read names by value, as the Decathlon has them, or values by name, as nnU-Net has them; without background."""
+    """Return names by value, without the background, from names by value (Decathlon) or values by name (nnU-Net)."""
     by_value = all(key.lstrip("-").isdecimal() for key in labels)
     pairs = labels.items() if by_value else ((value, name) for name, value in labels.items())
     return {value: name for value, name in by_number(pairs).items() if value != 0}
 
 
 def _without_blurred(maps: list[set[int]]) -> list[set[int]]:
-    """The values of each label map but of those that alone have many which hardly another one has."""
+    """The values of each label map, except maps with many values that hardly any other map has."""
     times = Counter(value for values in maps for value in values)
     alone = [sum(times[value] <= max(1, len(maps) // 10) for value in values) for values in maps]
     if 2 * alone.count(0) < len(maps):

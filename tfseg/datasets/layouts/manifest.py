@@ -1,20 +1,30 @@
-"""A CSV manifest: a row per case, with its subject, its images and its label."""
+"""Read a CSV manifest: a row per case, with its subject, its images and its label map."""
 
 import csv
+from collections import defaultdict
 from io import StringIO
 from itertools import chain, repeat
 from pathlib import Path
+from typing import NamedTuple
 
-import pandas as pd
-
+from tfseg.core import files
 from tfseg.core.errors import DataError
 from tfseg.datasets.layouts.channels import channels_of
-from tfseg.datasets.layouts.dataset import Case, Dataset, stem
+from tfseg.datasets.layouts.dataset import Case, Dataset
 from tfseg.datasets.layouts.labels import labels_of
+from tfseg.datasets.names import stem
 from tfseg.datasets.splits import Split
 
 NAME = "manifest.csv"
 PARTS = ("train", "val", "test")
+
+
+class _Table(NamedTuple):
+    """The columns of a CSV file, its rows as cells by column, and the line of the file of each row."""
+
+    columns: list[str]
+    rows: list[dict[str, str]]
+    lines: list[int]
 
 
 def is_manifest(folder: Path) -> bool:
@@ -23,58 +33,53 @@ def is_manifest(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> Dataset:
-    """Read a manifest; its paths count from its own folder.
+    """Read a manifest; its paths are relative to its own folder.
 
-    Columns: `subject`, `image` or one `image_CHANNEL` per channel, `label`, and if wanted `case`, `split` (train, val
-    or test) and `strata`. An image is a NIfTI file, a picture or the folder of a DICOM series, and may have several
-    channels of its own. A case without a name is called by its subject, or by its first image where a subject has
-    several, with its folders where those have one name. Blanks around a cell, empty lines and columns without a name
-    are passed over. Labels are those that `labels.json` beside it declares, or else the values found.
+    Required columns: `subject`, `label`, and `image` or one `image_CHANNEL` per channel. Optional columns: `case`,
+    `split` (train, val or test) and `strata`. An image is a NIfTI file, a 2D image or the folder of a DICOM series,
+    and may have several channels of its own. Without the column `case`, a case has the name of its subject; if a
+    subject has several cases, that of its first image; if several images have one name, with their folders. Blanks
+    around a cell, empty lines and columns without a name are skipped. Labels are declared in `labels.json` beside the
+    manifest, or are the values found in the label maps.
 
     Raises:
-        DataError: where columns or values are missing or columns share a name, or a split has other parts or a subject
-            on two sides.
+        DataError: if columns or values are missing, columns share a name, or a split has other parts or a subject on
+            two sides.
     """
     path = folder if folder.is_file() else folder / NAME
     table = _table(path)
     images = [name for name in table.columns if name == "image" or name.startswith("image_")]
-    missing = [name for name in ("subject", "label") if name not in table] + (["image"] if not images else [])
+    missing = [name for name in ("subject", "label") if name not in table.columns] + ([] if images else ["image"])
     if missing:
         raise DataError(f"{path}: the columns {', '.join(missing)} are missing; there are {', '.join(table.columns)}")
     for column in ("subject", "label", *images):
-        empty = table.index[table[column] == ""]
-        if len(empty):
-            raise DataError(f"{path}: line {empty[0]}: {column} is empty")
+        for line, row in zip(table.lines, table.rows, strict=True):
+            if not row[column]:
+                raise DataError(f"{path}: line {line}: {column} is empty")
     root = path.resolve().parent
-    labels = [root / file for file in table["label"]]
+    names = _names(table, images[0])
+    cases = tuple(
+        Case(name, row["subject"], tuple(root / row[image] for image in images), root / row["label"], row.get("strata"))
+        for name, row in zip(names, table.rows, strict=True)
+    )
+    channels = [
+        channels_of(
+            (case.images[index] for case in cases), column.removeprefix("image_") if column != "image" else None
+        )
+        for index, column in enumerate(images)
+    ]
     return Dataset(
         name=root.name,
-        channels=tuple(
-            channel for name in images for channel in _channels(name, [root / file for file in table[name]])
-        ),
-        labels=labels_of(root, labels),
-        cases=tuple(
-            Case(name, subject, tuple(root / file for file in files), label, strata)
-            for name, subject, files, label, strata in zip(
-                _names(table, images[0]),
-                table["subject"],
-                table[images].to_numpy().tolist(),
-                labels,
-                table["strata"] if "strata" in table else [None] * len(table),
-                strict=True,
-            )
-        ),
+        channels=tuple(chain.from_iterable(channels)),
+        labels=labels_of(root, (case.label_file for case in cases)),
+        cases=cases,
         layout="manifest",
-        splits=(_split(path, table),) if "split" in table else None,
+        splits=(_split(path, table),) if "split" in table.columns else None,
     )
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """The cells as text, by the line of the file and the column."""
-    try:
-        reader = csv.reader(StringIO(path.read_text(encoding="utf-8-sig")), skipinitialspace=True, strict=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+def _table(path: Path) -> _Table:
+    reader = csv.reader(StringIO(files.read_text(path)), skipinitialspace=True, strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
@@ -91,30 +96,32 @@ def _table(path: Path) -> pd.DataFrame:
         if any(row[len(header) :]):
             raise DataError(f"{path}: line {line}: {len(row)} cells, but there are {len(header)} columns")
     cells = [dict(zip(header, chain(row, repeat("")), strict=False)) for _, row in rows]
-    return pd.DataFrame(cells, index=[line for line, _ in rows], columns=columns, dtype=str)
+    return _Table(columns, cells, [line for line, _ in rows])
 
 
-def _channels(column: str, files: list[Path]) -> tuple[str, ...]:
-    return channels_of(files, column.removeprefix("image_") if column != "image" else None)
-
-
-def _names(table: pd.DataFrame, first_image: str) -> list[str]:
-    if "case" in table:
-        return list(table["case"])
-    if table["subject"].is_unique:
-        return list(table["subject"])
-    files = [Path(file) for file in table[first_image]]
-    names = [stem(file) for file in files]
+def _names(table: _Table, first_image: str) -> list[str]:
+    if "case" in table.columns:
+        return [row["case"] for row in table.rows]
+    subjects = [row["subject"] for row in table.rows]
+    if len(set(subjects)) == len(subjects):
+        return subjects
+    paths = [Path(row[first_image]) for row in table.rows]
+    names = [stem(path) for path in paths]
     if len(set(names)) == len(names):
         return names
-    return ["_".join((*file.parent.parts, name)).replace("/", "") for file, name in zip(files, names, strict=True)]
+    return ["_".join((*path.parent.parts, name)).replace("/", "") for path, name in zip(paths, names, strict=True)]
 
 
-def _split(path: Path, table: pd.DataFrame) -> Split:
-    parts = {part: sorted(set(table.loc[table["split"] == part, "subject"])) for part in PARTS}
-    if set(table["split"]) != set(PARTS):
-        raise DataError(f"{path}: split expects train, val and test, each at least once; found {set(table['split'])}")
-    sides = table.groupby("subject")["split"].nunique()
-    if sides.max() > 1:
-        raise DataError(f"{path}: the subject {sides.idxmax()} is on two sides of the split")
-    return Split(*(tuple(parts[part]) for part in PARTS))
+def _split(path: Path, table: _Table) -> Split:
+    subjects: dict[str, set[str]] = defaultdict(set)
+    for row in table.rows:
+        subjects[row["split"]].add(row["subject"])
+    if subjects.keys() != set(PARTS):
+        raise DataError(
+            f"{path}: split expects train, val and test, each at least once; found {', '.join(sorted(subjects))}"
+        )
+    split = Split(*(tuple(sorted(subjects[part])) for part in PARTS))
+    for subject in (row["subject"] for row in table.rows):
+        if sum(subject in each for each in subjects.values()) > 1:
+            raise DataError(f"{path}: the subject {subject} is on two sides of the split")
+    return split

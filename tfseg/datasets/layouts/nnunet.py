@@ -1,21 +1,22 @@
-"""The layout of nnU-Net v2's raw data: `dataset.json` with `channel_names`, a file per channel, `CASE_0000`."""
+"""Read nnU-Net v2's raw data: `dataset.json` with `channel_names`, a file per channel, `CASE_0000`."""
 
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+from tfseg.core import files
 from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, read_description, whole_number
-from tfseg.datasets.picture import SUFFIXES
+from tfseg.datasets.names import PICTURES
 
 EXPECTED = "an nnU-Net description (channel_names, labels and file_ending expected)"
 
 
 def is_nnunet(folder: Path) -> bool:
-    """Whether a folder has a `dataset.json` that names channels, not modalities."""
+    """Whether a folder has a `dataset.json` with `channel_names`, where a Decathlon one has `modality`."""
     try:
-        return "channel_names" in json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        return "channel_names" in json.loads(files.read_text(folder / "dataset.json"))
+    except (ValueError, TypeError, RecursionError):
         return False
 
 
@@ -23,13 +24,13 @@ def read_nnunet(folder: Path) -> Dataset:
     """Read a folder of nnU-Net v2's raw data, each case its own subject.
 
     A label of several values is a region, and then every label is one. `ignore` is the value of unknown voxels.
-    Images without a label and labels without an image are cases too, whose missing files are faults, as are channels
-    that are not declared.
+    Images without a label map and label maps without an image are cases too: their missing files are faults, and so
+    are channels that are not declared.
 
     Source: Isensee 2021 (10.1038/s41592-020-01008-z).
 
     Raises:
-        DataError: on a damaged `dataset.json`.
+        DataError: if there is a damaged `dataset.json`.
     """
 
     def parse(description: dict[str, Any]) -> Dataset:
@@ -69,14 +70,14 @@ def _cases(folder: Path, channels: int, ending: str) -> tuple[Case, ...]:
             images.setdefault(match.group(1), set()).add(int(match.group(2)))
     cases = []
     for name, found in sorted(images.items()):
-        # A picture in colour is one file for all channels.
-        declared = {0} if ending in SUFFIXES else set(range(channels))
+        # A 2D image in colour is one file with all channels.
+        declared = {0} if ending in PICTURES else set(range(channels))
         paths = tuple(folder / "imagesTr" / f"{name}_{index:04d}{ending}" for index in sorted(declared | found))
         cases.append(Case(name, name, paths, folder / "labelsTr" / f"{name}{ending}"))
     return tuple(cases)
 
 
 def _stems(folder: Path, ending: str) -> list[str]:
-    """The names of a folder's files of one kind, without what that kind is; hidden ones are left out."""
+    """The names of a folder's files with an ending, without it; hidden files are left out."""
     names = (path.name for path in folder.glob("*") if not path.name.startswith("."))
     return [name.removesuffix(ending) for name in names if name.endswith(ending)]

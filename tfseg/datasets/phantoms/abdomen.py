@@ -1,4 +1,4 @@
-"""A synthetic abdominal CT: organs as dense as muscle, told apart by place, shape and texture."""
+"""A synthetic abdominal CT: organs as dense as muscle, distinguished by place, shape and texture."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def abdomen(rng: np.random.Generator, size: int) -> tuple[Array, NDArray[np.uint
 
 
 class _Body:
-    """One subject's proportions, pose and contrast phase; it lies on its back, the spine at low y."""
+    """One subject's proportions, pose and contrast phase; supine, the spine at low y."""
 
     def __init__(self, rng: np.random.Generator, axes_mm: list[Array]) -> None:
         self.rng, self.axes_mm = rng, axes_mm
@@ -92,7 +92,7 @@ class _Body:
         return (np.float32(self.hu[tissue]) + spread_hu * self.field(scale_mm))[..., None]
 
     def blob(self, centre_mm: Triple, radii_mm: Triple, ripple_mm: float = 3.0) -> Array:
-        """An ellipsoid at about this place and of about this size, with an uneven surface."""
+        """An ellipsoid with an uneven surface, at about this place and of about this size."""
         centre = self.build * np.asarray(centre_mm) + self.rng.normal(0, 5, 3)
         radii = self.build * np.asarray(radii_mm) * np.exp(self.rng.normal(0, 0.08, 3))
         return ellipsoid(self.at, centre, radii) + ripple_mm * self.field(35)

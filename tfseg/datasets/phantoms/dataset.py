@@ -1,4 +1,4 @@
-"""Phantoms: synthetic subjects that no threshold can segment, made from a seed wherever they are needed."""
+"""Make phantoms: synthetic subjects from a seed, which no threshold can segment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SIZES = (32, 256)
 
 @dataclass(frozen=True)
 class Phantom:
-    """One synthetic subject on a RAS+ grid."""
+    """A synthetic subject on a RAS+ grid."""
 
     image: NDArray[np.float32]  # [x, y, z] for one channel, else [x, y, z, channels]
     label: NDArray[np.uint8]  # [x, y, z]
@@ -37,12 +37,12 @@ def make_phantom(kind: str, seed: int = 0, subject: int = 0, size: int = 64) -> 
     Args:
         kind: "head" (MR: T1-like and FLAIR-like channel) or "abdomen" (CT in Hounsfield units).
         seed: 0 or more; another seed is another population.
-        subject: 0 or more; does not depend on how many others are made.
+        subject: 0 or more; independent of how many others are made.
         size: voxels along x and y, 32 to 256; slices are about a third as many, and thicker. The anatomy does
             not depend on it, only sampling and noise do.
 
     Raises:
-        ConfigError: an unknown kind, or a number out of range.
+        ConfigError: if the kind is unknown or a number is out of range.
     """
     _check_call(kind, seed, size)
     if subject < 0:
@@ -63,14 +63,14 @@ def write_dataset(
     """Write a dataset in the Medical Segmentation Decathlon's layout: dataset.json, imagesTr/, labelsTr/.
 
     Args:
-        out: a folder that does not exist yet, or is empty. It appears only when it is complete; one that was written
-            with the same arguments is left as it is.
-        kind, size, seed: as in `make_phantom`; the same ones give the same bytes.
-        subjects: how many, 1 or more.
-        on_case: called after each subject is written, to show progress.
+        out: a new or empty folder. It appears only when it is complete; a folder that was written with the same
+            arguments is left unchanged.
+        kind, size, seed: as in `make_phantom`; the same values give the same bytes.
+        subjects: number of subjects, 1 or more.
+        on_case: called after each subject is written.
 
     Raises:
-        ConfigError: `out` holds something else, or an argument is out of range.
+        ConfigError: if `out` holds something else, or an argument is out of range.
     """
     _check_call(kind, seed, size)
     if subjects < 1:

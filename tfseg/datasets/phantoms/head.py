@@ -58,7 +58,7 @@ def head(rng: np.random.Generator, size: int) -> tuple[Array, NDArray[np.uint8],
 
 
 def _acquired(rng: np.random.Generator, axes_mm: list[Array], signal: Array) -> Array:
-    """What a scanner makes of the signal: a smooth bias field, an arbitrary gain, Rician noise."""
+    """Apply what a scanner does to the signal: a smooth bias field, an arbitrary gain, Rician noise."""
     bias = np.exp(0.12 * smooth_field(rng, axes_mm, 100))[..., None]
     level = rng.uniform(0.02, 0.04)
     gain = rng.uniform(350, 900, signal.shape[-1])
@@ -98,7 +98,7 @@ class _Head:
         return np.asarray(_SIGNAL[tissue], np.float32) * (1 + spread * self.field(scale_mm)[..., None])
 
     def blob(self, centre_mm: tuple[float, ...], radii_mm: tuple[float, ...], ripple_mm: float = 1.0) -> Array:
-        """An ellipsoid at about this place and of about this size, with an uneven surface."""
+        """An ellipsoid with an uneven surface, at about this place and of about this size."""
         centre = np.asarray(centre_mm) + self.rng.normal(0, 1.5, 3)
         radii = np.asarray(radii_mm) * np.exp(self.rng.normal(0, 0.1, 3))
         return ellipsoid(self.at, centre, radii) + ripple_mm * self.field(14)

@@ -1,4 +1,4 @@
-"""What phantoms are drawn with: implicit shapes in mm, smooth random fields, a canvas with partial volume."""
+"""Draw phantoms: implicit shapes in mm, smooth random fields, a canvas with partial volume."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float32]
 Points = Sequence[NDArray[np.floating]]  # x to the right, y to the front, z upwards; each broadcasts to [x, y, z]
 
-_REACH_MM = (
-    225.0,
-    225.0,
-    135.0,
-)  # random fields reach so far, whatever the grid: the same subject at any size
+# Half the extent of random fields, on any grid: a subject is the same at any size.
+_REACH_MM = (225.0, 225.0, 135.0)
 
 
 def voxel_centres(shape: Sequence[int], spacing_mm: Sequence[float], centre_mm: Sequence[float]) -> list[Array]:
@@ -64,7 +61,7 @@ def ellipsoid(points: Points, centre_mm: ArrayLike, radii_mm: ArrayLike, power: 
 
 
 def intersection(*shapes: NDArray[np.floating]) -> Array:
-    """The part that all implicit shapes share."""
+    """The intersection of implicit shapes."""
     return functools.reduce(np.maximum, shapes).astype(np.float32)
 
 
@@ -80,7 +77,7 @@ def inside_share(shape: Array) -> Array:
 
 
 class Canvas:
-    """An image [x, y, z, channels] and its labels [x, y, z]; what is painted later covers what was there."""
+    """An image [x, y, z, channels] and its labels [x, y, z]; later shapes cover earlier ones."""
 
     def __init__(self, shape: Sequence[int], background: Sequence[float]) -> None:
         self.image = np.empty((*shape, len(background)), np.float32)

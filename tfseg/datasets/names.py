@@ -1,0 +1,43 @@
+"""Names of image files: their suffixes, the name without them, and which files of a folder are images."""
+
+import os
+from pathlib import Path
+
+# Longer suffixes first: `.nii.gz` is one suffix.
+NIFTI = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SUFFIXES = (*NIFTI, *ITK, *PICTURES)
+# Suffixes of the files that hold the voxels of a header of its own, by the header's suffix.
+DATA_OF = {
+    ".hdr": (".img", ".img.gz"),
+    ".hdr.gz": (".img.gz", ".img"),
+    ".mhd": (".raw", ".zraw", ".raw.gz"),
+    ".nhdr": (".raw", ".raw.gz", ".zraw"),
+}
+
+
+def suffix(path: Path) -> str:
+    """Return the suffix that says which image format a file has, as it is written; "" if none does.
+
+    >>> suffix(Path("case.1.NII.GZ")), suffix(Path("case.1"))
+    ('.NII.GZ', '')
+    """
+    lower = path.name.lower()
+    length = next((len(each) for each in SUFFIXES if lower.endswith(each)), 0)
+    return path.name[len(path.name) - length :]
+
+
+def stem(path: Path) -> str:
+    """Return the name of an image file without its suffix, or that of a folder; other dots stay.
+
+    >>> stem(Path("scans/case.1.nii.gz")), stem(Path("scans/case.1"))
+    ('case.1', 'case.1')
+    """
+    name = os.path.basename(os.path.abspath(path))  # that of "." too; a link keeps its own name
+    return name[: len(name) - len(suffix(Path(name)))]
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file, or a folder between it and `folder`, has a name that starts with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
