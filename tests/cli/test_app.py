@@ -76,3 +76,10 @@ def test_debug_shows_where_a_fault_is_and_how_to_report_it(failing):
 
 def test_interrupted_work_says_that_the_command_resumes(failing):
     assert failing(KeyboardInterrupt()) == (130, "tfseg: interrupted; the same command resumes from here\n")
+
+
+def test_the_version_is_printed(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tfseg", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"tfseg {tfseg.__version__}\n")

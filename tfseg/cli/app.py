@@ -20,9 +20,29 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train 2D U-Nets on medical images, and compare loss functions fairly. "
-    "With --debug, an error shows where it arose.",
 )
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        from tfseg import __version__
+
+        typer.echo(f"tfseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train 2D U-Nets on medical images, and compare loss functions fairly.
+
+    With --debug, an error shows where it arose.
+    """
+
 
 Data = Annotated[Path, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest.")]
 SubjectPattern = Annotated[
