@@ -13,7 +13,8 @@ from tfseg.datasets.grids import Volume
 from tfseg.datasets.layouts import Case
 from tfseg.datasets.volume import write_volume
 from tfseg.preparation import body
-from tfseg.preparation.body import beside, count_body_in_air, find_body, find_brain, read_mask, run_command
+from tfseg.preparation.body import count_body_in_air, find_body, find_brain, read_mask, run_command
+from tfseg.preparation.case_files import beside
 from tfseg.preparation.steps import Recipe
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])

@@ -31,7 +31,7 @@ def modified(folder):
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """Stands for the end of the process."""
 
 
@@ -207,7 +207,7 @@ def test_a_case_that_was_left_out_is_prepared_once_it_is_mended(dataset, tmp_pat
 SLOW_PREPARATION = """
 import sys, time
 from pathlib import Path
-from tfseg.data import prepare
+from tfseg.preparation import prepare
 from tfseg.datasets.layouts import read_dataset
 from tfseg.preparation.recipe import Recipe, resolve
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfseg.core.errors import DataError
+from tfseg.core.errors import ConfigError, DataError
 from tfseg.preparation import body
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
@@ -108,7 +108,7 @@ def test_slices_that_do_not_fit_the_size_are_refused_by_their_file(dataset, tmp_
 
 def test_a_scan_whose_brain_is_not_found_is_refused_by_its_file(dataset, tmp_path, monkeypatch):
     def strip(image, spacing_mm):
-        raise ValueError("the erosion leaves nothing")
+        raise DataError("the erosion leaves nothing")
 
     monkeypatch.setattr(body, "skull_strip", strip)
     with pytest.raises(DataError, match=r"case_0\.nii\.gz: the erosion leaves nothing"):
@@ -116,5 +116,5 @@ def test_a_scan_whose_brain_is_not_found_is_refused_by_its_file(dataset, tmp_pat
 
 
 def test_a_recipe_that_is_not_resolved_is_refused(dataset, tmp_path):
-    with pytest.raises(ValueError, match="expected one that is resolved"):
+    with pytest.raises(ConfigError, match="expected one that is resolved"):
         prepare_dataset(dataset, Recipe(), tmp_path / "out")

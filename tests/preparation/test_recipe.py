@@ -9,6 +9,7 @@ from tfseg.datasets.inspection import inspect
 from tfseg.datasets.layouts import read_dataset
 from tfseg.preparation import recipe
 from tfseg.preparation.recipe import Recipe, derive, load_recipe, processes_for, resolve
+from tfseg.preparation.survey import Survey
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_ct_is_clipped_to_the_percentiles_of_its_foreground(ct):
         label = np.asanyarray(nib.load(case.label).dataobj)
         foreground.append(nib.load(*case.images).get_fdata()[(label == 1) | (label == 3)])
     read = []
-    resolved = resolve(Recipe(), ct, lambda: read.append(1))
+    resolved = resolve(Recipe(), ct, Survey(ct, Recipe(), lambda: read.append(1)))
     expected = np.percentile(np.concatenate(foreground), [0.5, 99.5])
     np.testing.assert_allclose(resolved.window_hu, expected, atol=1)
     assert resolved.scaling == "minmax"
@@ -221,7 +222,8 @@ def framed(make_decathlon, tmp_path):
 
 def test_the_size_holds_what_is_left_by_a_crop(framed):
     read = []
-    resolved = resolve(Recipe(crop="nonzero", crop_margin_mm=2), framed, lambda: read.append(1))
+    cropped = Recipe(crop="nonzero", crop_margin_mm=2)
+    resolved = resolve(cropped, framed, Survey(framed, cropped, lambda: read.append(1)))
     assert resolved.size == (32, 48)  # 24 and 40 with the margins, less one where the border is nearer
     assert len(read) == 3
     assert resolve(Recipe(crop="nonzero", size=(64, 64)), framed).size == (64, 64)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from tfseg.core.geometry import bounding_box
 from tfseg.datasets.grids import AXES
 from tfseg.preparation.resampling import by_class
 from tfseg.preparation.scan import LABEL_RESAMPLERS, make_grid, prepare_label, restore_label
@@ -74,7 +75,7 @@ def recipe(axis="axial", **fields):
 def test_without_resampling_every_voxel_is_the_scans(label, affine, axis):
     for grid in (
         make_grid(SHAPE, affine, recipe(axis)),
-        make_grid(SHAPE, affine, recipe(axis, slices=32, crop="nonzero"), body=label > 0),
+        make_grid(SHAPE, affine, recipe(axis, slices=32, crop="nonzero"), bounding_box(label > 0)),
     ):
         assert grid.resampled is None
         np.testing.assert_array_equal(restore_label(prepare_label(label, grid, LABELS), grid, LABELS), label)
@@ -109,7 +110,7 @@ def there_and_back(label, grid, interpolation="linear"):
     ids=["isotropic", "in plane", "resized", "stretched", "cropped"],
 )
 def test_with_resampling_every_difference_lies_within_one_voxel_of_a_border(label, affine, fields):
-    grid = make_grid(SHAPE, affine, recipe(**fields), body=label > 0 if "crop" in fields else None)
+    grid = make_grid(SHAPE, affine, recipe(**fields), bounding_box(label > 0) if "crop" in fields else None)
     assert grid.resampled is not None
     restored = restore_label(prepare_label(label, grid, LABELS), grid, LABELS)
     inner = apart_from_borders(label)
@@ -131,8 +132,8 @@ def test_with_resampling_every_difference_lies_within_one_voxel_of_a_border(labe
     ids=["twice as coarse", "coarser yet", "finer", "stretched"],
 )
 def test_every_difference_lies_within_one_prepared_voxel_of_a_border(large_label, affine, fields, interpolation):
-    body = large_label > 0 if "crop" in fields else None
-    grid = make_grid(large_label.shape, affine, recipe(**fields), body)
+    box = bounding_box(large_label > 0) if "crop" in fields else None
+    grid = make_grid(large_label.shape, affine, recipe(**fields), box)
     voxels = np.maximum(1, np.ceil(np.divide(grid.cropped_shape, grid.resampled)))
     inner = apart_from_borders(large_label, voxels.astype(int))
     assert inner.mean() > 0.1 and set(np.unique(large_label[inner])) == {0, *LABELS}

@@ -12,8 +12,10 @@ from tfseg.datasets.fingerprint import to_markdown as fingerprint_markdown
 from tfseg.datasets.inspection import sound_cases
 from tfseg.datasets.layouts import read_dataset
 from tfseg.datasets.phantoms.dataset import write_dataset
-from tfseg.preparation.prepare import prepare_dataset
-from tfseg.preparation.recipe import derive, load_recipe, processes_for, resolve
+from tfseg.preparation.kept_masks import KeptMasks
+from tfseg.preparation.prepare import check_out, prepare_dataset
+from tfseg.preparation.recipe import Recipe, derive, load_recipe, processes_for, resolve
+from tfseg.preparation.survey import Survey
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports import contact_sheet
 
@@ -53,15 +55,17 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> Prepar
         ConfigError: where the recipe or the folder to write is wrong.
         DataError: where the data are.
     """
+    recipe = load_recipe(source.recipe) if source.recipe else None
     dataset = read_dataset(data, source.subject_pattern)
+    check_out(out, dataset, recipe)
     with terminal.bar("checking", len(dataset.cases)) as advance:
         dataset = sound_cases(dataset, source.skip_bad, advance)
     for case, reason in dataset.left_out.items():
         terminal.say(f"left out: {case.name}: {reason}")
     processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
-    with terminal.bar("reading", 2 * len(dataset.cases)) as advance:  # for intensities, and for a crop
-        recipe = load_recipe(source.recipe) if source.recipe else derive(dataset, advance, processes)
-        resolved = resolve(recipe, dataset, advance, processes)
+    with terminal.bar("reading", len(dataset.cases)) as advance:
+        survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out))
+        resolved = resolve(recipe or derive(dataset, survey), dataset, survey)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
         prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
     prepared = Prepared(out)

@@ -48,14 +48,19 @@ def read_case_image(case: Case) -> Volume:
     return replace(first, array=np.concatenate(arrays, axis=-1, out=joined))
 
 
-def read_case_label(case: Case, dataset: Dataset) -> Volume:
+def read_case_label(case: Case, dataset: Dataset, header: Header | None = None) -> Volume:
     """Read a case's label values `[x, y, z]`, in the order in which the image is stored.
+
+    Args:
+        case: what to read.
+        dataset: declares channels and labels.
+        header: the image's, if it was read before.
 
     Raises:
         DataError: if the case has no label map, a file cannot be read, the dataset declares another number of
             channels or lacks a label value, or the label map's grid is not the image's.
     """
-    return _read_label(case, dataset, read_case_header(case))
+    return _read_label(case, dataset, header or read_case_header(case))
 
 
 def read_case(case: Case, dataset: Dataset) -> tuple[Volume, Volume]:

@@ -14,7 +14,6 @@ from tfseg.core.errors import DataError
 from tfseg.core.geometry import Mask, fill_holes, largest_component
 from tfseg.datasets.formats import read_image
 from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
-from tfseg.datasets.layouts import Case
 from tfseg.datasets.volume import write_volume
 from tfseg.preparation.skull_strip import skull_strip
 from tfseg.preparation.steps import Recipe
@@ -68,11 +67,6 @@ def find_brain(image: Volume, recipe: Recipe) -> Mask:
     if recipe.skull_strip_command:
         return run_command(recipe.skull_strip_command, Volume(channel, image.affine))
     return _in_its_dimensions(skull_strip, channel, image.spacing_mm)
-
-
-def beside(case: Case, template: str) -> Path:
-    """Fill in {case} and {subject}; a path that is not absolute counts from the folder of the case's image."""
-    return case.images[0].parent / template.replace("{case}", case.name).replace("{subject}", case.subject)
 
 
 def read_mask(path: Path, image: Volume) -> Mask:

@@ -13,20 +13,9 @@ from tfseg.core import files
 from tfseg.core.errors import DataError
 from tfseg.datasets.grids import Array, Volume
 from tfseg.datasets.layouts import Case, Dataset
-from tfseg.preparation.body import beside, count_body_in_air
+from tfseg.preparation.body import count_body_in_air
 from tfseg.preparation.label_maps import LabelPlan
 from tfseg.preparation.scan import Scan
-from tfseg.preparation.steps import Recipe
-
-
-def sources(case: Case, recipe: Recipe) -> dict[str, list[Path]]:
-    """Return the files that a case is made from, by what they are."""
-    made_from = {"image": list(case.images), "label": [case.label_file]}
-    if recipe.second_map:
-        made_from["second_map"] = [beside(case, recipe.second_map.path)]
-    if recipe.skull_strip_mask:
-        made_from["mask"] = [beside(case, recipe.skull_strip_mask)]
-    return made_from
 
 
 def make_row(
@@ -77,7 +66,7 @@ def make_index(out: Path, dataset: Dataset, skipped: Mapping[str, str]) -> str:
     folders = [out / "cases" / case.name for case in dataset.cases if case.name not in skipped]
     if not folders:
         raise DataError(f"{dataset.name}: no case can be prepared: {'; '.join(skipped.values())}")
-    rows = [json.loads((folder / "case.json").read_text(encoding="utf-8"))["index"] for folder in folders]
+    rows = [_read_row(folder / "case.json") for folder in folders]
     if skipped:
         nothing = {column: 0 if isinstance(value, int | float) else "" for column, value in rows[0].items()}
         rows = [{**row, "skipped": ""} for row in rows]
@@ -87,7 +76,8 @@ def make_index(out: Path, dataset: Dataset, skipped: Mapping[str, str]) -> str:
 
 def is_complete(index: Path) -> bool:
     """Whether an index is there, and no case was skipped when it was written."""
-    return index.is_file() and "skipped" not in pd.read_csv(index, nrows=0)
+    with files.reading(index, DataError):
+        return index.is_file() and "skipped" not in pd.read_csv(index, nrows=0)
 
 
 def is_made_from(folder: Path, made_from: Mapping[str, Iterable[Path]]) -> bool:
@@ -97,10 +87,16 @@ def is_made_from(folder: Path, made_from: Mapping[str, Iterable[Path]]) -> bool:
         DataError: where one of them is gone.
     """
     try:
-        row = json.loads((folder / "case.json").read_text(encoding="utf-8"))["index"]
-    except (OSError, ValueError, KeyError):
+        row = _read_row(folder / "case.json")
+    except (OSError, DataError):
         return False
     return all(row.get(f"{kind}_sha256") == _hashes(paths) for kind, paths in made_from.items())
+
+
+def _read_row(path: Path) -> dict[str, Any]:
+    with files.reading(path, DataError):
+        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["index"]
+        return row
 
 
 def _body_of(scan: Scan, image: Volume) -> tuple[str, int]:

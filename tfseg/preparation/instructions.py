@@ -18,7 +18,7 @@ def preparation_steps(recipe: Recipe) -> list[str]:
 
 
 def _steps(recipe: Recipe) -> Iterator[str]:
-    inside = "the brain" if recipe.skull_strip != "none" else "the body" if recipe.needs_body else ""
+    inside = "" if recipe.inside == "nonzero" else f"the {recipe.inside}"
     over = inside if inside == "the brain" or recipe.scaling_over == "body" else ""
     if not over and recipe.scaling_over == "nonzero":
         over = "the channel's voxels that are not 0"

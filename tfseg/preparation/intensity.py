@@ -57,10 +57,6 @@ class Scaling:
         scaled /= self.scale
         return np.clip(scaled, 0, 1, out=scaled) if self.clipped else scaled
 
-    def undo(self, scaled: Array) -> Array:
-        """Bring scaled values back to what they were, but for those that were clipped."""
-        return (scaled * self.scale + self.shift).astype(np.float32)
-
 
 def zscore(values: Array) -> Scaling:
     """Return the scaling of values to mean 0 and standard deviation 1.

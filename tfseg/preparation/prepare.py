@@ -17,10 +17,11 @@ from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.reading import read_case
-from tfseg.preparation.body import beside
-from tfseg.preparation.index import is_complete, is_made_from, make_index, make_row, sources
+from tfseg.preparation.case_files import beside, naming, sources
+from tfseg.preparation.index import is_complete, is_made_from, make_index, make_row
+from tfseg.preparation.kept_masks import KeptMasks
 from tfseg.preparation.label_maps import IGNORED, LabelPlan, clean_up, fuse, has_foreground, plan_labels, translate
-from tfseg.preparation.recipe import Recipe, load_recipe
+from tfseg.preparation.recipe import Recipe, is_completed, load_recipe
 from tfseg.preparation.scan import LABEL_RESAMPLERS, prepare_label, prepare_scan, restore_label
 
 __all__ = ["prepare_case", "prepare_dataset", "prepare_label", "restore_label"]
@@ -64,17 +65,20 @@ def prepare_dataset(
             on_case()
     if skipped or not is_complete(out / "index.csv"):
         files.write_text(out / "index.csv", make_index(out, dataset, skipped))
+    KeptMasks.of(out).finish()
 
 
-def prepare_case(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, out: Path) -> None:
-    """Read a case and write it, prepared, into the new folder `out`.
+def prepare_case(
+    case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, out: Path, masks: KeptMasks | None = None
+) -> None:
+    """Read a case and write it, prepared, into the new folder `out`; `masks` are brains and bodies found before.
 
     Raises:
         DataError: where it cannot be prepared.
     """
     image, label_map = read_case(case, dataset)
     classes = _classes_of(label_map, case, plan, recipe)
-    scan = prepare_scan(image, case, recipe)
+    scan = prepare_scan(image, case, recipe, masks)
     lost = _cropped_off(classes, scan.grid.crop)
     if labelled := int(lost[1:IGNORED].sum()):
         raise DataError(f"{case.label}: {labelled} labelled voxels are cropped off; a larger crop_margin_mm keeps them")
@@ -87,7 +91,6 @@ def prepare_case(case: Case, dataset: Dataset, plan: LabelPlan, recipe: Recipe, 
     seen = training_slices(label, recipe.empty_slices)
     description = {
         "grid": scan.grid.to_json(),
-        "scaling": [asdict(scaling) for scaling in scan.scalings],
         **({"in_pixels": True} if image.in_pixels else {}),
         **({"training_slices": seen.tolist()} if len(seen) < len(label) else {}),
         "index": make_row(case, image, classes, scan, len(seen), plan, sources(case, recipe)),
@@ -118,8 +121,8 @@ def _prepare_unless_done(recipe: Recipe, plan: LabelPlan, out: Path, single: Dat
             return None
         # From here on, and should it end here, this is no finished folder.
         (out / "index.csv").unlink(missing_ok=True)
-        with files.replacing(folder) as unfinished:
-            prepare_case(case, single, plan, recipe, unfinished)
+        with files.replacing(folder) as unfinished, naming(case, recipe):
+            prepare_case(case, single, plan, recipe, unfinished, KeptMasks.of(out))
     except DataError as error:
         return str(error)
     return None
@@ -168,22 +171,48 @@ def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
     }
 
 
+def check_out(out: Path, dataset: Dataset, recipe: Recipe | None) -> None:
+    """Refuse a folder that cannot be this preparation's, before its scans are read.
+
+    Args:
+        out: the folder; it may not exist.
+        dataset: what is to be prepared.
+        recipe: as written, what it leaves open may be anything; None if it is to be derived.
+
+    Raises:
+        ConfigError: if `out` holds another preparation or something else.
+    """
+    plan = plan_labels(dataset.labels, recipe or Recipe(), dataset.ignore_label, dataset.regions)
+    known = {} if recipe is None else {"recipe.yaml": lambda path: is_completed(recipe, load_recipe(path))}
+    _check(out, {**known, "dataset.json": partial(_is_described, _describe(dataset, plan))})
+
+
 def _claim(out: Path, recipe: Recipe, description: Mapping[str, Any]) -> None:
     """Take `out` for this preparation, unless it holds something else."""
-    made_by = {
-        "recipe.yaml": (recipe.to_yaml(), lambda path: load_recipe(path) == recipe),
-        "dataset.json": (
-            json.dumps(description, indent=1),
-            lambda path: json.loads(path.read_text(encoding="utf-8")) == json.loads(json.dumps(description)),
-        ),
-    }
-    for name, (_, is_same) in made_by.items():
-        if (out / name).is_file():
-            if not is_same(out / name):
-                raise ConfigError(f"{out} holds another preparation ({name} differs); choose another folder")
-        elif out.is_dir() and any(path.name not in made_by and not files.is_unfinished(path) for path in out.iterdir()):
-            raise ConfigError(f"{out} holds something else than a preparation; choose another folder")
-    for name, (text, _) in made_by.items():
+    _check(
+        out,
+        {
+            "recipe.yaml": lambda path: load_recipe(path) == recipe,
+            "dataset.json": partial(_is_described, description),
+        },
+    )
+    for name, text in {"recipe.yaml": recipe.to_yaml(), "dataset.json": json.dumps(description, indent=1)}.items():
         (out / f"{files.UNFINISHED}{name}").unlink(missing_ok=True)
         if not (out / name).is_file():
             files.write_text(out / name, text)
+
+
+def _check(out: Path, is_same: Mapping[str, Callable[[Path], bool]]) -> None:
+    """Refuse a folder that holds something else than a preparation, or one of which a file is not the same."""
+    is_preparation = any((out / name).is_file() for name in ("recipe.yaml", "dataset.json"))
+    if out.is_dir() and not is_preparation and any(not files.is_unfinished(path) for path in out.iterdir()):
+        raise ConfigError(f"{out} holds something else than a preparation; choose another folder")
+    for name, same in is_same.items():
+        if (out / name).is_file() and not same(out / name):
+            raise ConfigError(f"{out} holds another preparation ({name} differs); choose another folder")
+
+
+def _is_described(description: Mapping[str, Any], path: Path) -> bool:
+    with files.reading(path, DataError):
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    return bool(earlier == json.loads(json.dumps(description)))

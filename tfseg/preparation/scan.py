@@ -1,24 +1,25 @@
 """One scan through a recipe: from its voxels to slices, and labels there and back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from tfseg.core.errors import DataError
+from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.geometry import Mask, bounding_box
 from tfseg.datasets.grids import Array, Volume, orientation_of, spacing_of
 from tfseg.datasets.layouts import Case
 from tfseg.preparation import intensity, resampling
-from tfseg.preparation.body import beside, find_body, find_brain, read_mask
+from tfseg.preparation.body import find_body, find_brain, read_mask
+from tfseg.preparation.case_files import beside, naming
 from tfseg.preparation.intensity import Scaling
+from tfseg.preparation.kept_masks import KeptMasks
 from tfseg.preparation.label_maps import to_values, translate
 from tfseg.preparation.slicing import SliceGrid
-from tfseg.preparation.steps import Recipe
+from tfseg.preparation.steps import Inside, Recipe
 
 IMAGE_RESAMPLERS = {"spline": resampling.spline, "linear": resampling.linear}
 LABEL_RESAMPLERS = {"linear": resampling.by_class, "nearest": resampling.nearest}
+Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -28,99 +29,88 @@ class Scan:
     Args:
         slices: float32 `[slice, h, w, channels]`.
         grid: between the scan's voxels and the slices.
-        scalings: each channel's.
-        body: the brain after skull stripping, the body where a step needs it, or the voxels that are not 0 in all
-            channels; `[i, j, k]`.
-        body_is: which of them, "brain", "body" or "nonzero".
+        body: brain, body or voxels that are not 0, `[i, j, k]`.
+        body_is: which of them.
     """
 
     slices: Array
     grid: SliceGrid
-    scalings: tuple[Scaling, ...]
     body: Mask
-    body_is: str
+    body_is: Inside
 
 
-def prepare_scan(image: Volume, case: Case, recipe: Recipe) -> Scan:
+def prepare_scan(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | None = None) -> Scan:
     """Take a case's scan `[i, j, k, channels]` through a resolved recipe.
 
-    Padding takes each channel's least value, so that air goes on beyond the border.
+    Padding has each channel's least value, as air beyond the border would.
+
+    Args:
+        image: the scan.
+        case: whose it is.
+        recipe: resolved.
+        masks: brains and bodies found before.
 
     Raises:
-        DataError: where a step cannot be carried out on it.
+        DataError: if a step cannot be carried out on this scan.
     """
-    body, body_is = find_inside(image, case, recipe)
-    with naming(case):
-        return _prepare(image, recipe, body, body_is)
+    with naming(case, recipe):
+        inside = find_inside(image, case, recipe, masks)
+        box = None
+        if recipe.cropped_to:
+            box = bounding_box(inside if recipe.cropped_to == recipe.inside else nonzero(image))
+        grid = make_grid(image.array.shape[:3], image.affine, recipe, box)
+        slices = np.empty((*grid.padded_shape, image.array.shape[3]), np.float32)
+        for index in range(image.array.shape[3]):
+            channel = image.array[..., index]
+            if not channel.flags.forc:
+                channel = channel.copy(order="K")
+            channel = _filtered(channel, grid, recipe)
+            channel = _scaled(channel, _measured_over(channel, inside, recipe), recipe)
+            resample = IMAGE_RESAMPLERS[recipe.image_interpolation]
+            slices[..., index] = grid.to_slices(channel, fill=channel.min(), resample=resample)
+        return Scan(slices, grid, inside, recipe.inside)
 
 
-def _prepare(image: Volume, recipe: Recipe, body: Mask, body_is: str) -> Scan:
-    grid = make_grid(image.array.shape[:3], image.affine, recipe, crop_to(image, body, body_is, recipe))
-    slices = np.empty((*grid.padded_shape, image.array.shape[3]), np.float32)
-    scalings = []
-    for index in range(image.array.shape[3]):
-        channel = image.array[..., index]
-        if not channel.flags.forc:
-            channel = channel.copy(order="K")
-        channel = _filtered(channel, grid, recipe)
-        channel, scaling = _scaled(channel, _measured_over(channel, body, body_is, recipe), recipe)
-        resample = IMAGE_RESAMPLERS[recipe.image_interpolation]
-        slices[..., index] = grid.to_slices(channel, fill=channel.min(), resample=resample)
-        scalings.append(scaling)
-    return Scan(slices, grid, tuple(scalings), body, body_is)
-
-
-def find_inside(image: Volume, case: Case, recipe: Recipe) -> tuple[Mask, str]:
-    """Return the brain, the body or what is not 0, `[i, j, k]`, whichever the recipe asks for, and which it is.
+def find_inside(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | None = None) -> Mask:
+    """Return the voxels `[i, j, k]` that `recipe.inside` names, found in the image or taken from `masks`.
 
     Raises:
-        DataError: where it is not found.
+        DataError: if there is no brain or body.
     """
+    if recipe.inside == "nonzero":
+        return nonzero(image)
+    kept = masks.read(case, recipe) if masks else None
+    if kept is not None:
+        return kept
     if recipe.skull_strip_mask:
-        return read_mask(beside(case, recipe.skull_strip_mask), image), "brain"
-    with naming(case):
-        if recipe.skull_strip != "none":
-            return find_brain(image, recipe), "brain"
-        if recipe.needs_body:
-            return find_body(image.array[..., 0], image.spacing_mm), "body"
-        return np.any(image.array, axis=-1), "nonzero"
+        return read_mask(beside(case, recipe.skull_strip_mask), image)
+    if recipe.inside == "brain":
+        return find_brain(image, recipe)
+    return find_body(image.array[..., 0], image.spacing_mm)
 
 
-def crop_to(image: Volume, body: Mask, body_is: str, recipe: Recipe) -> Mask | None:
-    """Return the mask that a recipe crops to, given what `find_inside` found."""
-    if recipe.crop == "none":
-        return None
-    return np.any(image.array, axis=-1) if (recipe.crop, body_is) == ("nonzero", "body") else body
+def nonzero(image: Volume) -> Mask:
+    """Return the voxels `[i, j, k]` that are not 0 in some channel."""
+    found: Mask = np.any(image.array, axis=-1)
+    return found
 
 
-@contextmanager
-def naming(case: Case) -> Iterator[None]:
-    """Let an error say which case's image it is about.
-
-    Raises:
-        DataError: for a ValueError in the block.
-    """
-    try:
-        yield
-    except ValueError as error:
-        raise DataError(f"{case.images[0]}: {error}") from error
-
-
-def make_grid(shape: tuple[int, ...], affine: Array, recipe: Recipe, body: Mask | None = None) -> SliceGrid:
+def make_grid(shape: tuple[int, ...], affine: Array, recipe: Recipe, box: Box | None = None) -> SliceGrid:
     """Return the grid that a resolved recipe gives a scan.
 
     Args:
         shape: voxels of the scan as stored.
         affine: 4×4, from voxel indices to RAS+ millimetres.
         recipe: resolved.
-        body: what to crop to, `[i, j, k]`; no crop where absent.
+        box: what to crop to, a slice per axis, before the recipe's margin is added; no crop if absent.
 
     Raises:
-        DataError: where there is nothing to crop to.
+        ConfigError: if the recipe is not resolved.
+        DataError: if the box is empty.
     """
     if recipe.axis is None or recipe.size is None or recipe.spacing_mm == "median":
-        raise ValueError(f"recipe: expected one that is resolved, received {recipe}")
-    crop = _crop(body, spacing_of(affine), recipe.crop_margin_mm) if body is not None else None
+        raise ConfigError(f"recipe: expected one that is resolved, received {recipe}")
+    crop = _crop(box, shape, spacing_of(affine), recipe.crop_margin_mm) if box is not None else None
     kept = SliceGrid.of(shape, affine, recipe.axis, recipe.size, crop=crop)
     resampled = np.array(resampled_shape(kept, recipe))
     slices, rows_and_columns = kept.stored_axes[0], kept.stored_axes[1:]
@@ -155,14 +145,17 @@ def restore_label(classes: Array, grid: SliceGrid, labels: dict[int, str], ignor
     return to_values(grid.from_slices(classes, resample=resampling.by_class), labels, ignore_label)
 
 
-def _crop(body: Mask, spacing_mm: tuple[float, ...], margin_mm: float) -> tuple[tuple[int, int], ...] | None:
-    if not body.any():
+def _crop(
+    box: Box, shape: tuple[int, ...], spacing_mm: tuple[float, ...], margin_mm: float
+) -> tuple[tuple[int, int], ...] | None:
+    """The box with its margin, as (first, one past the last) voxel along each axis; None if that is all there is."""
+    if any(side.start == side.stop for side in box):
         raise DataError("no voxel to crop to: every one is 0")
-    box = []
-    for side, voxels, step_mm in zip(bounding_box(body), body.shape, spacing_mm, strict=True):
+    sides = []
+    for side, voxels, step_mm in zip(box, shape, spacing_mm, strict=True):
         margin = int(np.ceil(margin_mm / step_mm))
-        box.append((max(0, side.start - margin), min(voxels, side.stop + margin)))
-    return None if all(stop - start == n for (start, stop), n in zip(box, body.shape, strict=True)) else tuple(box)
+        sides.append((max(0, side.start - margin), min(voxels, side.stop + margin)))
+    return None if all(stop - start == n for (start, stop), n in zip(sides, shape, strict=True)) else tuple(sides)
 
 
 def _filtered(channel: Array, grid: SliceGrid, recipe: Recipe) -> Array:
@@ -180,18 +173,17 @@ def _filtered(channel: Array, grid: SliceGrid, recipe: Recipe) -> Array:
     return channel
 
 
-def _measured_over(channel: Array, body: Mask, body_is: str, recipe: Recipe) -> Mask | None:
+def _measured_over(channel: Array, inside: Mask, recipe: Recipe) -> Mask | None:
     """Where the scaling is measured; None for the whole volume."""
-    if body_is == "brain" or recipe.scaling_over == "body":
-        return body
+    if recipe.inside == "brain" or recipe.scaling_over == "body":
+        return inside
     return channel != 0 if recipe.scaling_over == "nonzero" else None
 
 
-def _scaled(channel: Array, inside: Mask | None, recipe: Recipe) -> tuple[Array, Scaling]:
+def _scaled(channel: Array, inside: Mask | None, recipe: Recipe) -> Array:
     """Scale a channel by what is measured inside; what is outside takes the least value there."""
     if inside is None:
-        scaling = _scaling(channel, recipe)
-        return scaling.apply(channel), scaling
+        return _scaling(channel, recipe).apply(channel)
     # Numbers are picked much faster in the order in which they are stored.
     values = channel.T[inside.T] if channel.flags.f_contiguous else channel[inside]
     if not values.size:
@@ -199,7 +191,7 @@ def _scaled(channel: Array, inside: Mask | None, recipe: Recipe) -> tuple[Array,
     scaling = _scaling(values, recipe)
     scaled = scaling.apply(channel)
     np.copyto(scaled, scaling.apply(values.min(keepdims=True)), where=~inside)
-    return scaled, scaling
+    return scaled
 
 
 def _scaling(values: Array, recipe: Recipe) -> Scaling:

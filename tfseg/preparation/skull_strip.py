@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from tfseg.core.errors import DataError
 from tfseg.core.geometry import Mask, closing, dilate, erode, fill_holes, largest_component, validated_spacing
 
 _BLUR_MM = 0.8
@@ -38,8 +39,8 @@ def skull_strip(
         A boolean mask of the image's shape: one connected region.
 
     Raises:
-        ValueError: not 2D or 3D, a value that is not finite, a constant image, a spacing or radius that is not
-            positive, or an erosion that leaves nothing.
+        DataError: if a value is not finite, the image is constant, or the erosion leaves nothing.
+        ValueError: if the image is not 2D or 3D, or a spacing or radius is not positive.
 
     Source: Otsu 1979, 10.1109/TSMC.1979.4310076; for brain slices Neyestanak 2025, 10.18502/jbe.v11i1.19315,
         taken to volumes here.
@@ -48,9 +49,9 @@ def skull_strip(
     if pixels.ndim not in (2, 3):
         raise ValueError(f"image: expected 2 or 3 axes, received shape {pixels.shape}")
     if not np.isfinite(pixels).all():
-        raise ValueError("image: expected finite values, received NaN or infinity")
+        raise DataError("image: expected finite values, received NaN or infinity")
     if pixels.size == 0 or pixels.min() == pixels.max():
-        raise ValueError("image: expected tissue and background, received one value everywhere")
+        raise DataError("image: expected tissue and background, received one value everywhere")
     spacing = np.array(validated_spacing(spacing_mm, pixels.ndim))
     for name, radius in (("erosion_mm", erosion_mm), ("closing_mm", closing_mm)):
         if not 0 < radius < np.inf:
@@ -66,7 +67,7 @@ def skull_strip(
     near = np.minimum(spacing, erosion_mm)
     core = largest_component(erode((smooth > tissue_from) & (smooth < fat_from), erosion_mm, near))
     if not core.any():
-        raise ValueError(f"erosion_mm: no region of this image outlives {erosion_mm} mm; choose a smaller one")
+        raise DataError(f"erosion_mm: no region of this image outlives {erosion_mm} mm; choose a smaller one")
     grown = dilate(core, erosion_mm + _REGROWTH_MM, near)
     brain = grown & (smooth > _DARKEST * tissue_from) & (smooth < fat_from)
     return largest_component(fill_holes(closing(brain, closing_mm, spacing.tolist())))

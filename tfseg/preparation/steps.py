@@ -13,6 +13,8 @@ from tfseg.config.config import Count, Positive, Section
 FOREGROUND_PERCENTILES = (0.5, 99.5)
 Reference = int | str
 References = Annotated[tuple[Reference, ...], Field(min_length=1)]
+# What is found in a scan: the brain or the body, or the voxels that are not 0 in some channel.
+Inside = Literal["brain", "body", "nonzero"]
 Percentile = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -124,9 +126,18 @@ class Recipe(Section):
         return self
 
     @property
-    def needs_body(self) -> bool:
-        """Whether a step needs to know which voxels are body."""
-        return "body" in (self.scaling_over, self.crop)
+    def inside(self) -> Inside:
+        """Which voxels of a scan have to be found before its steps."""
+        if self.skull_strip != "none":
+            return "brain"
+        return "body" if "body" in (self.scaling_over, self.crop) else "nonzero"
+
+    @property
+    def cropped_to(self) -> Inside | None:
+        """The voxels whose box is kept; None without a crop."""
+        if self.crop == "none":
+            return None
+        return "brain" if self.skull_strip != "none" else self.crop
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML."""
