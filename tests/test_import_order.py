@@ -136,3 +136,22 @@ def test_keras_is_not_loaded_before_it_is_needed():
         code = f"import sys; {statement}; print(sorted({{'keras', 'tensorflow', 'jax', 'torch'}} & set(sys.modules)))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "[]\n", statement
+
+
+def test_commands_that_train_nothing_load_no_keras_no_tensorflow_and_no_matplotlib(decathlon, tmp_path):
+    for arguments in (
+        "--help",
+        "phantom {folder}/made --subjects 1 --size 32",
+        "inspect {data}",
+        "prep --data {data} --out {folder}/prepared",
+        "score {data} {data}/labelsTr",
+    ):
+        code = (
+            "import atexit, sys\n"
+            "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'ray', 'matplotlib'}\n"
+            "atexit.register(lambda: print(sorted(heavy & set(sys.modules))))\n"
+            "from tfseg.cli.app import main; main()"
+        )
+        words = [word.format(data=decathlon, folder=tmp_path) for word in arguments.split()]
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "[]", arguments

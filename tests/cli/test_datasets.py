@@ -65,7 +65,7 @@ def test_inspect_names_the_faults_and_describes_the_rest(tfseg, damaged):
     assert code == 1
     assert "- cases: 5" in out
     assert f"{damaged / 'imagesTr' / 'case_2.nii.gz'}: not a readable NIfTI file: " in out
-    assert err == f"tfseg: {damaged}: 1 of 6 cases have a fault; --skip-bad goes on without them\n"
+    assert err == f"tfseg: {damaged}: 1 of 6 cases have a fault; --skip-bad leaves them out\n"
 
 
 def test_prep_writes_a_prepared_folder_by_a_recipe(tfseg, decathlon, tmp_path):

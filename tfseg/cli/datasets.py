@@ -1,31 +1,31 @@
-"""Inspect, prepare and make datasets."""
+"""Inspect, prepare and make datasets. What is heavy is imported where it is used, so that each command starts fast."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfseg.cli.terminal import Terminal
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.resumable import resumable
-from tfseg.datasets import inspection
-from tfseg.datasets.fingerprint import to_markdown as fingerprint_markdown
-from tfseg.datasets.inspection import sound_cases
 from tfseg.datasets.layouts import read_dataset
-from tfseg.datasets.phantoms.dataset import write_dataset
-from tfseg.preparation.kept_masks import KeptMasks
-from tfseg.preparation.prepare import check_out, prepare_dataset
-from tfseg.preparation.recipe import Recipe, derive, load_recipe, processes_for, resolve
-from tfseg.preparation.survey import Survey
-from tfseg.prepared.prepared import Prepared
-from tfseg.reports import contact_sheet
+
+if TYPE_CHECKING:
+    from tfseg.prepared.prepared import Prepared
 
 
 @dataclass(frozen=True)
 class Source:
-    """What to train on: scans, with or without a recipe, or a prepared folder; phantoms where nothing is given.
+    """What to train on: scans, with or without a recipe, or a prepared folder; phantoms if neither is given.
 
-    `subject_pattern` finds the subject in a case's name; `skip_bad` goes on without cases that have a fault; `workers`
-    scans are read or prepared at a time, by the size of the data where absent.
+    Args:
+        data: scans, in a known layout.
+        recipe: how to prepare them.
+        prepared: a prepared folder.
+        subject_pattern: a regular expression that finds the subject in a case's name.
+        skip_bad: leave out cases that have a fault.
+        workers: scans that are read or prepared at a time; decided by the size of the data if absent.
     """
 
     data: Path | None = None
@@ -48,20 +48,27 @@ class Source:
         return not (self.data or self.prepared)
 
 
-def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> Prepared:
-    """Prepare scans into a folder, as `source` says; all faults that can be found before are found before.
+def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> "Prepared":
+    """Prepare scans into a folder, as `source` says; what can be checked first is checked before voxels are read.
 
     Raises:
-        ConfigError: where the recipe or the folder to write is wrong.
-        DataError: where the data are.
+        ConfigError: if the recipe or the folder to write is wrong.
+        DataError: if the data are.
     """
+    from tfseg.datasets.inspection import sound_cases
+    from tfseg.preparation.kept_masks import KeptMasks
+    from tfseg.preparation.prepare import check_out, prepare_dataset
+    from tfseg.preparation.recipe import Recipe, derive, load_recipe, processes_for, resolve
+    from tfseg.preparation.survey import Survey
+    from tfseg.prepared.prepared import Prepared
+
     recipe = load_recipe(source.recipe) if source.recipe else None
     dataset = read_dataset(data, source.subject_pattern)
     check_out(out, dataset, recipe)
     with terminal.bar("checking", len(dataset.cases)) as advance:
         dataset = sound_cases(dataset, source.skip_bad, advance)
-    for case, reason in dataset.left_out.items():
-        terminal.say(f"left out: {case.name}: {reason}")
+    left_out = {case.name: reason for case, reason in dataset.left_out.items()}
+    _report_left_out(left_out, terminal)
     processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
     with terminal.bar("reading", len(dataset.cases)) as advance:
         survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out))
@@ -69,19 +76,21 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> Prepar
     with terminal.bar("preparing", len(dataset.cases)) as advance:
         prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
     prepared = Prepared(out)
-    told = {case.name for case in dataset.left_out}
-    for name, reason in prepared.skipped.items():
-        if name not in told:
-            terminal.say(f"left out: {name}: {reason}")
+    _report_left_out({name: why for name, why in prepared.skipped.items() if name not in left_out}, terminal)
     return prepared
+
+
+def _report_left_out(cases: Mapping[str, str], terminal: Terminal) -> None:
+    for name, reason in cases.items():
+        terminal.say(f"left out: {name}: {reason}")
 
 
 def prepare_scans(source: Source, data: Path, out: Path) -> None:
     """Prepare scans into a folder, and say what it holds.
 
     Raises:
-        ConfigError: where the recipe or the folder to write is wrong.
-        DataError: where the data are.
+        ConfigError: if the recipe or the folder to write is wrong.
+        DataError: if the data are.
     """
     terminal = Terminal()
     with resumable(out):
@@ -92,27 +101,32 @@ def prepare_scans(source: Source, data: Path, out: Path) -> None:
 
 
 def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> None:
-    """Print what a dataset is like and every fault it has; draw its cases where asked to.
+    """Print the fingerprint of a dataset and every fault in it; draw its cases into `pictures` if it is given.
 
     Raises:
-        DataError: where the layout is not known, or where there is a fault.
+        DataError: if the layout is not known, or if there is a fault.
     """
+    from tfseg.datasets import inspection
+    from tfseg.datasets.fingerprint import to_markdown
+
     terminal = Terminal()
     dataset = read_dataset(data, subject_pattern)
     with terminal.bar("inspecting", len(dataset.cases)) as advance:
         faults, fingerprint = inspection.inspect(dataset, advance)
     if fingerprint:
-        terminal.show(fingerprint_markdown(fingerprint))
+        terminal.show(to_markdown(fingerprint))
     if fingerprint and pictures:
+        from tfseg.reports import contact_sheet
+
         sound = inspection.without_faulty(dataset, faults)
         with terminal.bar("drawing", min(contact_sheet.MOST_CASES, len(sound.cases))) as advance:
             contact_sheet.write_contact_sheet(sound, fingerprint.axis, pictures, advance)
-        terminal.say(f"pictures {pictures}")
+        terminal.say(f"contact sheet {pictures}")
     for fault in faults:
         terminal.say(fault.message)
     if faults:
         cases = len({fault.case for fault in faults})
-        raise DataError(f"{data}: {cases} of {len(dataset.cases)} cases have a fault; --skip-bad goes on without them")
+        raise DataError(f"{data}: {cases} of {len(dataset.cases)} cases have a fault; --skip-bad leaves them out")
 
 
 def make_phantoms(out: Path, kind: str, subjects: int, size: int, seed: int) -> None:
@@ -121,6 +135,8 @@ def make_phantoms(out: Path, kind: str, subjects: int, size: int, seed: int) -> 
     Raises:
         ConfigError: if `out` holds something else, or a number is out of its range.
     """
+    from tfseg.datasets.phantoms.dataset import write_dataset
+
     terminal = Terminal()
     with terminal.bar(f"making {kind} phantoms", subjects) as advance:
         write_dataset(out, kind, subjects, size, seed, advance)

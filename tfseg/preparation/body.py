@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from tfseg.core.errors import DataError
 from tfseg.core.geometry import Mask, fill_holes, largest_component
@@ -132,11 +130,15 @@ def _thinned(volume: Array, most: int) -> Array:
 
 
 def _bright(image: Array) -> Mask:
+    from scipy import ndimage
+
     return _above_otsu(ndimage.gaussian_filter(image.astype(np.float32, copy=False), 1))
 
 
 def _above_otsu(image: Array) -> Mask:
     """What is brighter than Otsu's threshold; counted from the least value, beside which float32 is fine enough."""
+    from skimage.filters import threshold_otsu
+
     above_least = image - image.min()
     bright: Mask = above_least > threshold_otsu(above_least.ravel())
     return bright

@@ -4,9 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from scipy import ndimage
 
 from tfseg.core.errors import DataError
 from tfseg.datasets.grids import Array
@@ -25,6 +23,9 @@ def median_filter(slices: Array, kernel: int) -> Array:
 
     Borders repeat their outermost pixel.
     """
+    import cv2
+    from scipy import ndimage
+
     filtered = np.empty(slices.shape, np.float32)
     for image, into in zip(slices, filtered, strict=True):
         # OpenCV is the fastest, but takes float32 up to a kernel of 5 alone.
@@ -40,6 +41,8 @@ def gaussian_blur(image: Array, blur_mm: float, spacing_mm: Sequence[float]) -> 
 
     Across voxels that are long beside it, it hardly reaches. Borders repeat their outermost voxel.
     """
+    from scipy import ndimage
+
     return ndimage.gaussian_filter(image, np.divide(blur_mm, spacing_mm), output=np.float32, mode="nearest")
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy import ndimage
 
 from tfseg.datasets.grids import Array
 
@@ -74,6 +73,8 @@ def _spline_along(volume: Array, axis: int, length: int) -> Array:
     old = volume.shape[axis]
     if old == 1:
         return volume.repeat(length, axis)
+    from scipy import ndimage
+
     coefficients = ndimage.spline_filter1d(volume, 3, axis, output=np.float32, mode="mirror")
     positions = _positions(old, length)
     below = np.floor(positions).astype(int)

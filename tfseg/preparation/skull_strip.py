@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from tfseg.core.errors import DataError
 from tfseg.core.geometry import Mask, closing, dilate, erode, fill_holes, largest_component, validated_spacing
@@ -45,6 +43,9 @@ def skull_strip(
     Source: Otsu 1979, 10.1109/TSMC.1979.4310076; for brain slices Neyestanak 2025, 10.18502/jbe.v11i1.19315,
         taken to volumes here.
     """
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+
     pixels = np.asarray(image, np.float32)
     if pixels.ndim not in (2, 3):
         raise ValueError(f"image: expected 2 or 3 axes, received shape {pixels.shape}")
