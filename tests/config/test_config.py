@@ -35,9 +35,13 @@ def test_defaults():
     assert (config.folds, config.seed, config.scoring.tolerance_mm) == (5, 0, 1.0)
 
 
-@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "{}"])
-def test_an_empty_file_means_the_defaults(write, text):
-    assert load_config(write(text)) == Config()
+def test_an_empty_file_means_the_defaults(write):
+    for text in (
+        "",
+        "# nothing but a comment\n",
+        "{}",
+    ):
+        assert load_config(write(text)) == Config()
 
 
 def test_a_file_changes_what_it_names_alone(write):
@@ -87,18 +91,15 @@ def test_a_config_without_stages_is_its_own_only_one():
     assert config.total_epochs == config.training.epochs
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
+def test_a_training_that_cannot_be_is_refused():
+    for override, said in (
         ("stages=[{training: {epoch: 2}}]", "stages.0.training: unknown key epoch; did you mean epochs?"),
         ("stages=[{}, {training: {epochs: 0}}]", "stages.1.training: epochs: Input should be greater than"),
         ("stages=[{training: {threads: 2}}]", "stages.0.training: threads is that of the whole training"),
         ("stages=[{lost: dice}]", "stages.0.lost"),
         ("training.weight_decay=1e-3", "weight_decay needs the optimizer adamw or sgd; received adam"),
-    ],
-)
-def test_a_training_that_cannot_be_is_refused(override, said):
-    assert said in message(overrides=[override])
+    ):
+        assert said in message(overrides=[override])
 
 
 # --- bases
@@ -157,24 +158,20 @@ def test_an_override_that_is_not_yaml_is_refused():
 # --- refusals
 
 
-@pytest.mark.parametrize(
-    ("override", "hint"),
-    [
+def test_an_unknown_key_is_refused_with_the_nearest_name():
+    for override, hint in (
         ("sead=1", "unknown key sead; did you mean seed?"),
         ("training.epoch=1", "unknown key training.epoch; did you mean training.epochs?"),
         ("training.schedule.warmup=1", "did you mean training.schedule.warmup_epochs?"),
         ("folds={scheme: holdout, ratoi: [1, 1, 1]}", "unknown key folds.ratoi; did you mean folds.ratio?"),
         ("scoring.xyz=1", "unknown key scoring.xyz; known: tolerance_mm"),
         ("seed.x=1", "seed: Input should be a valid integer"),
-    ],
-)
-def test_an_unknown_key_is_refused_with_the_nearest_name(override, hint):
-    assert hint in message(overrides=[override])
+    ):
+        assert hint in message(overrides=[override])
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
+def test_a_value_out_of_range_is_refused_by_its_key():
+    for override in (
         "seed=-1",
         f"seed={2**31}",
         "seed=0.5",
@@ -192,29 +189,30 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(override, hint):
         "model.depth=8",
         "model.name=unet_4d",
         "scoring.tolerance_mm=0",
-    ],
-)
-def test_a_value_out_of_range_is_refused_by_its_key(override):
-    key, _, _ = override.partition("=")
-    assert f"the configuration: {key}" in message(overrides=[override])
+    ):
+        key, _, _ = override.partition("=")
+        assert f"the configuration: {key}" in message(overrides=[override])
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
+def test_a_refusal_says_where_what_and_what_was_received():
+    for override, said in (
         ("model.dropout=[0.1, 2]", "model.dropout.1: Input should be less than 1; received 2"),
         ("folds={scheme: holdout, ratio: [7, 0, 1]}", "folds.ratio.1: Input should be greater than 0; received 0"),
         ("loss={alpha: 1}", "loss needs a name"),
         ("loss=3", "loss: Input should be a valid dictionary; received 3"),
-    ],
-)
-def test_a_refusal_says_where_what_and_what_was_received(override, said):
-    assert said in message(overrides=[override])
+    ):
+        assert said in message(overrides=[override])
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "just words", "a: [1\nb: 2", "--- {}\n--- {}", "seed: 1\x00"])
-def test_what_is_not_a_mapping_in_yaml_is_refused_by_its_file(write, text):
-    assert "config.yaml" in message(write(text))
+def test_what_is_not_a_mapping_in_yaml_is_refused_by_its_file(write):
+    for text in (
+        "[1, 2]",
+        "just words",
+        "a: [1\nb: 2",
+        "--- {}\n--- {}",
+        "seed: 1\x00",
+    ):
+        assert "config.yaml" in message(write(text))
 
 
 def test_bytes_that_are_not_text_are_refused(tmp_path):
@@ -222,8 +220,12 @@ def test_bytes_that_are_not_text_are_refused(tmp_path):
     assert "config.yaml" in message(tmp_path / "config.yaml")
 
 
-@pytest.mark.parametrize("tag", ["!!python/object/apply:os.getcwd []", "!!python/name:os.getcwd", "!!python/tuple [1]"])
-def test_yaml_that_makes_python_objects_is_refused(write, tag):
-    assert yaml.unsafe_load(tag) is not None  # it would do something
-    assert "not valid YAML" in message(write(f"seed: {tag}\n"))
-    assert "not valid YAML" in message(overrides=[f"seed={tag}"])
+def test_yaml_that_makes_python_objects_is_refused(write):
+    for tag in (
+        "!!python/object/apply:os.getcwd []",
+        "!!python/name:os.getcwd",
+        "!!python/tuple [1]",
+    ):
+        assert yaml.unsafe_load(tag) is not None  # it would do something
+        assert "not valid YAML" in message(write(f"seed: {tag}\n"))
+        assert "not valid YAML" in message(overrides=[f"seed={tag}"])

@@ -6,22 +6,24 @@ from tfseg.config.yaml_files import merge, parse_override, parse_yaml, read_yaml
 from tfseg.core.errors import ConfigError
 
 
-@pytest.mark.parametrize("text", ["", "# a comment\n", "{}", "null"])
-def test_nothing_is_an_empty_mapping(text):
-    assert parse_yaml(text, "here") == {}
+def test_nothing_is_an_empty_mapping():
+    for text in (
+        "",
+        "# a comment\n",
+        "{}",
+        "null",
+    ):
+        assert parse_yaml(text, "here") == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
+def test_a_key_that_is_there_twice_is_refused():
+    for text, key in (
         ("seed: 1\nloss: dice\nseed: 2\n", "seed"),
         ("training: {epochs: 1, rate: 2, epochs: 1}\n", "epochs"),
         ("labels:\n  1: a\n  1: b\n", "1"),
-    ],
-)
-def test_a_key_that_is_there_twice_is_refused(text, key):
-    with pytest.raises(ConfigError, match=f"^here is not valid YAML: '?{key}'? is there twice"):
-        parse_yaml(text, "here")
+    ):
+        with pytest.raises(ConfigError, match=f"^here is not valid YAML: '?{key}'? is there twice"):
+            parse_yaml(text, "here")
 
 
 def test_the_same_key_in_two_mappings_is_no_repetition():
@@ -42,9 +44,8 @@ def test_a_chain_of_bases_is_read_from_the_root_up(tmp_path):
     assert read_yaml_chain(tmp_path / "leaf.yaml") == {"a": 1, "b": 2, "c": 3}
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
+def test_an_override_is_read_as_yaml():
+    for text, value in (
         ("1e-3", 0.001),
         ("2.5E4", 25000.0),
         ("-1e+2", -100.0),
@@ -59,15 +60,19 @@ def test_a_chain_of_bases_is_read_from_the_root_up(tmp_path):
         ("[0.1, 1e-1]", [0.1, 0.1]),
         ("{name: dice, smoothing: 1e-5}", {"name": "dice", "smoothing": 1e-5}),
         ("a=b", "a=b"),
-    ],
-)
-def test_an_override_is_read_as_yaml(text, value):
-    parsed = parse_override(f"a.b={text}")
-    assert parsed == {"a": {"b": value}}
-    assert type(parsed["a"]["b"]) is type(value)
+    ):
+        parsed = parse_override(f"a.b={text}")
+        assert parsed == {"a": {"b": value}}
+        assert type(parsed["a"]["b"]) is type(value)
 
 
-@pytest.mark.parametrize("text", ["training.epochs", "=3", "training.=3", "training..epochs=3", ""])
-def test_an_override_without_a_name_or_a_value_is_refused(text):
-    with pytest.raises(ConfigError, match="--set expects name=value"):
-        parse_override(text)
+def test_an_override_without_a_name_or_a_value_is_refused():
+    for text in (
+        "training.epochs",
+        "=3",
+        "training.=3",
+        "training..epochs=3",
+        "",
+    ):
+        with pytest.raises(ConfigError, match="--set expects name=value"):
+            parse_override(text)

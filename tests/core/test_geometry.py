@@ -24,7 +24,16 @@ def ball(radius_mm, spacing_mm):
     return np.swapaxes(sum(offset**2 for offset in offsets) <= radius_mm**2 * (1 + 1e-9), 0, 1)
 
 
-# --- spacing and boxes
+# --- spacing, slices and boxes
+
+
+def test_the_fullest_slice_is_the_first_of_the_largest_and_the_middle_one_of_an_empty_mask():
+    mask = np.zeros((5, 2, 3), np.bool_)
+    assert geometry.fullest_slice(mask) == 2
+    mask[1, 0], mask[3, 1] = True, True
+    assert geometry.fullest_slice(mask) == 1
+    mask[3, 0, 0] = True
+    assert geometry.fullest_slice(mask) == 3
 
 
 @pytest.mark.parametrize("spacing", [(1, 1), (1, 1, 1, 1), (1, 0, 1), (1, -1, 1), (1, np.nan, 1), (1, np.inf, 1)])

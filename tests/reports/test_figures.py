@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfseg.core.colors import LINE_COLORS
 from tfseg.reports import figures
 
 
@@ -83,7 +84,7 @@ def test_a_curve_joins_the_epochs_that_were_scored() -> None:
     every_second.loc[::2, "val_dice"] = np.nan
     svg = ElementTree.fromstring(decoded(figures.curves([every_second], [4], ("val_dice",), "Dice")))
     paths = [path for path in svg.iter("{http://www.w3.org/2000/svg}path") if "clip-path" in path.attrib]
-    (curve,) = [path for path in paths if figures.LINE_COLORS[0].lower() in path.get("style", "")]
+    (curve,) = [path for path in paths if LINE_COLORS[0].lower() in path.get("style", "")]
     assert len(curve.get("d").split("L")) == 3
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from tfseg.core import colors
 from tfseg.preparation.label_maps import IGNORED
 from tfseg.preparation.slicing import SliceGrid
 from tfseg.prepared.prepared import PreparedCase
-from tfseg.reports import slices as figures_slices
+from tfseg.reports import slices
 
 
 def decoded(uri: str) -> bytes:
@@ -28,7 +29,7 @@ def test_slices_span_the_truth_and_show_the_worst() -> None:
     truth = labels(0, 1, 2, 3, 9, 3, 2, 1, 1, 1, 0)
     prediction = truth.copy()
     prediction[9] = 1
-    assert figures_slices.choose_slices(truth, prediction) == {
+    assert slices.choose_slices(truth, prediction) == {
         3: "25% of the truth’s extent",
         4: "largest truth",
         7: "75% of the truth’s extent",
@@ -38,32 +39,42 @@ def test_slices_span_the_truth_and_show_the_worst() -> None:
 
 def test_slices_fill_up_with_the_wrong_ones() -> None:
     truth, prediction = labels(0, 0, 6, 0, 0), labels(2, 0, 1, 3, 0)
-    chosen = figures_slices.choose_slices(truth, prediction)
+    chosen = slices.choose_slices(truth, prediction)
     assert chosen == {0: "many wrong voxels", 2: "largest truth; most wrong voxels", 3: "many wrong voxels"}
-    assert list(figures_slices.choose_slices(truth, prediction, count=2)) == [2, 3]
+    assert list(slices.choose_slices(truth, prediction, count=2)) == [2, 3]
+
+
+def test_the_worst_slice_of_several_predictions_is_that_of_their_sum() -> None:
+    truth = labels(0, 5, 6, 0)
+    first, second = labels(2, 5, 6, 0), labels(0, 5, 3, 3)
+    assert slices.largest_and_worst(truth, first, second) == {2: "largest truth; most wrong voxels"}
+    assert slices.largest_and_worst(truth, first) == {0: "most wrong voxels", 2: "largest truth"}
+    assert slices.largest_and_worst(truth, truth) == {2: "largest truth"}
+    assert slices.largest_and_worst(labels(0, 0, 0), labels(0, 0, 2), labels(0, 1, 1)) == {
+        2: "largest prediction; most wrong voxels"
+    }
+    assert slices.largest_and_worst(labels(0, 0, 0), labels(0, 0, 0)) == {1: "middle of the scan; no label"}
 
 
 def test_slices_where_the_truth_is_empty() -> None:
-    assert figures_slices.choose_slices(labels(0, 0, 0), labels(0, 4, 0)) == {
-        1: "largest prediction; most wrong voxels"
-    }
-    assert list(figures_slices.choose_slices(labels(0, 0, 0), labels(0, 0, 0))) == [1]
+    assert slices.choose_slices(labels(0, 0, 0), labels(0, 4, 0)) == {1: "largest prediction; most wrong voxels"}
+    assert list(slices.choose_slices(labels(0, 0, 0), labels(0, 0, 0))) == [1]
 
 
 def test_crop_holds_the_mask_and_stays_inside() -> None:
     mask = np.zeros((40, 50), bool)
     mask[0:3, 45:50] = True
-    rows, columns = figures_slices.crop(mask, (1.0, 1.0))
+    rows, columns = slices.crop(mask, (1.0, 1.0))
     assert (rows, columns) == (slice(0, 16), slice(30, 50))
     mask[:] = True
-    assert figures_slices.crop(mask, (1.0, 1.0)) == (slice(0, 40), slice(0, 50))
-    assert figures_slices.crop(~mask, (1.0, 1.0)) == (slice(0, 40), slice(0, 50))
+    assert slices.crop(mask, (1.0, 1.0)) == (slice(0, 40), slice(0, 50))
+    assert slices.crop(~mask, (1.0, 1.0)) == (slice(0, 40), slice(0, 50))
 
 
 def test_crop_measures_in_millimetres() -> None:
     mask = np.zeros((100, 100), bool)
     mask[30:70, 49:51] = True
-    rows, columns = figures_slices.crop(mask, (1.0, 0.5))
+    rows, columns = slices.crop(mask, (1.0, 0.5))
     assert rows.stop - rows.start == 60
     assert columns.stop - columns.start == 96  # 0.8 · 60 mm
 
@@ -81,7 +92,7 @@ def made_case(spacing: tuple[float, float, float] = (1, 1, 3)) -> PreparedCase:
 
 def test_a_case_stands_upright_as_a_radiologist_sees_it() -> None:
     case = made_case()
-    (panel,) = figures_slices.draw_case(case, np.asarray(case.label))
+    (panel,) = slices.draw_case(case, np.asarray(case.label))
     drawn = imread(io.BytesIO(decoded(panel.errors)))[..., :3].mean(axis=2)
     height, width = drawn.shape
     assert drawn[height // 8, width // 8] > 0.5, "the patient's right front is at the upper left"
@@ -92,9 +103,9 @@ def test_a_case_stands_upright_as_a_radiologist_sees_it() -> None:
 
 def test_a_case_keeps_its_proportions() -> None:
     case = made_case(spacing=(2, 1, 3))
-    (panel,) = figures_slices.draw_case(case, np.asarray(case.label))
+    (panel,) = slices.draw_case(case, np.asarray(case.label))
     drawn = imread(io.BytesIO(decoded(panel.errors)))
-    rows, columns = figures_slices.crop(case.grid.unpad(case.label)[1] > 0, (2.0, 1.0))
+    rows, columns = slices.crop(case.grid.unpad(case.label)[1] > 0, (2.0, 1.0))
     expected = (columns.stop - columns.start) / (2 * (rows.stop - rows.start))
     assert drawn.shape[0] / drawn.shape[1] == pytest.approx(expected, abs=0.01)
 
@@ -103,11 +114,11 @@ def test_errors_are_shown_in_their_colours() -> None:
     case = made_case()
     shown = {}
     for name, found in (("right", case.label), ("missed", 0 * case.label), ("other", 2 * case.label)):
-        panel = figures_slices.draw_case(case, np.asarray(found, np.uint8))[0]
+        panel = slices.draw_case(case, np.asarray(found, np.uint8))[0]
         drawn = imread(io.BytesIO(decoded(panel.errors)))[..., :3]
         shown[name] = {
             color: bool(np.isclose(drawn, matplotlib.colors.to_rgb(color), atol=0.01).all(axis=2).any())
-            for color in (figures_slices.MISSED_COLOR, figures_slices.EXTRA_COLOR, figures_slices.CONFUSED_COLOR)
+            for color in (colors.MISSED, colors.FALSE_ALARM, colors.CONFUSED)
         }
     assert list(shown["right"].values()) == [False, False, False]
     assert list(shown["missed"].values()) == [True, False, False]
@@ -117,7 +128,7 @@ def test_errors_are_shown_in_their_colours() -> None:
 def test_a_flat_image_can_be_drawn() -> None:
     case = made_case()
     flat = PreparedCase("a", "a", 0 * case.image, case.label, case.grid)
-    assert figures_slices.draw_case(flat, np.asarray(case.label))
+    assert slices.draw_case(flat, np.asarray(case.label))
 
 
 def test_what_is_ignored_is_neither_outlined_nor_wrong(prepared) -> None:
@@ -128,14 +139,14 @@ def test_what_is_ignored_is_neither_outlined_nor_wrong(prepared) -> None:
     unknown = truth.copy()
     unknown[0] = IGNORED
     found[0, 4:9, 4:9] = 1
-    panels = figures_slices.draw_case(replace(case, label=unknown), found)
+    panels = slices.draw_case(replace(case, label=unknown), found)
     known = [np.where(unknown == IGNORED, 0, classes) for classes in (unknown, found)]
-    assert panels == figures_slices.draw_case(replace(case, label=known[0]), known[1])
+    assert panels == slices.draw_case(replace(case, label=known[0]), known[1])
     assert not any("wrong" in panel.reason for panel in panels)
 
 
 def test_a_picture_has_no_left_side(prepared) -> None:
     case = prepared.cases_of(prepared.subjects[:1])[0]
     mask = np.ones(case.grid.slice_shape[1:], bool)
-    assert figures_slices.View.around(case, mask).left_side == "R"
-    assert figures_slices.View.around(replace(case, in_pixels=True), mask).left_side == ""
+    assert slices.View.around(case, mask).left_side == "R"
+    assert slices.View.around(replace(case, in_pixels=True), mask).left_side == ""

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from tfseg.core.words import duration
 from tfseg.training.time_left import Course, Pace
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Terminal:
             return
         self.say(f"one step: {steps}")
         self.say(
-            f"about {_duration(needed.seconds)}, {needed.memory_bytes / 2**30:.1f} GiB of memory and "
+            f"about {duration(needed.seconds)}, {needed.memory_bytes / 2**30:.1f} GiB of memory and "
             f"{needed.disk_bytes / 2**20:.0f} MiB of disk, where {needed.free_bytes / 2**30:.1f} GiB are free"
         )
 
@@ -164,7 +165,7 @@ class TrainingLines:
             if self._bars:
                 self._bars.update(self._tasks[1], description=line)
                 return
-            network, run = _duration(course.network.seconds), _duration(course.run.seconds)
+            network, run = duration(course.network.seconds), duration(course.run.seconds)
             self._terminal.say(f"{line}  {own.seconds(1):.1f} s/epoch, {network} left, {run} of the run")
 
         return TrainingProgress(on_step, on_epoch, on_resume, self._terminal.say)
@@ -173,7 +174,7 @@ class TrainingLines:
         if self._bars is None:
             return
         for task, part in zip(self._tasks, (course.run, course.network, course.epoch), strict=True):
-            self._bars.update(task, completed=part.done, total=part.total, left=_duration(part.seconds))
+            self._bars.update(task, completed=part.done, total=part.total, left=duration(part.seconds))
         self._bars.update(self._tasks[2], description=f"epoch {course.epoch_number}")
 
 
@@ -201,13 +202,6 @@ def _summary_cells(summary: pd.DataFrame) -> list[str]:
 def _progress(console: Console, time_left: ProgressColumn) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), time_left)
     return Progress(*columns, console=console)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _mean_and_spread(row: pd.Series) -> str:

@@ -52,6 +52,19 @@ def bounding_box(*masks: Mask, margin: int = 0) -> tuple[slice, ...]:
     return tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in box)
 
 
+def fullest_slice(mask: Mask) -> int:
+    """The index of the slice with the most True voxels; the middle slice if all are False.
+
+    Args:
+        mask: boolean `[slice, *spatial]`.
+
+    >>> fullest_slice(np.array([[True, False], [True, True]]))
+    1
+    """
+    voxels = np.count_nonzero(mask, axis=tuple(range(1, mask.ndim)))
+    return int(voxels.argmax()) if voxels.any() else len(mask) // 2
+
+
 def crop_to_joint_box(first: Mask, second: Mask, margin: int = 0) -> tuple[Mask, Mask]:
     """Both masks cut to the box that holds them both, `margin` voxels wider on each side."""
     box = bounding_box(first, second, margin=margin)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tfseg.core import files
+from tfseg.core.colors import BLACK, BLUE, GREEN, VERMILLION
 from tfseg.losses.behaviour import RADIUS, SIDE, SURE, courses, tube
 from tfseg.losses.cards import SHARED, Card, Parameter, card, notes, one_line
 from tfseg.losses.catalogue import FAMILIES, LOSSES
 
-COLORS = {"shifted": "#0072B2", "too thin": "#D55E00", "too thick": "#009E73", "unsure": "#000000"}  # Okabe and Ito's
+COLORS = {"shifted": BLUE, "too thin": VERMILLION, "too thick": GREEN, "unsure": BLACK}
 DASHES = {"shifted": "-", "too thin": "--", "too thick": "-.", "unsure": ":"}
 COLUMNS, PANEL_IN = 4, (2.3, 1.75)
 

@@ -9,7 +9,7 @@ from tfseg.datasets.grids import Array
 from tfseg.datasets.volume import read_label
 from tfseg.preparation.prepare import prepare_label
 from tfseg.reports.run import pick_cases
-from tfseg.reports.slices import View
+from tfseg.reports.slices import View, largest_and_worst
 from tfseg.runs.folder import require
 
 
@@ -44,12 +44,6 @@ def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
         found[loss] = case.grid.unpad(prepare_label(read_label(path).array, case.grid, comparison.prepared.labels))
     everything = np.any([truth > 0, *(each > 0 for each in found.values())], axis=0)
     view = View.around(case, everything.any(axis=0))
-    wrong = np.sum([np.count_nonzero(each != truth, axis=(1, 2)) for each in found.values()], axis=0)
-    leading, whose = (truth > 0, "truth") if truth.any() else (everything, "prediction")
-    reasons = {int(np.count_nonzero(leading, axis=(1, 2)).argmax()): f"largest {whose}"}
-    worst = int(wrong.argmax())
-    if wrong[worst]:
-        reasons[worst] = f"{reasons[worst]}; most wrong voxels" if worst in reasons else "most wrong voxels"
     slices = [
         (
             index,
@@ -57,7 +51,7 @@ def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
             view.draw(index, truth, np.zeros_like(truth))[0],
             {loss: view.draw(index, truth, each) for loss, each in found.items()},
         )
-        for index, reason in sorted(reasons.items())
+        for index, reason in largest_and_worst(truth, *found.values()).items()
     ]
     seeds = {loss: run.config.seed for loss, run in shown.items()}
     scores = {}

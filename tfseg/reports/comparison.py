@@ -9,11 +9,10 @@ import pandas as pd
 
 from tfseg import metrics, statistics
 from tfseg.comparison.folder import Comparison, read_comparison
-from tfseg.core import files
+from tfseg.core import colors, files
 from tfseg.metrics import METRICS, write_value
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.reports import figures_comparison
-from tfseg.reports import slices as figures_slices
 from tfseg.reports.cases import draw_cases
 from tfseg.reports.run import by_label, facts, pages
 from tfseg.reports.tables import Table, study_tables
@@ -82,7 +81,7 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
             conventions=_conventions(comparison),
             plots=_plots(comparison, rankings),
             cases=draw_cases(comparison),
-            drawn=figures_slices.label_colors(first.prepared.labels.values()),
+            drawn=colors.label_colors(first.prepared.labels.values()),
             costs=_costs(comparison.cells),
             controls=_controls(comparison.cells),
             hashes={name: files.sha256(comparison.folder / name) for name in ("splits.json", "config.yaml")},

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from tfseg.core import files
+from tfseg.core import files, geometry
+from tfseg.core.colors import label_color
+from tfseg.core.words import shorten
 from tfseg.datasets.grids import Array
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.reading import read_case
 from tfseg.preparation.slicing import SliceGrid
-from tfseg.reports.figures import shorten
-from tfseg.reports.slices import LEFT_SIDE, label_color
+from tfseg.reports.slices import LEFT_SIDE
 
 MOST_CASES = 30
 _COLUMNS = 6
@@ -99,8 +100,7 @@ def choose_slice(case: Case, dataset: Dataset, axis: str) -> Slice:
     unpadded = SliceGrid.of(shape, image.affine, axis, (1, 1)).slice_shape[1:]
     grid = SliceGrid.of(shape, image.affine, axis, unpadded)
     labels = grid.to_slices(label.array)
-    labelled = np.isin(labels, list(dataset.labels)).sum(axis=(1, 2))
-    index = int(labelled.argmax()) if labelled.any() else labels.shape[0] // 2
+    index = geometry.fullest_slice(np.isin(labels, list(dataset.labels)))
     colours = image.in_pixels and image.array.shape[3] == 3
     channels = image.array if colours else image.array[..., :1]
     low, high = np.percentile(channels[channels != channels[0, 0, 0]], _WINDOW_PERCENTILES)

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from tfseg.core.colors import BLACK, BLUE, LINE_COLORS
+from tfseg.core.words import shorten
 from tfseg.datasets.grids import Array
 
-# Okabe and Ito's colours, distinct under every colour blindness, for lines on white.
-LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_MARKERS = "osD^vPX"
-GREY = "#767676"
+INK, SOFT, GREY = "#222222", "#444444", "#767676"
 
 STYLE = {
     "font.sans-serif": ["system-ui", "Segoe UI", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
@@ -30,11 +30,11 @@ STYLE = {
     "svg.hashsalt": "tfseg",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#767676",
+    "axes.edgecolor": GREY,
     "axes.linewidth": 0.7,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "axes.labelcolor": "#222222",
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "axes.labelcolor": INK,
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.2,
@@ -108,9 +108,9 @@ def _draw_row(axes: Axes, row: int, values: Array, beyond: float) -> None:
     dot: dict[str, Any] = {"marker": "o", "markersize": 4, "mew": 0, "alpha": 0.6}
     triangle: dict[str, Any] = {"marker": "^", "markersize": 6, "mew": 0.6, "mec": "white", "zorder": 3}
     for shown, style in ((np.isfinite(values), dot), (np.isinf(values), triangle)):
-        axes.plot(places[shown], row + offsets[shown], ls="", color="#0072B2", clip_on=False, **style)
+        axes.plot(places[shown], row + offsets[shown], ls="", color=BLUE, clip_on=False, **style)
     median = min(float(np.median(values)), beyond)
-    axes.plot([median, median], [row - 0.36, row + 0.36], color="#000000", linewidth=1.6)
+    axes.plot([median, median], [row - 0.36, row + 0.36], color=BLACK, linewidth=1.6)
 
 
 def curves(
@@ -155,11 +155,6 @@ def curves(
         axes.grid()
         figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=8, columnspacing=1.2)
         return to_svg(figure)
-
-
-def shorten(name: str, length: int = 24) -> str:
-    """Cut a name that is longer, with an ellipsis for the rest."""
-    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def to_svg(figure: Figure) -> str:

@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from tfseg.reports.figures import GREY, LINE_COLORS, LINE_MARKERS, STYLE, draw_rows, shorten, to_svg
+from tfseg.core.colors import BLUE, LINE_COLORS
+from tfseg.core.words import shorten
+from tfseg.reports.figures import GREY, INK, LINE_MARKERS, SOFT, STYLE, draw_rows, to_svg
 from tfseg.statistics import Ranking
 from tfseg.statistics.quantities import write_p
 from tfseg.statistics.sizes import SIZES
@@ -18,7 +20,6 @@ from tfseg.statistics.sizes import SIZES
 _WIDTH_IN = 7.0
 _NAME_IN = 2.3  # on either side of the axis of ranks
 _LINE_IN = 0.25
-_BAR = LINE_COLORS[0]
 
 
 def critical_difference(ranking: Ranking) -> str:
@@ -45,31 +46,29 @@ def critical_difference(ranking: Ranking) -> str:
         figure = Figure((_WIDTH_IN, height))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH_IN), ylim=(height, 0))
         axes.set_axis_off()
-        axes.plot([left, right], [axis_y, axis_y], color="#222222")
+        axes.plot([left, right], [axis_y, axis_y], color=INK)
         for tick in range(losses):
             x = left + tick * scale
-            axes.plot([x, x], [axis_y - 0.06, axis_y], color="#222222", linewidth=0.9)
-            axes.text(x, axis_y - 0.1, str(tick + 1), ha="center", va="bottom", fontsize=8, color="#444444")
+            axes.plot([x, x], [axis_y - 0.06, axis_y], color=INK, linewidth=0.9)
+            axes.text(x, axis_y - 0.1, str(tick + 1), ha="center", va="bottom", fontsize=8, color=SOFT)
         for place, (loss, rank) in enumerate(ranking.mean_ranks.items()):
             row = place if place < on_left else losses - 1 - place
             y = names_y + _LINE_IN * (row + 0.5)
             x, edge = left + (rank - 1) * scale, (left - 0.06 if place < on_left else right + 0.06)
             axes.plot([x, x, edge], [axis_y, y, y], color=GREY, linewidth=0.8)
-            axes.plot([x], [axis_y], marker="o", markersize=4.5, color="#222222", mew=0)
+            axes.plot([x], [axis_y], marker="o", markersize=4.5, color=INK, mew=0)
             name, aside = shorten(loss), "right" if place < on_left else "left"
             text = f"{name}  {rank:.2f}" if place < on_left else f"{rank:.2f}  {name}"
             axes.text(edge + (-0.06 if place < on_left else 0.06), y, text, ha=aside, va="center")
         for row, group in enumerate(ranking.groups):
             ends = [left + (ranking.mean_ranks[loss] - 1) * scale for loss in (group[0], group[-1])]
             y = axis_y + 0.12 * (row + 1)
-            axes.plot([ends[0] - 0.05, ends[1] + 0.05], [y, y], color=_BAR, linewidth=3.5, solid_capstyle="butt")
+            axes.plot([ends[0] - 0.05, ends[1] + 0.05], [y, y], color=BLUE, linewidth=3.5, solid_capstyle="butt")
         if not ranking.reason:
             length = ranking.critical_difference * scale
-            axes.plot([left, left + length], [0.3, 0.3], color=_BAR, linewidth=1.6, marker="|", markersize=7, mew=1.6)
+            axes.plot([left, left + length], [0.3, 0.3], color=BLUE, linewidth=1.6, marker="|", markersize=7, mew=1.6)
             axes.text(left, 0.18, f"critical difference {ranking.critical_difference:.2f}", fontsize=8, va="bottom")
-        axes.text(
-            _WIDTH_IN / 2, height - 0.08, _verdict(ranking), ha="center", va="bottom", fontsize=8, color="#444444"
-        )
+        axes.text(_WIDTH_IN / 2, height - 0.08, _verdict(ranking), ha="center", va="bottom", fontsize=8, color=SOFT)
         return to_svg(figure)
 
 

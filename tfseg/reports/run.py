@@ -9,14 +9,14 @@ import jinja2
 import pandas as pd
 
 from tfseg import metrics
-from tfseg.core import files, geometry
+from tfseg.core import colors, files, geometry
 from tfseg.core.errors import RunError
+from tfseg.core.words import duration
 from tfseg.datasets.volume import read_label
 from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.preparation.prepare import prepare_label
-from tfseg.reports import figures
-from tfseg.reports import slices as figures_slices
+from tfseg.reports import figures, slices
 from tfseg.runs.folder import Run, read_run, require
 
 ROLES = ("Best", "Median", "Worst")
@@ -85,14 +85,6 @@ def fixed(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
 
 
-def duration(seconds: float) -> str:
-    """Write seconds as people do: 41 s, 3 min 12 s, 2 h 05 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
 def pages() -> jinja2.Environment:
     """Return what makes pages from templates; whatever comes from the data is escaped."""
     environment = jinja2.Environment(
@@ -103,6 +95,7 @@ def pages() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(fixed=fixed, duration=duration)
+    environment.globals.update(colors=colors)
     return environment
 
 
@@ -120,7 +113,7 @@ def render(run: Run) -> str:
             subjects=run.scores["subject"].nunique(),
             labels=run.labels,
             mean=MEAN_LABEL,
-            drawn=figures_slices.label_colors(run.prepared.labels.values()),
+            drawn=colors.label_colors(run.prepared.labels.values()),
             axis=None if run.prepared.in_pixels else run.prepared.recipe["axis"],
             unit=run.prepared.unit,
             planned=run.planned_folds,
@@ -171,7 +164,7 @@ def _plots(run: Run) -> dict[str, str]:
     }
 
 
-def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[figures_slices.Panel]]]:
+def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[slices.Panel]]]:
     """Draw the best, median and worst case: role → name, fold, slices."""
     folds = ranked.set_index("case")["fold"]
     drawn = {}
@@ -185,7 +178,7 @@ def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[fi
         drawn[role] = (
             name,
             fold,
-            figures_slices.draw_case(case, prepare_label(found, case.grid, run.prepared.labels)),
+            slices.draw_case(case, prepare_label(found, case.grid, run.prepared.labels)),
         )
     return drawn
 

@@ -3,7 +3,6 @@
 import base64
 import io
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -15,13 +14,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from tfseg.core import colors, geometry
 from tfseg.datasets.grids import Array
 from tfseg.preparation.label_maps import IGNORED
 from tfseg.prepared.prepared import PreparedCase
 
-# Okabe and Ito's colours, distinct under every colour blindness, for outlines on grey.
-LABEL_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
-MISSED_COLOR, EXTRA_COLOR, CONFUSED_COLOR = "#D55E00", "#56B4E9", "#F0E442"
 # On the left side of a slice that is shown as a radiologist sees it.
 LEFT_SIDE = {"axial": "R", "coronal": "R", "sagittal": "A"}
 
@@ -74,44 +71,60 @@ class View:
         return outlines, _errors(shown, expected, drawn, self.shape_mm)
 
 
-def label_color(index: int) -> str:
-    """Return the colour in which the outlines of a class, from 1, are drawn."""
-    return LABEL_COLORS[(index - 1) % len(LABEL_COLORS)]
+def largest_and_worst(truth: Array, *predictions: Array) -> dict[int, str]:
+    """Choose the slice with the most labelled voxels and the slice with the most wrong voxels, which may be one.
 
+    Args:
+        truth, predictions: class indices `[slice, h, w]`. If the truth is empty, the predictions decide which slice
+            is largest; wrong voxels are summed over the predictions.
 
-def label_colors(names: Iterable[str]) -> dict[str, str]:
-    """Return the colours of labels, by their names in order."""
-    return {name: label_color(index) for index, name in enumerate(names, start=1)}
+    Returns:
+        Slice index → why it was chosen, in the order of slices.
+    """
+    labelled, whose = _leading(truth, *predictions)
+    if not labelled.any():
+        return {geometry.fullest_slice(labelled): "middle of the scan; no label"}
+    reasons = {geometry.fullest_slice(labelled): f"largest {whose}"}
+    wrong = _wrong_voxels(truth, *predictions)
+    worst = int(wrong.argmax())
+    if wrong[worst]:
+        reasons[worst] = f"{reasons[worst]}; most wrong voxels" if worst in reasons else "most wrong voxels"
+    return dict(sorted(reasons.items()))
 
 
 def choose_slices(truth: Array, prediction: Array, count: int = 4) -> dict[int, str]:
-    """Choose slices to show: at a quarter and three quarters of the truth's extent, its largest, its worst.
+    """Choose slices of one prediction to show: largest, worst, at a quarter and three quarters of the extent.
 
-    Where one slice is several of these, the slices with the most wrong voxels fill the places.
+    If one slice is several of these, the slices with the most wrong voxels fill the places.
 
     Args:
-        truth, prediction: class indices `[slice, h, w]`; where the truth is empty the prediction leads.
+        truth, prediction: class indices `[slice, h, w]`.
         count: slices to choose at most.
 
     Returns:
         Slice index → why it was chosen, in the order of slices.
     """
-    leading = truth if truth.any() else prediction
-    areas = np.count_nonzero(leading, axis=(1, 2))
-    wrong = np.count_nonzero(truth != prediction, axis=(1, 2))
-    if not areas.any():
-        return {len(truth) // 2: "middle of the scan; no label"}
-    labelled = np.flatnonzero(areas)
-    whose = "truth" if truth.any() else "prediction"
-    reasons = {int(areas.argmax()): f"largest {whose}"}
-    for part in (0.25, 0.75):
+    reasons = largest_and_worst(truth, prediction)
+    mask, whose = _leading(truth, prediction)
+    labelled = np.flatnonzero(mask.any(axis=(1, 2)))
+    for part in (0.25, 0.75) if labelled.size else ():
         reasons.setdefault(int(labelled[round(part * (labelled.size - 1))]), f"{part:.0%} of the {whose}’s extent")
-    worst = int(wrong.argmax())
-    if wrong[worst]:
-        reasons[worst] = f"{reasons[worst]}; most wrong voxels" if worst in reasons else "most wrong voxels"
+    wrong = _wrong_voxels(truth, prediction)
     fillers = (int(index) for index in np.argsort(-wrong, kind="stable") if wrong[index] and index not in reasons)
     reasons.update({index: "many wrong voxels" for index in islice(fillers, max(count - len(reasons), 0))})
     return dict(sorted(reasons.items()))
+
+
+def _leading(truth: Array, *predictions: Array) -> tuple[Array, str]:
+    """The labelled voxels of the truth, or of the predictions if the truth is empty, and which of the two it is."""
+    if truth.any():
+        return truth > 0, "truth"
+    return np.any([prediction > 0 for prediction in predictions], axis=0), "prediction"
+
+
+def _wrong_voxels(truth: Array, *predictions: Array) -> Array:
+    """Wrong voxels of each slice, summed over the predictions."""
+    return np.sum([np.count_nonzero(prediction != truth, axis=(1, 2)) for prediction in predictions], axis=0)
 
 
 def draw_case(case: PreparedCase, prediction: Array) -> list[Panel]:
@@ -154,7 +167,7 @@ def _outlines(grey: Array, truth: Array, found: Array, shape_mm: tuple[float, fl
     figure, axes = _panel(grey[..., np.newaxis].repeat(3, axis=2), shape_mm)
     axes.text(0.03, 0.5, side, transform=axes.transAxes, **_LETTER)
     for index in (int(index) for index in np.union1d(truth, found) if index):
-        solid = {"colors": [label_color(index)], "linewidths": 1.2}
+        solid = {"colors": [colors.label_color(index)], "linewidths": 1.2}
         dashes = {"linestyles": [(0, (2.4, 1.6))]}
         _trace(axes, truth == index, solid)
         _trace(axes, found == index, {"colors": ["black"], "linewidths": 1.9, **dashes}, {**solid, **dashes})
@@ -171,9 +184,9 @@ def _errors(grey: Array, truth: Array, found: Array, shape_mm: tuple[float, floa
     rows, columns = np.indices(grey.shape) * _PANEL_IN * _PANEL_DPI // grey.shape[1]
     striped = (rows + columns) % 12 < 6
     chequered = (rows % 12 < 6) ^ (columns % 12 < 6)
-    shown[(truth > 0) & (found == 0)] = to_rgb(MISSED_COLOR)
-    shown[(truth == 0) & (found > 0) & striped] = to_rgb(EXTRA_COLOR)
-    shown[(truth > 0) & (found > 0) & (truth != found) & chequered] = to_rgb(CONFUSED_COLOR)
+    shown[(truth > 0) & (found == 0)] = to_rgb(colors.MISSED)
+    shown[(truth == 0) & (found > 0) & striped] = to_rgb(colors.FALSE_ALARM)
+    shown[(truth > 0) & (found > 0) & (truth != found) & chequered] = to_rgb(colors.CONFUSED)
     return _png(_panel(shown, shape_mm)[0])
 
 
