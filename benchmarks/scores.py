@@ -20,7 +20,7 @@ from timing import least
 
 from tfseg import metrics
 from tfseg.core.geometry import Mask, dilate
-from tfseg.datasets.volume import read_label
+from tfseg.datasets.formats import read_label
 from tfseg.metrics import surface
 
 SHAPE = (240, 240, 155)

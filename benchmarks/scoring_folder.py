@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.datasets.volume import read_label, write_volume
+from tfseg.datasets.formats import read_label
+from tfseg.datasets.volume import write_volume
 
 
 def main() -> None:

@@ -1,7 +1,11 @@
+import gzip
+import itertools
+import re
 import struct
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 
@@ -218,7 +222,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"scan\.nii: no such file"):
         read_header(tmp_path / "scan.nii")
     (tmp_path / "scan.nii").mkdir()
-    with pytest.raises(DataError, match=r"scan\.nii: a folder, where a file is expected"):
+    with pytest.raises(DataError, match=r"scan\.nii: a folder, where the file of a label map is expected"):
         read_label_header(tmp_path / "scan.nii")
 
 
@@ -274,14 +278,21 @@ def test_values_that_float32_cannot_hold_are_refused(tmp_path):
         read_image(path)
 
 
-def test_an_affine_without_directions_is_refused(tmp_path):
-    sheared = np.eye(4)
-    sheared[0, 2] = 1e20
-    with pytest.raises(DataError, match=r"a\.nii: its affine does not span space, its axes are all but parallel"):
-        read_header(save(tmp_path / "a.nii", ramp().astype("u1"), sheared))
+def test_axes_that_are_not_orthogonal_are_refused_with_their_angle(tmp_path):
+    for shear, angle in ((1e20, 90), (1.0, 45), (np.tan(np.radians(1)), 1)):
+        sheared = np.eye(4)
+        sheared[0, 2] = shear
+        path = save(tmp_path / "a.nii", ramp().astype("u1"), sheared)
+        for read in (read_header, read_label):
+            with pytest.raises(DataError, match=rf"a\.nii: its axes miss a right angle by {angle}°"):
+                read(path)
+    sheared[0, 2] = np.tan(np.radians(0.4))
+    assert read_header(save(tmp_path / "a.nii", ramp().astype("u1"), sheared)).spacing_mm[2] == pytest.approx(
+        1, abs=1e-4
+    )
 
 
-def test_headers_tell_shape_channels_and_affine(tmp_path):
+def test_headers_have_shape_channels_and_affine(tmp_path):
     header = read_header(save(tmp_path / "a.nii.gz", ramp((3, 4, 5, 2)).astype("i2")))
     assert (header.shape, header.channels, header.in_pixels) == ((3, 4, 5), 2, False)
     assert header.spacing_mm == (1.5, 2, 4)
@@ -297,3 +308,139 @@ def test_a_written_volume_is_read_by_nibabel(tmp_path):
         np.testing.assert_array_equal(image.affine, AFFINE)
         assert image.header.get_xyzt_units()[0] == "mm"
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.nii.gz"]
+
+
+# --- pairs, and what other programs write
+
+
+def save_pair(folder, array, kind=nib.Nifti1Pair, header=".hdr", data=".img"):
+    nib.save(kind(array, AFFINE), folder / "a.hdr")
+    for written, wanted in ((".hdr", header), (".img", data)):
+        content = (folder / f"a{written}").read_bytes()
+        (folder / f"a{written}").unlink()
+        (folder / f"a{wanted}").write_bytes(gzip.compress(content) if wanted.lower().endswith(".gz") else content)
+    return folder / f"a{header}", folder / f"a{data}"
+
+
+def test_a_pair_is_read_from_either_file(tmp_path):
+    names = ((".hdr", ".img"), (".hdr", ".img.gz"), (".hdr.gz", ".img.gz"), (".HDR", ".IMG"))
+    for number, (kind, (header, data)) in enumerate(itertools.product((nib.Nifti1Pair, nib.Nifti2Pair), names)):
+        (tmp_path / f"{number}").mkdir()
+        # So small that the header has enough bytes to be taken for the voxels.
+        for path in save_pair(tmp_path / f"{number}", ramp().astype("u1"), kind, header, data):
+            np.testing.assert_array_equal(values(path), ramp())
+            np.testing.assert_array_equal(read_label(path).array, ramp())
+            np.testing.assert_array_equal(read_header(path).affine, AFFINE)
+
+
+def test_half_a_pair_is_named(tmp_path):
+    header, data = save_pair(tmp_path, ramp().astype("u1"))
+    content = header.read_bytes()
+    header.unlink()
+    with pytest.raises(DataError, match=r"a\.img: .*: the \.hdr file beside it is missing"):
+        read_image(data)
+    header.write_bytes(content)
+    data.unlink()
+    with pytest.raises(DataError, match=r"a\.hdr: .*: it is the header of a pair; the \.img file .* is missing"):
+        read_image(header)
+
+
+def test_an_analyze_header_is_named(tmp_path):
+    nib.save(nib.AnalyzeImage(ramp().astype("u1"), np.eye(4)), tmp_path / "a.hdr")
+    with pytest.raises(DataError, match=r"a\.hdr: .*: it is an Analyze 7\.5 header, which has no orientation"):
+        read_image(tmp_path / "a.hdr")
+
+
+def test_big_endian_files_are_read_as_any_other(tmp_path):
+    for kind, dtype in itertools.product((nib.Nifti1Image, nib.Nifti2Image), ("u1", "i2", "i4", "f4", "f8")):
+        header = kind.header_class(endianness=">")
+        header.set_data_dtype(dtype)
+        nib.save(kind(ramp().astype(f">{dtype}"), AFFINE, header), tmp_path / "a.nii.gz")
+        assert nib.load(tmp_path / "a.nii.gz").header.endianness == ">"
+        np.testing.assert_array_equal(values(tmp_path / "a.nii.gz"), ramp())
+        label = read_label(tmp_path / "a.nii.gz").array
+        np.testing.assert_array_equal(label, ramp())
+        assert label.dtype.isnative and pd.unique(label.ravel()).size == 60  # pandas takes native bytes
+
+
+def test_compression_is_known_by_content(tmp_path):
+    path = save(tmp_path / "a.nii", ramp().astype("u1"))
+    (tmp_path / "b.nii").write_bytes(gzip.compress(path.read_bytes()))
+    (tmp_path / "c.nii.gz").write_bytes(path.read_bytes())
+    for name in ("b.nii", "c.nii.gz"):
+        np.testing.assert_array_equal(values(tmp_path / name), ramp())
+
+
+def test_a_header_that_asks_for_more_than_its_file_can_hold_is_refused_unread(tmp_path):
+    path = save(tmp_path / "a.nii", ramp().astype("i2"))
+    content = bytearray(path.read_bytes())
+    content[40:56] = struct.pack("<8h", 3, 400, 400, 400, 1, 1, 1, 1)
+    for name, written in (("a.nii", content), ("b.nii.gz", gzip.compress(content))):
+        (tmp_path / name).write_bytes(written)
+        for read in (read_header, read_label_header):
+            with pytest.raises(DataError, match=rf"{name}: .*: it is cut short: its header asks for 128000352 bytes"):
+                read(tmp_path / name)
+
+
+def test_label_values_may_differ_from_whole_numbers_by_rounding(tmp_path):
+    noise = np.random.default_rng(0).uniform(-1e-6, 1e-6, (3, 4, 5))
+    path = save(tmp_path / "a.nii", (ramp() + noise).astype(np.float32))
+    np.testing.assert_array_equal(read_label(path).array, ramp())
+    with pytest.raises(DataError, match="labels must be whole numbers, found 1"):
+        read_label(save(tmp_path / "a.nii", (ramp() + 0.01 * (ramp() == 1)).astype(np.float32)))
+
+
+# --- headers that contradict themselves
+
+
+def with_forms(path, sform, qform, sform_code=1, qform_code=1, pixdim=None):
+    image = nib.Nifti1Image(ramp().astype("u1"), np.eye(4))
+    image.header.set_qform(qform, qform_code)
+    image.header.set_sform(sform, sform_code)
+    if pixdim:
+        image.header["pixdim"][1:4] = pixdim
+    nib.Nifti1Image(image.dataobj, None, image.header).to_filename(path)
+    return path
+
+
+def test_a_quaternion_may_be_too_long_by_rounding(tmp_path):
+    half_turn = np.diag([-1.0, -1, 1, 1]) @ np.diag([0.8, 0.8, 3, 1])
+    for excess in (1e-6, 2.4e-6, 1e-5):
+        path = with_forms(tmp_path / "a.nii", np.eye(4), half_turn, sform_code=0)
+        content = bytearray(path.read_bytes())
+        content[256:268] = struct.pack("<3f", 0, 0, np.sqrt(1 + excess))
+        path.write_bytes(content)
+        np.testing.assert_allclose(read_header(path).affine, half_turn, atol=1e-6)
+    content[256:268] = struct.pack("<3f", 0, 0, 1.1)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.nii: .*w2 should be positive"):
+        read_header(path)
+
+
+def test_two_answers_for_the_voxel_size_are_refused_or_reported(tmp_path):
+    size = np.diag([0.8, 0.8, 3, 1.0])
+    said = r"its sform gives voxels of 1 × 1 × 1, its pixdim 0\.8 × 0\.8 × 3"
+    path = with_forms(tmp_path / "a.nii", np.eye(4), size)
+    for read in (read_header, read_label):
+        with pytest.raises(DataError, match=rf"a\.nii: its header contradicts itself: {said}: correct the one"):
+            read(path)
+    (warning,) = read_header(with_forms(path, np.eye(4), np.eye(4), qform_code=0, pixdim=(0.8, 0.8, 3))).warnings
+    assert re.fullmatch(rf".*a\.nii: {said}; the sform is used", warning)
+    assert read_header(with_forms(path, size, size)).warnings == ()
+    assert read_header(with_forms(path, size, size @ np.diag([1.005, 1, 1, 1]))).warnings == ()
+
+
+def test_forms_of_one_code_that_place_voxels_differently_are_reported(tmp_path):
+    mirrored = np.diag([-1.0, 1, 1, 1])
+    (warning,) = read_header(with_forms(tmp_path / "a.nii", np.eye(4), mirrored)).warnings
+    assert warning == f"{tmp_path}/a.nii: its sform and qform place the same voxels 4 mm apart; the sform is used"
+    # Scanner and template space.
+    assert read_header(with_forms(tmp_path / "a.nii", np.eye(4), mirrored, sform_code=4)).warnings == ()
+
+
+def test_a_header_says_whether_it_states_an_orientation(tmp_path):
+    placed = [
+        read_header(with_forms(tmp_path / "a.nii", np.eye(4), np.eye(4), *codes)).is_placed
+        for codes in ((0, 0), (1, 0), (0, 1), (1, 1))
+    ]
+    assert placed == [False, True, True, True]

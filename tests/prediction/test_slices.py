@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from tfseg.datasets.formats import read_label
 from tfseg.datasets.layouts import read_dataset
-from tfseg.datasets.volume import read_label
 from tfseg.prediction.slices import label_volume, predict_cases, predict_slices
 from tfseg.preparation.slicing import SliceGrid
 from tfseg.prepared.prepared import PreparedCase

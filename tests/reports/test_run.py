@@ -14,9 +14,10 @@ from tfseg import metrics
 from tfseg.config.config import Config
 from tfseg.core import geometry
 from tfseg.core.errors import RunError
+from tfseg.datasets.formats import read_label
 from tfseg.datasets.layouts import read_dataset
 from tfseg.datasets.splits import make_splits, to_json
-from tfseg.datasets.volume import read_label, write_volume
+from tfseg.datasets.volume import write_volume
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
 from tfseg.prepared.prepared import Prepared

@@ -9,7 +9,10 @@ import numpy as np
 
 from tfseg.core import memory
 from tfseg.core.errors import DataError, one_line
-from tfseg.datasets.grids import Array
+from tfseg.datasets.grids import Array, shear_degrees, voxel_mm3
+
+# Distances along axes that miss a right angle by this much are off by less than 0.5 %.
+MOST_SHEAR_DEGREES = 0.5
 
 
 @contextmanager
@@ -44,6 +47,26 @@ def check_size(path: Path, shape: tuple[int, ...]) -> None:
         )
 
 
+def check_affine(path: Path, affine: Array) -> None:
+    """Refuse an affine that does not span space, or whose axes are not orthogonal.
+
+    Spacing, surfaces and distances are defined along axes at right angles.
+
+    Raises:
+        DataError: with the voxel's volume, or the angle by which the axes miss a right angle.
+    """
+    if not np.isfinite(affine).all():
+        raise DataError(f"{path}: its affine holds NaN or infinite numbers")
+    volume_mm3 = voxel_mm3(affine)
+    if not 0 < volume_mm3 < np.inf:
+        raise DataError(f"{path}: its affine gives voxels a volume of {volume_mm3:g} mm³")
+    if (angle := shear_degrees(affine)) > MOST_SHEAR_DEGREES:
+        raise DataError(
+            f"{path}: its axes miss a right angle by {angle:.3g}°, as with a tilted gantry or a sheared affine; "
+            "distances need orthogonal axes: resample it to such a grid"
+        )
+
+
 def finite(path: Path, array: Array) -> Array:
     """Return the values of an image if every one is a finite number.
 
@@ -64,7 +87,7 @@ def whole(path: Path, array: Array, tolerance: float = 0.0) -> Array:
     if array.dtype.kind not in "iuf":
         raise DataError(f"{path}: labels must be whole numbers, its values are of type {array.dtype}")
     if array.dtype.kind != "f":
-        return array
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     rounded = np.rint(array)
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(array - rounded) <= tolerance) | (np.abs(array) > np.iinfo(np.int32).max)

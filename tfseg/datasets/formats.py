@@ -1,31 +1,49 @@
-"""Open and read one image or label map, whatever its format: NIfTI, a 2D image, or the folder of a DICOM series."""
+"""Open and read one image or label map, whatever its format: a volume, a 2D image, or the folder of a DICOM series."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
-from tfseg.datasets import dicom, names, picture, volume
+from tfseg.core.errors import DataError
+from tfseg.datasets import dicom, itk, names, picture, volume
+from tfseg.datasets.checks import check_affine, check_size, finite
 from tfseg.datasets.grids import Header, Opened, Volume
 
 
-def open_image(path: Path) -> AbstractContextManager[Opened]:
+@contextmanager
+def open_image(path: Path) -> Iterator[Opened]:
     """Open an image: its header is read at once, its values as float32 `[x, y, z, channels]` on request.
 
     Raises:
-        DataError: if the file is absent or not readable, or the image is empty or larger than memory; on reading, if
-            it is cut short or holds NaN or infinite values.
+        DataError: if the file is absent or not readable, the image is empty or larger than memory, or its axes are
+            not orthogonal; on reading, if it is cut short or holds NaN or infinite values.
     """
-    if path.is_dir():
-        return dicom.open_image(path)
-    return picture.open_image(path) if is_picture(path) else volume.open_image(path)
+    with _format_of(path).open_image(path) as image:
+        check_size(path, (*image.header.shape, image.header.channels))
+        check_affine(path, image.header.affine)
+
+        def read() -> Volume:
+            values: Volume = image.read()
+            return replace(values, array=finite(path, values.array))
+
+        yield Opened(image.header, read)
 
 
-def open_label(path: Path) -> AbstractContextManager[Opened]:
+@contextmanager
+def open_label(path: Path) -> Iterator[Opened]:
     """Open a label map: its header is read at once, its values as integers `[x, y, z]` on request.
 
     Raises:
         DataError: as `open_image`, and if it is not 3D; on reading, if values are not whole numbers.
     """
-    return picture.open_label(path) if is_picture(path) else volume.open_label(path)
+    if path.is_dir():
+        raise DataError(f"{path}: a folder, where the file of a label map is expected")
+    with _format_of(path).open_label(path) as label:
+        check_size(path, label.header.shape)
+        check_affine(path, label.header.affine)
+        yield label
 
 
 def read_header(path: Path) -> Header:
@@ -71,3 +89,11 @@ def read_label(path: Path) -> Volume:
 def is_picture(path: Path) -> bool:
     """Whether a file is a 2D image, by its suffix."""
     return names.suffix(path).lower() in names.PICTURES
+
+
+def _format_of(path: Path) -> ModuleType:
+    if path.is_dir():
+        return dicom
+    if is_picture(path):
+        return picture
+    return itk if names.suffix(path).lower() in names.ITK else volume

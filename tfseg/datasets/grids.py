@@ -38,12 +38,18 @@ class Volume:
 
 @dataclass(frozen=True)
 class Header:
-    """An image without its values: `shape` is `(x, y, z)`, the rest is as in `Volume`."""
+    """An image without its values: `shape` is `(x, y, z)`, affine and `in_pixels` are as in `Volume`.
+
+    `is_placed` says whether the file states its orientation, or a default had to be assumed; `warnings` are lines that
+    name the file and what in its header to look at.
+    """
 
     shape: tuple[int, int, int]
     channels: int
     affine: Array
     in_pixels: bool = False
+    is_placed: bool = True
+    warnings: tuple[str, ...] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -62,6 +68,23 @@ def spacing_of(affine: Array) -> tuple[float, float, float]:
     """Voxel size in millimetres along the three array axes of a 4×4 affine."""
     x, y, z = np.linalg.norm(affine[:3, :3], axis=0).tolist()
     return x, y, z
+
+
+def voxel_mm3(affine: Array) -> float:
+    """Volume of a voxel of a 4×4 affine in mm³: the determinant, whatever the angles between its axes."""
+    return abs(float(np.linalg.det(affine[:3, :3])))
+
+
+def shear_degrees(affine: Array) -> float:
+    """Largest angle by which two axes of a 4×4 affine miss a right angle, in degrees.
+
+    >>> tilted = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, np.sqrt(3), 0], [0, 0, 0, 1]])
+    >>> round(shear_degrees(tilted), 6)
+    30.0
+    """
+    directions = affine[:3, :3] / spacing_of(affine)
+    cosines = directions.T @ directions - np.eye(3)
+    return float(np.degrees(np.arcsin(np.abs(cosines).max().clip(max=1))))
 
 
 def corners_apart_mm(shape: tuple[int, ...], affine: Array, other: Array) -> float:

@@ -1,6 +1,7 @@
 """Names of image files: their suffixes, the name without them, and which files of a folder are images."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 # Longer suffixes first: `.nii.gz` is one suffix.
@@ -36,6 +37,12 @@ def stem(path: Path) -> str:
     """
     name = os.path.basename(os.path.abspath(path))  # that of "." too; a link keeps its own name
     return name[: len(name) - len(suffix(Path(name)))]
+
+
+def beside(path: Path, suffixes: Iterable[str]) -> Path | None:
+    """Return the file of the same stem with the first of some suffixes, in lower or upper case, if there is one."""
+    spelled = (each for suffix in suffixes for each in (suffix, suffix.upper()))
+    return next((file for each in spelled if (file := path.with_name(stem(path) + each)).is_file()), None)
 
 
 def is_hidden(path: Path, folder: Path) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.checks import check_size, finite, naming, whole
+from tfseg.datasets.checks import check_size, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 # JPEG compression blurs the two values of a mask.
@@ -78,7 +78,7 @@ def _header(image: Any, channels: int) -> Header:
 def _read_image(path: Path, image: Any) -> Volume:
     pixels = _pixels(path, image, GREY_MODES.get(image.mode, "RGB"))
     rows = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32)
-    return Volume(finite(path, rows.swapaxes(0, 1)[:, :, np.newaxis]), AFFINE, in_pixels=True)
+    return Volume(rows.swapaxes(0, 1)[:, :, np.newaxis], AFFINE, in_pixels=True)
 
 
 def _read_label(path: Path, image: Any) -> Volume:

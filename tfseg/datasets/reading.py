@@ -16,6 +16,7 @@ from tfseg.datasets.grids import (
     corners_apart_mm,
     header_stored_like,
     same_grid,
+    spacing_of,
     stored_like,
 )
 from tfseg.datasets.layouts import Case, Dataset
@@ -139,6 +140,15 @@ def check_label_grid(case: Case, label: Header, image: Header) -> None:
     _check_grid(case.label_file, turned.shape, turned.affine, case.images[0], image.shape, image.affine)
 
 
+def is_unscaled(shape: tuple[int, ...], affine: Array, label_shape: tuple[int, ...], label_affine: Array) -> bool:
+    """Whether a label map of one slice has the pixels of its image, but counts 1 mm for each.
+
+    Programs that do not know the pixel spacing of a radiograph write such label maps.
+    """
+    unscaled = affine / [*spacing_of(affine)[:2], 1, 1]
+    return shape == label_shape and shape[2] == 1 and same_grid(shape, unscaled, label_affine)
+
+
 def check_declared(path: Path, label: Array, dataset: Dataset) -> None:
     """Refuse a label map with values that its dataset does not declare.
 
@@ -155,6 +165,8 @@ def check_declared(path: Path, label: Array, dataset: Dataset) -> None:
 def _check_grid(
     path: Path, shape: tuple[int, ...], affine: Array, first: Path, first_shape: tuple[int, ...], first_affine: Array
 ) -> None:
+    if is_unscaled(first_shape, first_affine, shape, affine):
+        return
     if shape != first_shape:
         raise DataError(f"{path}: its shape is {shape}, that of {first.name} {first_shape}")
     if not same_grid(first_shape, first_affine, affine):

@@ -1,31 +1,49 @@
-"""Read and write NIfTI volumes on their own grid, through nibabel."""
+"""Read and write NIfTI volumes on their own grid, single files and pairs of `.hdr` and `.img`, through nibabel."""
 
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 from isal import igzip
+from nibabel.arrayproxy import ArrayProxy
 
 from tfseg.core.errors import DataError
 from tfseg.core.files import replacing
-from tfseg.datasets.checks import check_size, finite, naming, whole
-from tfseg.datasets.grids import Array, Header, Opened, Volume, spacing_of
+from tfseg.datasets import names, nifti_header
+from tfseg.datasets.checks import check_size, naming, whole
+from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 # Label values stored in steps no longer than this may lie half a step beside a whole number.
 FINE_STEP = 0.1
+# Values of a floating-point label map may differ from whole numbers by rounding.
+ROUNDING = 1e-3
 # Bytes that show which kind of NIfTI a file is, and those that are read at a time to reach its end.
 HEADER_BYTES, CHUNK_BYTES = 540, 1 << 20
-# Millimetres in NIfTI's units of space, metres and micrometres; a file without a unit is in millimetres.
-UNIT_MM = {1: 1e3, 3: 1e-3}
-# If a voxel's volume is a smaller share of the product of its sides, its axes point the same way.
-FLATTEST = 1e-3
+GZIP = b"\x1f\x8b"
+# Deflate makes data at most this many times smaller.
+MOST_COMPRESSED = 1032
 PROBLEM = "not a readable NIfTI file"
+# nibabel's header by NIfTI's magic letters and where they are; a pair keeps its voxels in a file of their own.
+HEADERS = {
+    (344, b"n+1"): nib.Nifti1Image.header_class,
+    (344, b"ni1"): nib.Nifti1Pair.header_class,
+    (4, b"n+2"): nib.Nifti2Image.header_class,
+    (4, b"ni2"): nib.Nifti2Pair.header_class,
+}
+
+
+class _Open(NamedTuple):
+    """nibabel's header, its array not yet read, and the stream that holds it."""
+
+    header: Any
+    stored: Any
+    stream: Any
 
 
 @contextmanager
@@ -33,15 +51,13 @@ def open_image(path: Path) -> Iterator[Opened]:
     """Open a NIfTI image; its values are read as float32 `[x, y, z, channels]`, scale factors applied.
 
     Raises:
-        DataError: if the file is absent, cannot be read, is empty or larger than memory, its affine does not span
-            space, or the image is not 3D or 4D; on reading, if it is cut short or holds NaN or infinite values.
+        DataError: if the file is absent or cannot be read, or the image is not 3D or 4D; on reading, if it is damaged.
     """
-    with _open(path) as image:
-        if len(image.shape) not in (3, 4):
-            raise DataError(f"{path}: expected a 3D image, or 4D with channels last; its shape is {image.shape}")
-        x, y, z, *channels = image.shape
-        header = Header((x, y, z), math.prod(channels), _affine_mm(image))
-        yield Opened(header, partial(_read_image, path, image, header))
+    with _open(path) as file:
+        if len(file.stored.shape) not in (3, 4):
+            raise DataError(f"{path}: expected a 3D image, or 4D with channels last; its shape is {file.stored.shape}")
+        x, y, z, *channels = file.stored.shape
+        yield Opened(_header(path, file, (x, y, z), *channels), partial(_read_image, path, file))
 
 
 @contextmanager
@@ -51,21 +67,11 @@ def open_label(path: Path) -> Iterator[Opened]:
     Raises:
         DataError: as `open_image`, and if it is not 3D; on reading, if values are not whole numbers.
     """
-    with _open(path) as image:
-        if len(image.shape) < 3 or image.shape[3:] not in ((), (1,)):
-            raise DataError(f"{path}: expected a 3D label map, its shape is {image.shape}")
-        header = Header(image.shape[:3], 1, _affine_mm(image))
-        yield Opened(header, partial(_read_label, path, image, header))
-
-
-def read_label(path: Path) -> Volume:
-    """Read a NIfTI label map as integers `[x, y, z]`.
-
-    Raises:
-        DataError: as `open_label`.
-    """
-    with open_label(path) as label:
-        return label.read()
+    with _open(path) as file:
+        shape = file.stored.shape
+        if len(shape) < 3 or shape[3:] not in ((), (1,)):
+            raise DataError(f"{path}: expected a 3D label map, its shape is {shape}")
+        yield Opened(_header(path, file, shape[:3]), partial(_read_label, path, file))
 
 
 def write_volume(path: Path, array: Array, affine: Array) -> None:
@@ -77,36 +83,65 @@ def write_volume(path: Path, array: Array, affine: Array) -> None:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """Open a NIfTI file as nibabel's image; its array can be read within the block."""
+def _open(path: Path) -> Iterator[_Open]:
+    header_path, data_path = _header_and_data(path)
+    with ExitStack() as stack:
+        with naming(path, PROBLEM):
+            stream = stack.enter_context(_stream(header_path))
+            header = _read_header(stream)
+            if not header.is_single:
+                if data_path is None:
+                    raise ValueError("it is the header of a pair; the .img file with the voxels is missing")
+                stream = stack.enter_context(_stream(data_path))
+            elif data_path:
+                raise ValueError("its header is that of a single file, not of a pair")
+            stored = ArrayProxy(stream, header, mmap=False)
+        check_size(path, stored.shape)
+        with naming(path, PROBLEM):
+            _check_length(stored, stream, data_path or header_path)
+        yield _Open(header, stored, stream)
+
+
+def _header_and_data(path: Path) -> tuple[Path, Path | None]:
+    """The files with the header and, of a pair, with the voxels."""
+    ending = names.suffix(path)
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, where a file is expected' if path.is_dir() else 'no such file'}")
-    with naming(path, PROBLEM):
-        if not path.stat().st_size:
-            raise ValueError("it is empty")
-        stream = igzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
-    with stream:
-        with naming(path, PROBLEM):
-            image = _image_in(stream)
-            affine = _affine_mm(image)
-            with np.errstate(invalid="ignore"):
-                volume_mm3 = abs(np.linalg.det(affine[:3, :3]))
-        if not 0 < volume_mm3 < np.inf:
-            raise DataError(f"{path}: its affine gives voxels a volume of {volume_mm3:g} mm³")
-        if volume_mm3 < FLATTEST * math.prod(spacing_of(affine)):
-            raise DataError(f"{path}: its affine does not span space, its axes are all but parallel")
-        check_size(path, image.shape)
-        yield image
+    if ending.lower() in (".img", ".img.gz"):
+        header = names.beside(path, (".hdr", ".hdr.gz"))
+        if header is None:
+            raise DataError(f"{path}: {PROBLEM}: the .hdr file beside it is missing")
+        return header, path
+    return path, names.beside(path, names.DATA_OF[ending.lower()]) if ending.lower() in names.DATA_OF else None
 
 
-def _image_in(stream: Any) -> Any:
-    """The NIfTI-1 or NIfTI-2 image of a stream, its array not yet read."""
+@contextmanager
+def _stream(path: Path) -> Iterator[Any]:
+    """Open a file for reading, decompressed if it is compressed, whatever its suffix."""
+    with path.open("rb") as file:
+        start = file.read(len(GZIP))
+        if not start:
+            raise ValueError("it is empty" if path.stat().st_size == 0 else "it cannot be read")
+        file.seek(0)
+        if start != GZIP:
+            yield file
+            return
+        with igzip.IGzipFile(fileobj=file) as decompressed:
+            yield decompressed
+
+
+def _read_header(stream: Any) -> Any:
+    """nibabel's header of a NIfTI file, of version 1 or 2."""
     start = stream.read(HEADER_BYTES)
     stream.seek(0)
-    for kind in (nib.Nifti1Image, nib.Nifti2Image):
-        if kind.header_class.may_contain_header(start):
+    for (place, magic), kind in HEADERS.items():
+        if start[place : place + len(magic)] == magic:
             with _silent(logging.getLogger("nibabel.global")):
-                return kind.from_stream(stream)
+                header = kind.from_fileobj(stream)
+            nifti_header.normalise_quaternion(header)
+            return header
+    if nib.AnalyzeImage.header_class.may_contain_header(start):
+        raise ValueError("it is an Analyze 7.5 header, which has no orientation; convert it to NIfTI")
     raise ValueError("it does not begin with a NIfTI header")
 
 
@@ -120,37 +155,49 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
         logger.disabled = False
 
 
-def _affine_mm(image: Any) -> Array:
-    """An image's affine to RAS+ millimetres, whatever the unit of its file."""
-    unit_mm = UNIT_MM.get(int(image.header["xyzt_units"]) & 7, 1.0)
-    affine: Array = np.diag([unit_mm, unit_mm, unit_mm, 1.0]) @ image.affine
-    return affine
+def _check_length(stored: Any, stream: Any, path: Path) -> None:
+    """Refuse a header that asks for more bytes than the file can hold, before memory is taken for them."""
+    size = path.stat().st_size
+    most = MOST_COMPRESSED * size if isinstance(stream, igzip.IGzipFile) else size
+    needed = stored.offset + math.prod(stored.shape) * stored.dtype.itemsize
+    if needed > most:
+        raise ValueError(f"it is cut short: its header asks for {needed} bytes, the file has {size}")
 
 
-def _read_image(path: Path, image: Any, header: Header) -> Volume:
-    array = _read(path, image, _scaled)
-    return Volume(finite(path, array).reshape(*header.shape, header.channels), header.affine)
-
-
-def _read_label(path: Path, image: Any, header: Header) -> Volume:
-    array = _read(path, image, np.asanyarray)
-    return Volume(whole(path, array.reshape(header.shape), _rounding(image)), header.affine)
-
-
-def _read(path: Path, image: Any, take: Callable[[Any], Array]) -> Array:
-    """Read an open image's array, then the rest of the file: a compressed one ends with a checksum."""
+def _header(path: Path, file: _Open, shape: tuple[int, ...], channels: int = 1) -> Header:
     with naming(path, PROBLEM):
-        array = take(image.dataobj)
-        stream = image.file_map["image"].fileobj
-        while isinstance(stream, igzip.IGzipFile) and stream.read(CHUNK_BYTES):
+        affine = nifti_header.affine_mm(file.header)
+    with naming(path, "its header contradicts itself"):
+        warnings = nifti_header.contradictions(file.header)
+    x, y, z = shape
+    is_placed = nifti_header.is_placed(file.header)
+    return Header((x, y, z), channels, affine, is_placed=is_placed, warnings=tuple(f"{path}: {w}" for w in warnings))
+
+
+def _read_image(path: Path, file: _Open) -> Volume:
+    array = _read(path, file, _scaled)
+    return Volume(array[..., np.newaxis] if array.ndim == 3 else array, nifti_header.affine_mm(file.header))
+
+
+def _read_label(path: Path, file: _Open) -> Volume:
+    array = _read(path, file, np.asanyarray)
+    values = whole(path, array.reshape(array.shape[:3]), _rounding(file.stored))
+    return Volume(values, nifti_header.affine_mm(file.header))
+
+
+def _read(path: Path, file: _Open, take: Callable[[Any], Array]) -> Array:
+    """Read an open file's array, then the rest of the file: a compressed one ends with a checksum."""
+    with naming(path, PROBLEM):
+        array = take(file.stored)
+        while isinstance(file.stream, igzip.IGzipFile) and file.stream.read(CHUNK_BYTES):
             pass
     return array
 
 
-def _rounding(image: Any) -> float:
-    """By how much values change if a file stores them as scaled integers: about half a step, if steps are fine."""
-    step = abs(image.dataobj.slope)
-    return 0.51 * step if image.get_data_dtype().kind in "iu" and step <= FINE_STEP else 0.0
+def _rounding(stored: Any) -> float:
+    """By how much rounding may change label values: half a step of scaled integers, if steps are fine."""
+    step = abs(stored.slope)
+    return 0.51 * step if stored.dtype.kind in "iu" and step <= FINE_STEP else ROUNDING
 
 
 def _scaled(stored: Any) -> Array:

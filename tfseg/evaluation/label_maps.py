@@ -18,10 +18,10 @@ import pandas as pd
 from tfseg import metrics
 from tfseg.core import geometry
 from tfseg.core.errors import ConfigError, DataError
+from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array, Volume
 from tfseg.datasets.layouts.dataset import read_description
 from tfseg.datasets.layouts.labels import declared
-from tfseg.datasets.volume import read_label
 from tfseg.metrics.summary import COLUMNS
 
 SUFFIXES = (".nii.gz", ".nii")

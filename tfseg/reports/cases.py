@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfseg.comparison.folder import Comparison
+from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array
-from tfseg.datasets.volume import read_label
 from tfseg.preparation.prepare import prepare_label
 from tfseg.reports.run import pick_cases
 from tfseg.reports.slices import View, largest_and_worst

@@ -12,7 +12,7 @@ from tfseg import metrics
 from tfseg.core import colors, files, geometry
 from tfseg.core.errors import RunError
 from tfseg.core.words import duration
-from tfseg.datasets.volume import read_label
+from tfseg.datasets.formats import read_label
 from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.preparation.prepare import prepare_label
