@@ -3,17 +3,18 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tfseg import metrics
 from tfseg.cli import app as cli
 from tfseg.core.errors import ConfigError, DataError
-from tfseg.evaluation.label_maps import Pair, Scoring, check_out, labels_of, name_of, pair_up, score_pairs
+from tfseg.evaluation.label_maps import Scoring, check_out, score_pairs
+from tfseg.evaluation.pairs import labels_of, pair_up
 from tfseg.runs.folder import read_scores
 
 SPACING_MM = (0.5, 1.0, 3.0)
@@ -69,7 +70,7 @@ def tfseg(monkeypatch, capsys, *arguments):
 
 
 def test_scores_are_those_of_the_arrays_at_the_spacing_of_the_truth(folders):
-    scores, _ = score_pairs(pair_up(*folders), Scoring(LABELS, tolerance_mm=2), "net")
+    scores, *_ = score_pairs(pair_up(*folders), Scoring(LABELS, tolerance_mm=2), "net")
     assert scores["case"].unique().tolist() == ["a", "b", "c"]
     expected = metrics.score(two_boxes(5, 4), two_boxes(4, 4), labels=LABELS, spacing_mm=SPACING_MM, tolerance_mm=2)
     got = scores[scores["case"] == "a"].reset_index(drop=True)
@@ -78,7 +79,7 @@ def test_scores_are_those_of_the_arrays_at_the_spacing_of_the_truth(folders):
 
 
 def test_the_table_is_that_of_a_run_and_the_summary_follows_from_it(folders, tmp_path):
-    scores, summary = score_pairs(pair_up(*folders), Scoring(LABELS, lesions=True), "net")
+    scores, summary, _ = score_pairs(pair_up(*folders), Scoring(LABELS, lesions=True), "net")
     assert list(scores.columns) == ["loss", "seed", "fold", "subject", "case", "label", "metric", "value"]
     assert scores["metric"].nunique() == 13 + 5
     assert set(scores["loss"]) == {"net"}
@@ -93,8 +94,8 @@ def test_the_table_is_that_of_a_run_and_the_summary_follows_from_it(folders, tmp
 
 def test_processes_change_nothing(folders):
     pairs, advanced = pair_up(*folders), []
-    one, summary = score_pairs(pairs, Scoring(LABELS), "net")
-    two, same = score_pairs(pairs, Scoring(LABELS), "net", workers=2, advance=lambda: advanced.append(1))
+    one, summary, _ = score_pairs(pairs, Scoring(LABELS), "net")
+    two, same, _ = score_pairs(pairs, Scoring(LABELS), "net", workers=2, advance=lambda: advanced.append(1))
     pd.testing.assert_frame_equal(two, one, check_exact=True)
     pd.testing.assert_frame_equal(same, summary, check_exact=True)
     assert len(advanced) == 3
@@ -110,14 +111,14 @@ def test_an_error_in_a_process_is_told_as_it_is(folders):
 def test_labels_of_any_type_are_scored_alike(tmp_path, dtype):
     truth = save(tmp_path / "truth.nii.gz", two_boxes(5, 4), dtype=dtype)
     prediction = save(tmp_path / "prediction.nii.gz", two_boxes(5, 4), dtype=dtype)
-    scores, _ = score_pairs(pair_up(truth, prediction), Scoring(LABELS), "net")
+    scores, *_ = score_pairs(pair_up(truth, prediction), Scoring(LABELS), "net")
     assert (scores.loc[scores["metric"] == "dice", "value"] == [1, 1]).all()
 
 
 def test_ignored_voxels_do_not_count(tmp_path):
     truth = np.where(two_boxes(5, 4) == 2, 9, two_boxes(5, 4))
     pairs = pair_up(save(tmp_path / "t.nii", truth), save(tmp_path / "p.nii", two_boxes(5, 4)))
-    scores, summary = score_pairs(pairs, Scoring(LABELS, ignore_label=9), "p")
+    scores, summary, _ = score_pairs(pairs, Scoring(LABELS, ignore_label=9), "p")
     assert scores.set_index(["label", "metric"])["value"]["spleen", "accuracy"] == 1
     assert summary.set_index(["label", "metric"])["both_empty"]["liver", "dice"] == 1
 
@@ -126,118 +127,13 @@ def test_real_labels_against_themselves(shared):
     folder = shared / "data" / "hippocampus"
     pairs = pair_up(folder, folder / "labelsTr")
     assert len(pairs) == 200
-    labels = labels_of(None, folder, pairs)
+    labels = labels_of(None, folder, pairs).labels
     assert labels == {1: "Anterior", 2: "Posterior"}
-    scores, _ = score_pairs(pairs[:3], Scoring(labels), "itself")
+    scores, *_ = score_pairs(pairs[:3], Scoring(labels), "itself")
     assert (scores.loc[scores["metric"].isin(["dice", "nsd"]), "value"] == 1).all()
 
 
-# --- which files, which labels
-
-
-def test_files_are_matched_by_name_and_hidden_ones_left_out(folders):
-    (folders[0] / "._a.nii.gz").write_bytes(b"what macOS leaves")
-    (folders[0] / "notes.txt").write_text("no image")
-    assert pair_up(*folders)[1] == Pair("b", folders[0] / "b.nii.gz", folders[1] / "b.nii")
-
-
-def test_two_files_are_a_case_whatever_their_names(tmp_path):
-    truth, prediction = (save(tmp_path / name, two_boxes(3)) for name in ("case.nii.gz", "unet.nii.gz"))
-    assert pair_up(truth, prediction) == [Pair("case", truth, prediction)]
-    assert name_of(prediction) == "unet"
-
-
-def test_links_keep_their_names_and_a_dot_has_that_of_its_folder(folders, monkeypatch):
-    (folders[1] / "a.nii").rename(folders[1].parent / "stored")
-    (folders[1] / "a.nii").symlink_to(folders[1].parent / "stored")
-    assert [pair.case for pair in pair_up(*folders)] == ["a", "b", "c"]
-    monkeypatch.chdir(folders[1])
-    assert name_of(Path(".")) == "net"
-    assert name_of(Path("..") / "truth") == "truth"
-
-
-def test_a_decathlon_folder_names_its_labels(decathlon):
-    pairs = pair_up(decathlon, decathlon / "labelsTr")
-    assert [pair.case for pair in pairs] == [f"case_{number}" for number in range(6)]
-    assert labels_of(None, decathlon, pairs) == {1: "left", 2: "right"}
-
-
-def test_labels_are_found_in_the_truths_and_named_by_number(folders):
-    assert labels_of(None, folders[0], pair_up(*folders), workers=2) == {1: "1", 2: "2"}
-    assert labels_of(None, folders[0], pair_up(*folders), ignore_label=2) == {1: "1"}
-
-
-@pytest.mark.parametrize(
-    "described", [{"0": "background", "2": "liver", "1": "spleen"}, {"background": 0, "spleen": 1, "liver": 2}]
-)
-def test_labels_of_a_dataset_json(tmp_path, described):
-    path = tmp_path / "dataset.json"
-    path.write_text(json.dumps({"labels": described}))
-    assert labels_of(str(path), tmp_path, []) == LABELS
-    assert labels_of(str(path), tmp_path, [], ignore_label=2) == {1: "spleen"}
-
-
-def test_labels_as_they_are_typed():
-    assert labels_of("2=liver,1=spleen", None, []) == {2: "liver", 1: "spleen"}
-    assert labels_of("0=background,-1=a b", None, []) == {0: "background", -1: "a b"}
-
-
-@pytest.mark.parametrize("text", ["", "spleen", "1=spleen,", "1=", "1.5=spleen", "1=spleen,1=liver"])
-def test_other_labels_are_refused(text):
-    with pytest.raises(ConfigError, match=r"--labels: expected value=name,value=name or a dataset\.json"):
-        labels_of(text, None, [])
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        *("", "{", "[]", "{}", '{"labels": ["a"]}', '{"labels": {"a": "b"}}'),
-        *('{"labels": {"whole": [1, 2]}}', '{"labels": {"a": 1.5}}', '{"labels": {"a": true}}'),
-        '{"labels": {"liver": 1, "hepar": 1}}',
-    ],
-)
-def test_a_damaged_dataset_json_is_named(tmp_path, content):
-    path = tmp_path / "dataset.json"
-    path.write_text(content)
-    with pytest.raises(DataError, match=r"dataset\.json: not labels"):
-        labels_of(str(path), tmp_path, [])
-
-
-def test_no_labels_anywhere(tmp_path):
-    truth = save(tmp_path / "empty.nii", two_boxes())
-    with pytest.raises(DataError, match=r"empty\.nii: no label in it; name the values with --labels"):
-        labels_of(None, truth, pair_up(truth, truth))
-
-
 # --- bad input
-
-
-def test_predictions_without_truth_and_the_reverse(folders):
-    (folders[0] / "a.nii.gz").unlink()
-    (folders[1] / "b.nii").unlink()
-    with pytest.raises(DataError, match=r"truth and .*net do not match: no prediction of b; no truth of a$"):
-        pair_up(*folders)
-
-
-def test_many_cases_without_partner_are_counted(tmp_path, folders):
-    for number in range(9):
-        save(folders[1] / f"x{number}.nii.gz", two_boxes())
-    with pytest.raises(DataError, match=r"no truth of x0, x1, x2, x3, x4, … \(9 in all\)$"):
-        pair_up(*folders)
-
-
-def test_wrong_folders_and_files(folders, tmp_path):
-    truth, net = folders
-    with pytest.raises(DataError, match="nowhere: no such file or folder"):
-        pair_up(truth, tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match="expected two files or two folders"):
-        pair_up(truth, net / "a.nii")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: no NIfTI files"):
-        pair_up(truth, tmp_path / "empty")
-    save(net / "a.nii.gz", two_boxes())
-    with pytest.raises(DataError, match=r"a\.nii\.gz: the case is there twice, as a\.nii too"):
-        pair_up(truth, net)
 
 
 def test_affines_may_differ_by_a_tenth_of_a_voxel(tmp_path):
@@ -248,11 +144,108 @@ def test_affines_may_differ_by_a_tenth_of_a_voxel(tmp_path):
         score_pairs(pair_up(truth, far), Scoring(LABELS), "far")
 
 
-def test_turned_grids_are_refused(tmp_path):
-    truth = save(tmp_path / "truth.nii", two_boxes(3))
-    nib.save(nib.Nifti1Image(two_boxes(3), np.diag([-0.5, 1, 3, 1])), tmp_path / "turned.nii")
-    with pytest.raises(DataError, match=r"turned\.nii: its affine .* corners lie 11 mm apart"):
-        score_pairs(pair_up(truth, tmp_path / "turned.nii"), Scoring(LABELS), "turned")
+def test_a_prediction_stored_in_another_order_is_turned(tmp_path):
+    """Mirrored, and with its axes in another order: the same voxels in space."""
+    array = two_boxes(5, 4)
+    truth = save(tmp_path / "truth.nii", array)
+    affine = np.diag([*SPACING_MM, 1])
+    mirror = np.array([[-1, 0, 0, 11], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    order = np.eye(4)[:, [2, 0, 1, 3]]
+    nib.save(nib.Nifti1Image(array[::-1], affine @ mirror), tmp_path / "mirrored.nii")
+    nib.save(nib.Nifti1Image(array.transpose(2, 0, 1), affine @ order), tmp_path / "turned.nii")
+    expected, *_ = score_pairs(pair_up(truth, truth), Scoring(LABELS), "net")
+    for name in ("mirrored", "turned"):
+        scores, *_ = score_pairs(pair_up(truth, tmp_path / f"{name}.nii"), Scoring(LABELS), "net")
+        pd.testing.assert_frame_equal(scores, expected)
+    nib.save(nib.Nifti1Image(array[::-1], np.diag([-0.5, 1, 3, 1])), tmp_path / "elsewhere.nii")
+    with pytest.raises(DataError, match=r"elsewhere\.nii: its affine .* corners lie 5\.5 mm apart"):
+        score_pairs(pair_up(truth, tmp_path / "elsewhere.nii"), Scoring(LABELS), "net")
+
+
+def discs():
+    """Two discs of radius 20, the second 4 pixels further along the first axis."""
+    x, y = np.mgrid[:64, :64]
+    return [((x - 30 - shift) ** 2 + (y - 32) ** 2 <= 20**2).astype(np.uint8) for shift in (0, 4)]
+
+
+def values(scores):
+    return scores.table.set_index(["label", "metric"])["value"]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_has_its_surface_in_the_plane(tmp_path, axis):
+    spacing_mm = np.insert([1.0, 1.0], axis, 5.0)
+    paths = []
+    for number, disc in enumerate(discs()):
+        path = tmp_path / f"{number}.nii.gz"
+        nib.save(nib.Nifti1Image(np.expand_dims(disc, axis), np.diag([*spacing_mm, 1])), path)
+        paths.append(path)
+    scores = score_pairs(pair_up(*paths), Scoring({1: "disc"}), "net")
+    got = values(scores)["disc"]
+    assert got["hd95"] == 4
+    assert round(got["assd"], 2) == 2.39
+    assert round(got["nsd"], 2) == 0.23
+    assert got["volume_truth_ml"] == pytest.approx(discs()[0].sum() * 5 / 1000)
+    assert scores.unit == "mm"
+
+
+def test_2d_images_are_scored_in_pixels(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path, disc in zip(paths, discs(), strict=True):
+        Image.fromarray(disc).save(path)
+    scores = score_pairs(pair_up(*paths), Scoring({1: "disc"}), "net")
+    got = values(scores)["disc"]
+    assert (got["hd95"], round(got["assd"], 2), round(got["nsd"], 2)) == (4, 2.39, 0.23)
+    assert np.isnan(got["volume_truth_ml"])
+    assert scores.unit == "px"
+
+
+def test_pixels_and_millimetres_are_not_mixed(tmp_path):
+    for folder in ("truth", "net"):
+        save(tmp_path / folder / "a.nii", two_boxes(3))
+        Image.fromarray(two_boxes(3)[:, :, 3]).save(tmp_path / folder / "b.png")
+    with pytest.raises(DataError, match=r"b\.png: has no millimetres, a\.nii has; score 2D images and volumes apart"):
+        score_pairs(pair_up(tmp_path / "truth", tmp_path / "net"), Scoring(LABELS), "net")
+
+
+def test_big_endian_label_maps_are_scored(tmp_path):
+    truth = save(tmp_path / "truth.nii", two_boxes(5, 4))
+    expected, *_ = score_pairs(pair_up(truth, truth), Scoring(LABELS), "net")
+    for dtype in (">i2", ">u2", ">i4", ">f4", ">f8"):
+        image = nib.Nifti1Image(two_boxes(5, 4).astype(dtype), np.diag([*SPACING_MM, 1]))
+        nib.Nifti1Image(image.dataobj, image.affine, image.header.as_byteswapped(">")).to_filename(tmp_path / "big.nii")
+        assert (tmp_path / "big.nii").read_bytes()[:4] == b"\0\0\1\x5c"
+        pairs = pair_up(truth, tmp_path / "big.nii")
+        pd.testing.assert_frame_equal(score_pairs(pairs, Scoring(LABELS), "net").table, expected)
+        assert labels_of(None, tmp_path / "big.nii", pair_up(tmp_path / "big.nii", truth)).labels == {1: "1", 2: "2"}
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["data set", "its labelsTr"])
+def test_an_ignore_label_and_regions_are_read_as_training_reads_them(tmp_path, inside):
+    truth, prediction = np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 4), np.uint8)
+    truth[1:4, 1:4, 1:3], truth[4:7, 1:4, 1:3], truth[:, 6:] = 1, 2, 3
+    prediction[1:4, 1:4, 1:3], prediction[4:7, 1:4, 1:3], prediction[0, 7] = 2, 2, 1
+    save(tmp_path / "data" / "labelsTr" / "a.nii.gz", truth)
+    save(tmp_path / "net" / "a.nii.gz", prediction)
+    for labels, ignore_label, dice in (
+        ({"background": 0, "oedema": 1, "core": 2, "ignore": 3}, 3, {"oedema": 0, "core": 2 / 3}),
+        ({"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}, 3, {"whole": 1, "core": 2 / 3}),
+    ):
+        description = {"channel_names": {"0": "T1w"}, "labels": labels, "file_ending": ".nii.gz"}
+        (tmp_path / "data" / "dataset.json").write_text(json.dumps(description))
+        folder = tmp_path / "data" if inside else tmp_path / "data" / "labelsTr"
+        pairs = pair_up(folder, tmp_path / "net")
+        declared = labels_of(None, folder, pairs)
+        assert declared.ignore_label == ignore_label
+        scoring = Scoring(declared.labels, ignore_label=declared.ignore_label, regions=declared.regions, lesions=True)
+        got = values(score_pairs(pairs, scoring, "net"))
+        assert {name: got[name, "dice"] for name in dice} == pytest.approx(dice)
+        assert got["core", "lesions_detected"] == 1
+
+
+def test_files_by_upper_case_suffix_are_scored_too(shared):
+    data = shared / "cases" / "upper_case_suffix" / "data"
+    assert [pair.case for pair in pair_up(data / "labels", data / "pred")] == ["c0", "c1", "c2", "c3"]
 
 
 def test_values_that_no_label_has_are_refused_in_predictions_alone(tmp_path):
@@ -277,7 +270,7 @@ def test_settings_are_checked_before_any_file_is_read(settings, message):
 
 
 def test_only_earlier_scores_of_the_same_predictions_are_overwritten(folders, tmp_path):
-    scores, _ = score_pairs(pair_up(*folders), Scoring(LABELS), "net")
+    scores, *_ = score_pairs(pair_up(*folders), Scoring(LABELS), "net")
     check_out(tmp_path / "absent.csv", "net")
     scores.to_csv(tmp_path / "net.csv", index=False)
     check_out(tmp_path / "net.csv", "net")
@@ -301,7 +294,7 @@ def test_the_command_prints_the_table_and_writes_the_scores(folders, tmp_path, m
         code, printed, _ = tfseg(monkeypatch, capsys, *arguments)
         assert code == 0
     rows = [line.split() for line in printed.splitlines()]
-    scores, summary = score_pairs(pair_up(*folders), Scoring(LABELS, tolerance_mm=2, lesions=True), "net")
+    scores, summary, _ = score_pairs(pair_up(*folders), Scoring(LABELS, tolerance_mm=2, lesions=True), "net")
     dice = summary.set_index(["label", "metric"]).loc[("liver", "dice")]
     assert ["liver", "2", f"{dice['mean_finite']:.3f}±{dice['sd_finite']:.3f}"] in [row[:3] for row in rows]
     assert next(row[-3:] for row in rows if row[:1] == ["liver"]) == ["1", "0", "1"]  # missed, false, empty

@@ -64,7 +64,7 @@ REFUSED = [
         "its shape is (4, 4, 8), that of case_1.nii.gz (5, 4, 8)",
     ),
     (
-        lambda scan: replaced(scan, label_affine=scan[2] + np.diag([0, 0, 0.1, 0])),
+        lambda scan: replaced(scan, label_affine=scan[2] @ np.diag([1, 1, 1.1, 1])),
         "labelsTr",
         "its affine is not that of case_1.nii.gz",
     ),

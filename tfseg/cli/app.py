@@ -192,36 +192,22 @@ def export(
 
 @app.command()
 def score(
-    truth: Annotated[Path, typer.Argument(help="A label map (NIfTI), a folder of them, or a Decathlon folder.")],
+    truth: Annotated[Path, typer.Argument(help="A label map, a folder of them, or a data set with dataset.json.")],
     prediction: Annotated[Path, typer.Argument(help="A label map, or a folder with files of the same names.")],
     labels: Annotated[
-        str | None, typer.Option(help="1=spleen,2=liver or a dataset.json; the values in the truths if absent.")
+        str | None, typer.Option(help="1=spleen,2=liver or a dataset.json; if absent, as declared beside the truths.")
     ] = None,
     tolerance_mm: Annotated[float, typer.Option(help="The surface distance that NSD forgives.")] = 1.0,
-    ignore_label: Annotated[int | None, typer.Option(help="Voxels of this value in the truth do not count.")] = None,
+    ignore_label: Annotated[
+        int | None, typer.Option(help="Truth voxels of this value do not count; as declared if absent.")
+    ] = None,
     lesions: Annotated[bool, typer.Option("--lesions", help="Count lesions: detected, missed and false.")] = False,
     out: Annotated[Path | None, typer.Option(help="Table of scores (CSV) to write.")] = None,
 ) -> None:
     """Score anyone's label maps against the truth, case by case, in millimetres."""
-    from tfseg.cli.terminal import Terminal
-    from tfseg.core import files
-    from tfseg.evaluation import label_maps as scoring
+    from tfseg.cli.scoring import score_label_maps
 
-    terminal, name = Terminal(), scoring.name_of(prediction)
-    pairs = scoring.pair_up(truth, prediction)
-    if out:
-        scoring.check_out(out, name)
-    workers = min(len(pairs), os.cpu_count() or 1)
-    values = scoring.labels_of(labels, truth, pairs, ignore_label, workers)
-    settings = scoring.Scoring(values, tolerance_mm, ignore_label, lesions)
-    with terminal.bar(f"scoring {name}", len(pairs)) as advance:
-        scores, summary = scoring.score_pairs(pairs, settings, name, workers, advance)
-    terminal.show_summary(summary, means="Mean")
-    if lesions:
-        terminal.show_lesions(scores, summary)
-    if out:
-        files.write_text(out, scores.to_csv(index=False))
-        terminal.say(f"scores   {out}")
+    score_label_maps(truth, prediction, labels, tolerance_mm, ignore_label, lesions, out)
 
 
 @app.command()

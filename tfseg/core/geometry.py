@@ -25,9 +25,23 @@ def validated_spacing(spacing_mm: Sequence[float], ndim: int) -> tuple[float, ..
     return spacing
 
 
+def single_slice_axis(shape: Sequence[int]) -> int | None:
+    """Return the axis across which a 3D array is a single slice, the last axis of one voxel; None if it has more.
+
+    A single slice has no neighbours across it: its surfaces and distances lie in the plane.
+
+    >>> single_slice_axis((48, 1, 40)), single_slice_axis((48, 2, 40)), single_slice_axis((48, 1))
+    (1, None, None)
+    """
+    single = [axis for axis, voxels in enumerate(shape) if voxels == 1]
+    return single[-1] if single and len(shape) == 3 else None
+
+
 def diagonal_mm(shape: Sequence[int], spacing_mm: Sequence[float]) -> float:
-    """The diagonal of a volume, `√Σ (voxels·spacing)²`: no distance inside it is larger."""
-    return float(np.linalg.norm(np.multiply(shape, validated_spacing(spacing_mm, len(shape)))))
+    """The diagonal of a volume or of a single slice, `√Σ (voxels·spacing)²`: no distance inside it is larger."""
+    sides_mm = np.multiply(shape, validated_spacing(spacing_mm, len(shape)))
+    axis = single_slice_axis(shape)
+    return float(np.linalg.norm(sides_mm if axis is None else np.delete(sides_mm, axis)))
 
 
 def bounding_box(*masks: Mask, margin: int = 0) -> tuple[slice, ...]:

@@ -1,4 +1,4 @@
-"""Work on many items in several processes at a time."""
+"""Apply a function to many items in several processes."""
 
 import os
 import threading
@@ -17,14 +17,22 @@ Result = TypeVar("Result")
 def each(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1
 ) -> Generator[tuple[Item, Result], None, None]:
-    """Yield items with their results, as they are done; one worker works in this process, in order.
+    """Yield items with their results as they finish; a single worker is this process and keeps the order.
 
-    No more than two items a worker are under way, so memory does not grow with their number. Processes are spawned:
-    a main module that starts more than one must be one that can be imported.
+    At most two items per worker are in progress, so memory does not grow with their number. Processes are spawned, so
+    the main module must be importable if there is more than one.
+
+    Args:
+        function: picklable, as is what it takes and returns.
+        items: taken as workers become free.
+        workers: number of processes.
 
     Raises:
-        Exception: what `function` raises; what is under way then is finished first.
-        MemoryError: where a process was killed.
+        Exception: whatever `function` raises, after the items in progress are finished.
+        MemoryError: if a process was killed.
+
+    >>> list(each(abs, [-1, 2]))
+    [(-1, 1), (2, 2)]
     """
     if workers == 1:
         for item in items:
@@ -44,14 +52,14 @@ def each(
                     yield under_way.pop(done), done.result()
         except BrokenProcessPool as error:
             raise MemoryError(
-                "a worker process was killed, as when memory is short; `tfseg prep --workers 1` needs less"
+                "a worker process was killed, as happens if memory is short; one worker at a time needs less"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _in_worker() -> None:
-    """Leave an interruption to the parent process, and end when it does."""
+    """Ignore interruptions, which the parent process handles, and end when the parent ends."""
     signal(SIGINT, SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfseg import metrics
 from tfseg.core import geometry
 from tfseg.datasets.grids import Array
 from tfseg.datasets.volume import write_volume
+from tfseg.evaluation.structures import score_structures
 from tfseg.prediction.forward import Forward
 from tfseg.prediction.slices import label_volume, predict_cases
 from tfseg.prepared.prepared import Prepared, PreparedCase
@@ -50,16 +50,7 @@ def score_targets(truth: Array, found: Array, prepared: Prepared, **how: Any) ->
         prepared: says what they mean.
         **how: of `tfseg.metrics.score`.
     """
-    ignored = prepared.ignore_label
-    if not prepared.regions:
-        return metrics.score(truth, found, labels=prepared.labels, ignore_label=ignored, **how)
-    inside, unknown = 1, 2
-    tables = []
-    for name, values in prepared.regions.items():
-        expected = np.where(truth == ignored, unknown, np.isin(truth, values).astype(np.uint8))
-        got = np.isin(found, values).astype(np.uint8)
-        tables.append(metrics.score(expected, got, labels={inside: name}, ignore_label=unknown, **how))
-    return pd.concat(tables, ignore_index=True)
+    return score_structures(truth, found, prepared.labels, prepared.regions, prepared.ignore_label, **how)
 
 
 def diagonals_mm(cases: Iterable[PreparedCase]) -> Mapping[str, float]:

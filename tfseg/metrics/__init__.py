@@ -45,7 +45,8 @@ def score(
     `tfseg.metrics.surface` define each score; `METRICS` holds its name, unit and better direction.
 
     Args:
-        truth, prediction: integer or boolean labels `[*spatial]` of one shape, 2D or 3D.
+        truth, prediction: integer or boolean labels `[*spatial]` of one shape, 2D or 3D. A 3D array with an axis of
+            one voxel is a single slice: its surfaces are lines in the plane.
         labels: label value → name, in the table's order. Background (0) is scored only if it is named here.
         spacing_mm: distance between voxel centres along each axis; None if there is none (a 2D image): distances
             and the tolerance are then in pixels, and volumes are NaN.
@@ -71,13 +72,15 @@ def score(
     3  lesion     recall  0.500000
     """
     case = _case(truth, prediction, labels, ignore_label)
-    ndim = case.truth.ndim
+    ndim = np.ndim(truth)
     spacing = geometry.validated_spacing((1.0,) * ndim if spacing_mm is None else spacing_mm, ndim)
     if not 0 <= tolerance_mm < np.inf:
         raise ValueError(f"tolerance_mm: expected a finite number of at least 0, received {tolerance_mm}")
 
     has_volume = spacing_mm is not None and ndim == 3
     voxel_ml = float(np.prod(spacing)) / 1000 if has_volume else float("nan")
+    across = geometry.single_slice_axis(np.shape(truth))
+    spacing = spacing if across is None else (*spacing[:across], *spacing[across + 1 :])
     rows: list[tuple[str, str, float]] = []
     counts = overlap.confusion_counts(case.truth, case.prediction, len(labels), case.voxels)
     for position, (name, count) in enumerate(zip(labels.values(), counts, strict=True), start=1):
@@ -168,6 +171,9 @@ def _case(truth: ArrayLike, prediction: ArrayLike, labels: Mapping[int, str], ig
     if truth.shape != prediction.shape:
         raise ValueError(f"prediction: expected the truth's shape {truth.shape}, received {prediction.shape}")
     _check_labels(labels, ignore_label)
+    across = geometry.single_slice_axis(truth.shape)
+    if across is not None:
+        truth, prediction = truth.squeeze(across), prediction.squeeze(across)
     truth_positions = overlap.label_positions(truth, labels)
     prediction_positions = overlap.label_positions(prediction, labels)
     voxels = truth.size

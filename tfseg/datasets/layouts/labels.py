@@ -1,16 +1,17 @@
 """Name label values: as declared, or as found in the label maps."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import formats
-from tfseg.datasets.layouts.dataset import by_number, read_description
+from tfseg.datasets.layouts.dataset import by_number, read_description, whole_number
 
 DECLARATION = "labels.json"
 # More values than this are a blurred mask, or an image.
@@ -57,6 +58,49 @@ def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
             f"if they mean the same, else declare the values as labels in {DECLARATION}"
         )
     return {values[0]: "foreground"} if len(values) == 1 else {value: f"label_{value}" for value in values}
+
+
+class Declared(NamedTuple):
+    """The labels that a dataset declares: names by value, the value of unknown voxels, and unions of values by name."""
+
+    labels: dict[int, str]
+    ignore_label: int | None = None
+    regions: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+
+
+def read_declaration(path: Path) -> Declared:
+    """Read the labels of a `dataset.json`, nnU-Net's or the Decathlon's, or of a `labels.json`.
+
+    Raises:
+        DataError: if the file cannot be read or declares no labels.
+    """
+
+    def parse(description: dict[str, Any]) -> Declared:
+        labels = description if path.name == DECLARATION else description["labels"]
+        is_nnunet = "channel_names" in description or any(isinstance(value, list) for value in labels.values())
+        return nnunet_labels(labels) if is_nnunet else Declared(declared(labels))
+
+    return read_description(path, "labels, each a whole number and a name", parse)
+
+
+def nnunet_labels(labels: dict[str, Any]) -> Declared:
+    """Return what nnU-Net's values by name declare: `ignore` is unknown; with a list of values, every name is a region.
+
+    >>> nnunet_labels({"background": 0, "whole": [1, 2], "core": 2, "ignore": 3})
+    Declared(labels={1: 'label_1', 2: 'core'}, ignore_label=3, regions={'whole': (1, 2), 'core': (2,)})
+    """
+    values = {
+        str(name): tuple(map(whole_number, value if isinstance(value, list) else [value]))
+        for name, value in labels.items()
+    }
+    (ignore_label,) = values.pop("ignore", (None,))
+    values = {name: value for name, value in values.items() if value != (0,)}
+    names = {value[0]: name for name, value in values.items() if len(value) == 1}
+    each = sorted({value for several in values.values() for value in several})
+    has_regions = any(len(value) > 1 for value in values.values())
+    return Declared(
+        {value: names.get(value, f"label_{value}") for value in each}, ignore_label, values if has_regions else {}
+    )
 
 
 def declared(labels: dict[str, Any]) -> dict[int, str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tfseg.core import files
-from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, read_description, whole_number
+from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, read_description
+from tfseg.datasets.layouts.labels import nnunet_labels
 from tfseg.datasets.names import PICTURES
 
 EXPECTED = "an nnU-Net description (channel_names, labels and file_ending expected)"
@@ -35,32 +36,19 @@ def read_nnunet(folder: Path) -> Dataset:
 
     def parse(description: dict[str, Any]) -> Dataset:
         channels = by_number(description["channel_names"].items())
-        values = {str(name): _values(value) for name, value in description["labels"].items()}
+        labels, ignore_label, regions = nnunet_labels(description["labels"])
         ending = "." + description["file_ending"].removeprefix(".")
-        ignore = values.pop("ignore", (None,))[0]
-        values = {name: value for name, value in values.items() if value != (0,)}
         return Dataset(
             name=str(description.get("name", folder.name)),
             channels=tuple(channels.values()),
-            labels=_labels(values),
+            labels=labels,
             cases=_cases(folder, len(channels), ending),
             layout="nnunet",
-            ignore_label=ignore,
-            regions=values if any(len(value) > 1 for value in values.values()) else {},
+            ignore_label=ignore_label,
+            regions=dict(regions),
         )
 
     return read_description(folder / "dataset.json", EXPECTED, parse)
-
-
-def _values(value: Any) -> tuple[int, ...]:
-    return tuple(whole_number(each) for each in (value if isinstance(value, list) else [value]))
-
-
-def _labels(values: dict[str, tuple[int, ...]]) -> dict[int, str]:
-    names = {value[0]: name for name, value in values.items() if len(value) == 1}
-    return {
-        value: names.get(value, f"label_{value}") for value in sorted({v for each in values.values() for v in each})
-    }
 
 
 def _cases(folder: Path, channels: int, ending: str) -> tuple[Case, ...]:

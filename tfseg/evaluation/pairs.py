@@ -1,0 +1,150 @@
+"""Pair label maps of truth and prediction by their names, and name the structures in them."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tfseg.core.errors import ConfigError, DataError
+from tfseg.datasets.formats import read_label
+from tfseg.datasets.grids import Array
+from tfseg.datasets.layouts.labels import Declared, read_declaration
+from tfseg.datasets.names import stem, suffix
+
+# Files that declare labels, beside the label maps or beside their folder.
+DECLARATIONS = ("dataset.json", "labels.json")
+# A file with one of the first suffixes has its voxels in one with the second.
+VOXELS_OF = {".hdr": (".img", ".img.gz"), ".hdr.gz": (".img", ".img.gz")}
+
+
+class Pair(NamedTuple):
+    """A case: the files of its truth and its prediction."""
+
+    case: str
+    truth: Path
+    prediction: Path
+
+
+def pair_up(truth: Path, prediction: Path) -> list[Pair]:
+    """Pair two files, or the label maps of two folders by their names; the truths of a data set are in `labelsTr`.
+
+    Raises:
+        ConfigError: if one is a file and the other a folder.
+        DataError: if a path does not exist, a folder has no label maps or two of one name, or a file has no partner.
+    """
+    for path in (truth, prediction):
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder")
+    if truth.is_dir() != prediction.is_dir():
+        raise ConfigError(f"expected two files or two folders, received {truth} and {prediction}")
+    if truth.is_file():
+        return [Pair(stem(truth), truth, prediction)]
+    truths, predictions = (_by_name(label_map_folder(folder)) for folder in (truth, prediction))
+    lacking = {"prediction": truths.keys() - predictions.keys(), "truth": predictions.keys() - truths.keys()}
+    wrong = [f"no {what} of {listed(cases)}" for what, cases in lacking.items() if cases]
+    if wrong:
+        raise DataError(f"{truth} and {prediction} do not match: {'; '.join(wrong)}")
+    return [Pair(case, truths[case], predictions[case]) for case in sorted(truths)]
+
+
+def label_map_folder(folder: Path) -> Path:
+    """Return the folder of label maps inside a data set, which is `labelsTr`, or the folder itself."""
+    return folder / "labelsTr" if (folder / "labelsTr").is_dir() else folder
+
+
+def other_files(folder: Path) -> list[Path]:
+    """Return the visible files of a folder that are not label maps by their suffix, nor declare labels."""
+    visible = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    return [path for path in visible if not suffix(path) and path.name not in DECLARATIONS]
+
+
+def labels_of(
+    text: str | None, truth: Path, pairs: Sequence[Pair], ignore_label: int | None = None, workers: int = 1
+) -> Declared:
+    """Return the labels that `text` names, as `1=spleen,2=liver` or as the path of a dataset.json.
+
+    Without a text, they are those that the truths' data set declares or, without a declaration, the values in the
+    truths, each named by its number. The background and the ignored value are left out.
+
+    Args:
+        text: as typed.
+        truth: a file or folder, as given to `pair_up`.
+        pairs: the cases.
+        ignore_label: the value of unknown voxels; the declared one if absent.
+        workers: threads that read label maps.
+
+    Raises:
+        ConfigError: if the text is neither.
+        DataError: if a file cannot be read, or there are no labels in it.
+    """
+    path = Path(text) if text and text.endswith(".json") else None
+    if text is not None and path is None:
+        return Declared(_parsed(text), ignore_label, {})
+    path = path or _declaration_of(truth)
+    if path:
+        declared = read_declaration(path)
+    else:
+        with ThreadPoolExecutor(workers) as pool:  # unpacking releases Python's lock
+            values = set[int]().union(*pool.map(values_in, (pair.truth for pair in pairs)))
+        declared = Declared({value: str(value) for value in values})
+    ignored = declared.ignore_label if ignore_label is None else ignore_label
+    labels = {value: declared.labels[value] for value in sorted(declared.labels.keys() - {0, ignored})}
+    if not labels:
+        raise DataError(f"{path or truth}: no label in it; name the values with --labels")
+    return Declared(labels, ignored, dict(declared.regions))
+
+
+def values_in(label_map: Path | Array) -> set[int]:
+    """Return the values of a label map, an array or a file."""
+    array = read_label(label_map).array if isinstance(label_map, Path) else label_map
+    return set(pd.unique(array.astype(array.dtype.newbyteorder("="), copy=False).ravel(order="K")).tolist())
+
+
+def listed(values: Iterable[Any], most: int = 5) -> str:
+    """Return the first values in order, and how many there are if there are more.
+
+    >>> listed([3, 1, 2], most=2)
+    '1, 2, … (3 in all)'
+    """
+    ordered = sorted(values)
+    text = ", ".join(map(str, ordered[:most]))
+    return text if len(ordered) <= most else f"{text}, … ({len(ordered)} in all)"
+
+
+def _declaration_of(truth: Path) -> Path | None:
+    """The file that declares the labels of truths: beside them or, if their folder is one of a data set, above it."""
+    folder = truth if truth.is_dir() else truth.parent
+    folders = [folder, folder.parent] if folder.resolve().name.startswith("labels") else [folder]
+    files = (each / name for each in folders for name in DECLARATIONS)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _parsed(text: str) -> dict[int, str]:
+    try:
+        pairs = [(int(value), name.strip()) for value, name in (part.split("=", 1) for part in text.split(","))]
+    except ValueError:
+        pairs = []
+    labels = dict(pairs)
+    if not labels or len(labels) < len(pairs) or not all(labels.values()):
+        raise ConfigError(f"--labels: expected value=name,value=name or a dataset.json, received {text}")
+    return labels
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """The label maps of a folder by case; hidden files, which macOS leaves in archives, are none."""
+    visible = (path for path in sorted(folder.iterdir()) if suffix(path) and not path.name.startswith("."))
+    found: dict[str, list[Path]] = {}
+    for path in visible:
+        found.setdefault(stem(path), []).append(path)
+    for paths in found.values():
+        headers = [path for path in paths if suffix(path).lower() in VOXELS_OF]
+        voxels = {ending for header in headers for ending in VOXELS_OF[suffix(header).lower()]}
+        paths[:] = [path for path in paths if suffix(path).lower() not in voxels]
+        if len(paths) > 1:
+            raise DataError(f"{paths[1]}: the case is there twice, as {paths[0].name} too")
+    if not found:
+        other = listed(path.name for path in folder.iterdir()) or "nothing"
+        raise DataError(f"{folder}: no label maps in it (.nii.gz, .nrrd, .png or another format); it holds {other}")
+    return {name: path for name, (path,) in found.items()}
