@@ -41,9 +41,8 @@ def affine(x, y, z, stored="xyz"):
 # --- what is derived
 
 
-@pytest.mark.parametrize(
-    ("spacing_mm", "axis"),
-    [
+def test_slices_are_cut_across_the_longest_voxel_side(make_dataset):
+    for spacing_mm, axis in (
         ((1, 1, 5), "axial"),
         ((1, 5, 1), "coronal"),
         ((5, 1, 1), "sagittal"),
@@ -51,12 +50,10 @@ def affine(x, y, z, stored="xyz"):
         ((1.4, 1, 1), "axial"),
         ((1.5, 1, 1), "sagittal"),
         ((3, 2.5, 1), "axial"),
-    ],
-)
-@pytest.mark.parametrize("stored", ["xyz", "zxy", "yzx"])
-def test_slices_are_cut_across_the_longest_voxel_side(make_dataset, spacing_mm, axis, stored):
-    dataset = make_dataset(((4, 4, 4), affine(*spacing_mm, stored)))
-    assert resolve(Recipe(), dataset).axis == axis
+    ):
+        for stored in ("xyz", "zxy", "yzx"):
+            dataset = make_dataset(((4, 4, 4), affine(*spacing_mm, stored)))
+            assert resolve(Recipe(), dataset).axis == axis
 
 
 def test_the_axis_is_that_of_the_median_spacing(make_dataset):
@@ -286,53 +283,53 @@ def test_a_label_of_one_value_needs_no_list(tmp_path):
     assert load_recipe(tmp_path / "recipe.yaml").labels == {"organ": (1,), "rest": (2, "tumour")}
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("window_hu: [240, -160]", "window_hu: window_hu expects low < high; received [240, -160]"),
-        ("window_hu: [5, 5]", "window_hu expects low < high"),
-        ("window_hu: [-.inf, 100]", "window_hu.0: Input should be a finite number"),
-        ("window_hu: 400", "window_hu: "),
-        ("window_hu: {width: 400}", "window_hu expects [low, high] or {width: …, level: …}"),
-        ("window_hu: {width: -400, level: 40}", "window_hu expects low < high"),
-        ("scaling_percentiles: [99, 1]", "scaling_percentiles expects low < high"),
-        ("scaling_percentiles: [1, 101]", "scaling_percentiles.1: Input should be less than or equal to 100"),
-        ("blur_mm: -1", "blur_mm: "),
-        ("spacing_mm: [1, 1]", "spacing_mm"),
-        ("spacing_mm: [0, 1, 1]", "spacing_mm"),
-        ("spacing_mm: isotropic", "spacing_mm: "),
-        ("empty_slices: 1.5", "empty_slices: Input should be less than or equal to 1"),
-        ("skull_strip: mask", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
-        ("skull_strip_mask: x", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
-        ("skull_strip: command", "skull_strip_command belongs to skull_strip: command, which needs it"),
-        ("{skull_strip: command, skull_strip_command: bet x y}", "needs the places {image} and {mask}"),
-        ("{skull_strip: command, skull_strip_command: ''}", "needs the places {image} and {mask}"),
-        (
-            "{skull_strip: command, skull_strip_command: 'bet \"{image} {mask}'}",
-            "skull_strip_command: No closing quotation",
-        ),
-        ("second_map: {path: x}", "second_map.values: Field required"),
-        (
-            "second_map: {path: x, values: {1: 2}, under: true}",
-            "unknown key second_map.under; known: path, values, over",
-        ),
-        ("labels: {organ: 1.5}", "labels.organ"),
-        ("labels: {organ: []}", "labels.organ: "),
-        ("regions: {whole: []}", "regions.whole: "),
-        ("median_kernel: 4", "median_kernel expects an odd number of pixels, or 0; received 4"),
-        ("median_kernel: -1", "median_kernel: Input should be greater than or equal to 0"),
-        ("size: [0, 32]", "size.0: "),
-        ("size: [32]", "size.1: "),
-        ("axis: transverse", "axis: "),
-        ("windows_hu: [0, 1]", "unknown key windows_hu; did you mean window_hu?"),
-        ("kernel: 3", "unknown key kernel; did you mean median_kernel?"),
-        ("skullstrip: region", "unknown key skullstrip; did you mean skull_strip?"),
-    ],
-)
-def test_a_wrong_recipe_is_refused_in_one_line(tmp_path, text, said):
-    (tmp_path / "recipe.yaml").write_text(text)
-    with pytest.raises(ConfigError) as refused:
-        load_recipe(tmp_path / "recipe.yaml")
-    assert str(refused.value).startswith(f"{tmp_path / 'recipe.yaml'}: ")
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+WRONG = [
+    ("window_hu: [240, -160]", "window_hu: window_hu expects low < high; received [240, -160]"),
+    ("window_hu: [5, 5]", "window_hu expects low < high"),
+    ("window_hu: [-.inf, 100]", "window_hu.0: Input should be a finite number"),
+    ("window_hu: 400", "window_hu: "),
+    ("window_hu: {width: 400}", "window_hu expects [low, high] or {width: …, level: …}"),
+    ("window_hu: {width: -400, level: 40}", "window_hu expects low < high"),
+    ("scaling_percentiles: [99, 1]", "scaling_percentiles expects low < high"),
+    ("scaling_percentiles: [1, 101]", "scaling_percentiles.1: Input should be less than or equal to 100"),
+    ("blur_mm: -1", "blur_mm: "),
+    ("spacing_mm: [1, 1]", "spacing_mm"),
+    ("spacing_mm: [0, 1, 1]", "spacing_mm"),
+    ("spacing_mm: isotropic", "spacing_mm: "),
+    ("empty_slices: 1.5", "empty_slices: Input should be less than or equal to 1"),
+    ("skull_strip: mask", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
+    ("skull_strip_mask: x", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
+    ("skull_strip: command", "skull_strip_command belongs to skull_strip: command, which needs it"),
+    ("{skull_strip: command, skull_strip_command: bet x y}", "needs the places {image} and {mask}"),
+    ("{skull_strip: command, skull_strip_command: ''}", "needs the places {image} and {mask}"),
+    (
+        "{skull_strip: command, skull_strip_command: 'bet \"{image} {mask}'}",
+        "skull_strip_command: No closing quotation",
+    ),
+    ("second_map: {path: x}", "second_map.values: Field required"),
+    (
+        "second_map: {path: x, values: {1: 2}, under: true}",
+        "unknown key second_map.under; known: path, values, over",
+    ),
+    ("labels: {organ: 1.5}", "labels.organ"),
+    ("labels: {organ: []}", "labels.organ: "),
+    ("regions: {whole: []}", "regions.whole: "),
+    ("median_kernel: 4", "median_kernel expects an odd number of pixels, or 0; received 4"),
+    ("median_kernel: -1", "median_kernel: Input should be greater than or equal to 0"),
+    ("size: [0, 32]", "size.0: "),
+    ("size: [32]", "size.1: "),
+    ("axis: transverse", "axis: "),
+    ("windows_hu: [0, 1]", "unknown key windows_hu; did you mean window_hu?"),
+    ("kernel: 3", "unknown key kernel; did you mean median_kernel?"),
+    ("skullstrip: region", "unknown key skullstrip; did you mean skull_strip?"),
+]
+
+
+def test_a_wrong_recipe_is_refused_in_one_line(tmp_path):
+    for text, message in WRONG:
+        (tmp_path / "recipe.yaml").write_text(text)
+        with pytest.raises(ConfigError) as refused:
+            load_recipe(tmp_path / "recipe.yaml")
+        assert str(refused.value).startswith(f"{tmp_path / 'recipe.yaml'}: ")
+        assert message in str(refused.value)
+        assert "\n" not in str(refused.value)

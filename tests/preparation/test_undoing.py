@@ -1,10 +1,12 @@
-"""Prepared labels put back on the scan's grid: to the voxel, or to one voxel of a border where they were resampled."""
+"""Prepared labels put back on the scan's grid: to the voxel, or to one voxel of a border if they were resampled."""
 
 import itertools
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from tfseg.core.geometry import bounding_box
@@ -40,8 +42,7 @@ AFFINES = [
     *(oriented(d, s) for d in itertools.permutations(range(3)) for s in itertools.product((1, -1), repeat=3)),
     oblique(),
 ]
-
-every_affine = pytest.mark.parametrize("affine", AFFINES, ids=range(len(AFFINES)))
+affines = st.sampled_from(AFFINES)
 
 
 def structures(shape, blur_mm):
@@ -70,26 +71,6 @@ def recipe(axis="axial", **fields):
     return Recipe.model_validate({"axis": axis, "size": (64, 64), "crop_margin_mm": 2, **fields})
 
 
-@every_affine
-@pytest.mark.parametrize("axis", AXES)
-def test_without_resampling_every_voxel_is_the_scans(label, affine, axis):
-    for grid in (
-        make_grid(SHAPE, affine, recipe(axis)),
-        make_grid(SHAPE, affine, recipe(axis, slices=32, crop="nonzero"), bounding_box(label > 0)),
-    ):
-        assert grid.resampled is None
-        np.testing.assert_array_equal(restore_label(prepare_label(label, grid, LABELS), grid, LABELS), label)
-        np.testing.assert_array_equal(there_and_back(label, grid), label)
-
-
-def apart_from_borders(label, voxels=1):
-    """Voxels more than one voxel, or `voxels` along each axis, away from a border between labels."""
-    size = 2 * np.broadcast_to(voxels, 3) + 1
-    filters = (ndimage.minimum_filter, ndimage.maximum_filter)
-    least, greatest = (each(label, size=tuple(size), mode="nearest") for each in filters)
-    return least == greatest
-
-
 def there_and_back(label, grid, interpolation="linear"):
     """As preparation writes a label, and what `case.json` holds puts it back."""
     classes = np.searchsorted([0, *LABELS], label).astype(np.uint8)
@@ -97,7 +78,26 @@ def there_and_back(label, grid, interpolation="linear"):
     return restore_label(slices, SliceGrid.from_json(json.loads(json.dumps(grid.to_json()))), LABELS)
 
 
-@every_affine
+def apart_from_borders(label, voxels=1):
+    """Voxels more than one voxel, or `voxels` along each axis, away from a border between labels."""
+    size = tuple(2 * np.broadcast_to(voxels, 3) + 1)
+    least, greatest = (each(label, size, mode="nearest") for each in (ndimage.minimum_filter, ndimage.maximum_filter))
+    return least == greatest
+
+
+@given(data=st.data(), affine=affines, axis=st.sampled_from(AXES), margin_mm=st.floats(0, 5))
+def test_without_resampling_every_voxel_is_the_scans(data, affine, axis, margin_mm):
+    shape = data.draw(st.tuples(*[st.integers(1, 9)] * 3))
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    label = np.random.default_rng(seed).choice([0, *LABELS], shape, p=[0.7, 0.1, 0.1, 0.1])
+    label.flat[0] = 2  # something to crop to
+    cropped = recipe(axis, slices=32, crop="nonzero", crop_margin_mm=margin_mm)
+    for grid in (make_grid(shape, affine, recipe(axis)), make_grid(shape, affine, cropped, bounding_box(label > 0))):
+        assert grid.resampled is None
+        np.testing.assert_array_equal(restore_label(prepare_label(label, grid, LABELS), grid, LABELS), label)
+        np.testing.assert_array_equal(there_and_back(label, grid), label)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -109,18 +109,18 @@ def there_and_back(label, grid, interpolation="linear"):
     ],
     ids=["isotropic", "in plane", "resized", "stretched", "cropped"],
 )
-def test_with_resampling_every_difference_lies_within_one_voxel_of_a_border(label, affine, fields):
-    grid = make_grid(SHAPE, affine, recipe(**fields), bounding_box(label > 0) if "crop" in fields else None)
-    assert grid.resampled is not None
-    restored = restore_label(prepare_label(label, grid, LABELS), grid, LABELS)
+def test_with_resampling_every_difference_lies_within_one_voxel_of_a_border(label, fields):
     inner = apart_from_borders(label)
     assert inner.mean() > 0.2
-    np.testing.assert_array_equal(restored[inner], label[inner])
-    assert (restored != label).mean() < 0.1
+    box = bounding_box(label > 0) if "crop" in fields else None
+    for affine in AFFINES:
+        grid = make_grid(SHAPE, affine, recipe(**fields), box)
+        assert grid.resampled is not None
+        restored = restore_label(prepare_label(label, grid, LABELS), grid, LABELS)
+        np.testing.assert_array_equal(restored[inner], label[inner])
+        assert (restored != label).mean() < 0.1
 
 
-@pytest.mark.parametrize("affine", [AFFINES[0], AFFINES[17], oblique()], ids=["RAS", "turned", "oblique"])
-@pytest.mark.parametrize("interpolation", LABEL_RESAMPLERS)
 @pytest.mark.parametrize(
     "fields",
     [
@@ -131,18 +131,35 @@ def test_with_resampling_every_difference_lies_within_one_voxel_of_a_border(labe
     ],
     ids=["twice as coarse", "coarser yet", "finer", "stretched"],
 )
-def test_every_difference_lies_within_one_prepared_voxel_of_a_border(large_label, affine, fields, interpolation):
+def test_every_difference_lies_within_one_prepared_voxel_of_a_border(large_label, fields):
     box = bounding_box(large_label > 0) if "crop" in fields else None
-    grid = make_grid(large_label.shape, affine, recipe(**fields), box)
-    voxels = np.maximum(1, np.ceil(np.divide(grid.cropped_shape, grid.resampled)))
-    inner = apart_from_borders(large_label, voxels.astype(int))
-    assert inner.mean() > 0.1 and set(np.unique(large_label[inner])) == {0, *LABELS}
-    restored = there_and_back(large_label, grid, interpolation)
-    np.testing.assert_array_equal(restored[inner], large_label[inner])
-    assert (restored != large_label).mean() < 0.2
+    for affine, interpolation in itertools.product((AFFINES[0], AFFINES[17], oblique()), LABEL_RESAMPLERS):
+        grid = make_grid(large_label.shape, affine, recipe(**fields), box)
+        voxels = np.maximum(1, np.ceil(np.divide(grid.cropped_shape, grid.resampled)))
+        inner = apart_from_borders(large_label, voxels.astype(int))
+        assert inner.mean() > 0.1 and set(np.unique(large_label[inner])) == {0, *LABELS}
+        restored = there_and_back(large_label, grid, interpolation)
+        np.testing.assert_array_equal(restored[inner], large_label[inner])
+        assert (restored != large_label).mean() < 0.2
 
 
-def test_the_oblique_scan_is_resampled_along_its_own_axes(label):
+@settings(max_examples=50)
+@given(
+    affine=affines,
+    spacing_mm=st.tuples(*[st.floats(0.5, 2)] * 3),
+    interpolation=st.sampled_from([*LABEL_RESAMPLERS]),
+)
+def test_at_any_spacing_a_box_comes_back_to_one_prepared_voxel(affine, spacing_mm, interpolation):
+    box = np.zeros((24, 22, 14), np.int64)
+    box[5:19, 6:16, 4:10] = 5
+    grid = make_grid(box.shape, affine, recipe(spacing_mm=spacing_mm, size=(128, 128)))
+    voxels = np.maximum(1, np.ceil(np.divide(grid.cropped_shape, grid.resampled or grid.cropped_shape)))
+    inner = apart_from_borders(box, voxels.astype(int))
+    restored = there_and_back(box, grid, interpolation)
+    np.testing.assert_array_equal(restored[inner], box[inner])
+
+
+def test_an_oblique_scan_is_resampled_along_its_own_axes():
     turned, straight = (make_grid(SHAPE, a, recipe(spacing_mm=(1, 1, 1))) for a in (oblique(), AFFINES[17]))
     assert sorted(turned.resampled) == sorted(straight.resampled)
 
