@@ -101,7 +101,8 @@ def peer(python: str, task: Path) -> dict[str, float]:
 def pipeline_rate(folder: Path) -> float:
     """Slices a second that the input pipeline gives, without augmentation, from cases on disk."""
     from tfseg.preparation.slicing import SliceGrid
-    from tfseg.prepared.pipeline import SliceBatches
+    from tfseg.prepared.batches import SliceBatches
+    from tfseg.prepared.pipeline import as_dataset
     from tfseg.prepared.prepared import PreparedCase
     from tfseg.prepared.stored import StoredArray
 
@@ -114,7 +115,7 @@ def pipeline_rate(folder: Path) -> float:
         grid = SliceGrid.of((SIDE, SIDE, 100), np.eye(4), "axial", (SIDE, SIDE))
         cases.append(PreparedCase(str(number), str(number), image, label, grid))
     batches = SliceBatches(cases, BATCH, seed=0)
-    stream = iter(batches.dataset())
+    stream = iter(as_dataset(batches))
 
     def epoch() -> None:
         for _ in range(batches.steps_per_epoch):

@@ -27,7 +27,7 @@ from tfseg.datasets.splits import Split
 from tfseg.models import unet_2d
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
-from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.batches import SliceBatches
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import Progress, make_loss, train
 
@@ -66,7 +66,7 @@ def bare_images_per_second(config: Config, prepared: Prepared, steps: int) -> fl
     model = unet_2d(prepared.image_shape, prepared.targets.channels)
     model.compile(keras.optimizers.Adam(config.training.learning_rate), make_loss(config), jit_compile=False)
     batches = SliceBatches(prepared.cases_of(prepared.subjects[:1]), config.training.batch_size, 0)
-    images, labels = next(batches.epoch(0))
+    images, labels = batches.load(batches.plan(0)[0])
     for _ in range(WARM_UP_STEPS):
         model.train_on_batch(images, labels)
     started = time.perf_counter()

@@ -33,17 +33,17 @@ def scans(tmp_path_factory, make_decathlon) -> Path:
 @pytest.fixture(scope="package")
 def compare(scans):
     """Runs `tfseg compare` in this process: losses as the command line or a study lists them, and the folder."""
-    from tfseg.cli import train as workflow
+    from tfseg.cli import train
     from tfseg.cli.datasets import Source
-    from tfseg.comparison.study import load_study
+    from tfseg.comparison.study import Arm, load_study
 
     settings = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=6", "folds=2"]
 
     def run(losses: str | tuple, out: Path, *more: str, dry_run: bool = False) -> None:
         study = load_study(None, None, [*settings, *more], losses if isinstance(losses, str) else None, None)
         if not isinstance(losses, str):
-            study = replace(study, losses=losses)
-        workflow.compare(study, Source(data=scans), out, None, None, "tfseg compare", dry_run)
+            study = replace(study, arms=tuple(map(Arm.of_loss, losses)))
+        train.compare(study, Source(data=scans), out, None, None, "tfseg compare", dry_run)
 
     return run
 

@@ -48,7 +48,7 @@ def test_a_network_that_fails_is_told_and_the_others_finish(compared, page):
     out, _, message = compared
     assert f"{UNFIT}, seed 0, fold 0" in message
     told = [json.loads(path.read_text()) for path in out.glob(f"runs/{UNFIT_RUN}/*/failure.json")]
-    assert sorted(each["name"] for each in told) == [f"{UNFIT}, seed 0, fold {fold}" for fold in (0, 1)]
+    assert sorted((each["arm"], each["seed"], each["fold"]) for each in told) == [(UNFIT, 0, fold) for fold in (0, 1)]
     assert "2 networks could not be trained" in page.text
     assert told[0]["reason"] in page.text
 
@@ -57,7 +57,8 @@ def test_scores_are_those_of_the_runs(compared):
     out, _, _ = compared
     scores = read_scores(out / "scores.csv")
     assert list(scores["loss"].unique()) == ["dice", "ce", "bce"]
-    assert list(scores.columns) == [*metrics.summary.COLUMNS]
+    assert list(scores.columns) == ["arm", *metrics.summary.COLUMNS]
+    assert (scores["arm"] == scores["loss"]).all()
     assert not scores.duplicated(["loss", "seed", "case", "label", "metric"]).any()
     runs = pd.concat([read_scores(out / "runs" / f"{loss}_s0" / "scores.csv") for loss in ("dice", "ce", "bce")])
     keys = ["loss", "case", "label", "metric"]

@@ -4,7 +4,7 @@ import pytest
 
 from tfseg.comparison import estimate
 from tfseg.comparison.grid import make_grid
-from tfseg.comparison.study import Study
+from tfseg.comparison.study import Arm, Study
 from tfseg.config.config import load_config
 from tfseg.datasets.splits import make_splits
 
@@ -33,7 +33,7 @@ def measured(monkeypatch):
 
 def grid_of(prepared, losses, out):
     config = load_config(None, ["training.epochs=10", "training.batch_size=4", "folds=3"])
-    study = Study(config, tuple({"name": loss} for loss in losses), seeds=2)
+    study = Study(config, tuple(Arm.of_loss({"name": loss}) for loss in losses), seeds=2)
     return make_grid(study, make_splits(prepared.subjects, 3, 0), out)
 
 

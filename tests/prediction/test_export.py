@@ -12,7 +12,7 @@ from tfseg.core.errors import ConfigError, RunError
 from tfseg.models import unet_2d
 from tfseg.prediction.export import describe, export
 from tfseg.prediction.forward import compiled_forward
-from tfseg.prediction.slices import predict_slices
+from tfseg.prediction.slices import SlicePredictor
 
 WITHOUT_TFSEG = """
 import sys
@@ -42,7 +42,7 @@ def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path
     done = subprocess.run([sys.executable, "-c", WITHOUT_TFSEG], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     forwards = [compiled_forward(keras.saving.load_model(path)) for path in networks[:count]]
-    own = np.mean([predict_slices(forward, image, 4) for forward in forwards], axis=0)
+    own = np.mean([np.concatenate(list(SlicePredictor(forward, 4).blocks(image))) for forward in forwards], axis=0)
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), own, atol=1e-5)
 
 

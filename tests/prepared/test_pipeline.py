@@ -4,7 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.batches import SliceBatches
+from tfseg.prepared.pipeline import as_dataset
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +20,20 @@ def every_slice(cases):
 def test_the_order_follows_from_seed_and_epoch_alone(cases):
     first, second = SliceBatches(cases, 4, 7), SliceBatches(cases, 4, 7)
     for epoch in (3, 0):
-        second.order(epoch)  # what was asked before changes nothing
+        second.plan(epoch)  # what was asked before changes nothing
     for epoch in range(4):
-        np.testing.assert_array_equal(first.order(epoch), second.order(epoch))
+        np.testing.assert_array_equal(first.plan(epoch), second.plan(epoch))
 
 
 def test_epochs_and_seeds_differ_in_order(cases):
-    orders = [SliceBatches(cases, 4, seed).order(epoch) for seed in range(3) for epoch in range(3)]
+    orders = [SliceBatches(cases, 4, seed).plan(epoch) for seed in range(3) for epoch in range(3)]
     assert len({order.tobytes() for order in orders}) == 9
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 18), (4, 5), (6, 3), (18, 1), (25, 1)])
 def test_an_epoch_holds_every_slice_in_full_batches(cases, batch_size, steps):
     batches = SliceBatches(cases, batch_size, 0)
-    order = batches.order(1)
+    order = batches.plan(1)
     assert batches.steps_per_epoch == steps
     assert order.shape == (steps, batch_size, 2)
     slices = [tuple(pair) for pair in order.reshape(-1, 2).tolist()]
@@ -42,7 +43,7 @@ def test_an_epoch_holds_every_slice_in_full_batches(cases, batch_size, steps):
 
 def test_batches_hold_the_slices_of_the_order(cases):
     batches = SliceBatches(cases, 4, 0)
-    for chosen, (images, labels) in zip(batches.order(2), batches.epoch(2), strict=True):
+    for chosen, (images, labels) in zip(batches.plan(2), map(batches.load, batches.plan(2)), strict=True):
         assert (images.shape, images.dtype) == ((4, 32, 32, 1), np.float32)
         assert (labels.shape, labels.dtype) == ((4, 32, 32, 1), np.uint8)
         for image, label, (case, index) in zip(images, labels, chosen, strict=True):
@@ -53,8 +54,10 @@ def test_batches_hold_the_slices_of_the_order(cases):
 @pytest.mark.parametrize("initial_epoch", [0, 2])
 def test_the_dataset_goes_on_from_an_epoch(cases, initial_epoch):
     batches = SliceBatches(cases, 5, 3)
-    dataset = batches.dataset(initial_epoch)
-    expected = [batch for epoch in range(initial_epoch, initial_epoch + 2) for batch in batches.epoch(epoch)]
+    dataset = as_dataset(batches, initial_epoch)
+    expected = [
+        batch for epoch in range(initial_epoch, initial_epoch + 2) for batch in map(batches.load, batches.plan(epoch))
+    ]
     read = list(itertools.islice(dataset.as_numpy_iterator(), len(expected) + 1))
     assert len(read) == len(expected) + 1  # it does not end
     for (images, labels), (expected_images, expected_labels) in zip(read, expected, strict=False):
@@ -63,27 +66,27 @@ def test_the_dataset_goes_on_from_an_epoch(cases, initial_epoch):
 
 
 def test_the_dataset_says_the_shape_of_whole_batches(cases):
-    images, labels = SliceBatches(cases, 5, 0).dataset().element_spec
+    images, labels = as_dataset(SliceBatches(cases, 5, 0)).element_spec
     assert (images.shape.as_list(), images.dtype.name) == ([5, 32, 32, 1], "float32")
     assert (labels.shape.as_list(), labels.dtype.name) == ([5, 32, 32, 1], "uint8")
 
 
 def test_an_epoch_may_have_a_fixed_number_of_steps(cases):
     few, many = SliceBatches(cases, 4, 0, steps=2), SliceBatches(cases, 4, 0, steps=11)
-    np.testing.assert_array_equal(few.order(3), SliceBatches(cases, 4, 0).order(3)[:2])
-    assert many.order(3).shape == (11, 4, 2)
-    assert set(map(tuple, many.order(3).reshape(-1, 2).tolist())) == every_slice(cases)
+    np.testing.assert_array_equal(few.plan(3), SliceBatches(cases, 4, 0).plan(3)[:2])
+    assert many.plan(3).shape == (11, 4, 2)
+    assert set(map(tuple, many.plan(3).reshape(-1, 2).tolist())) == every_slice(cases)
 
 
 @pytest.mark.parametrize(("share", "least"), [(0.3, 2), (0.5, 2), (1.0, 4)])
 def test_a_share_of_every_batch_holds_foreground(cases, share, least):
     batches = SliceBatches(cases, 4, 0, foreground_share=share)
-    order = batches.order(1)
+    order = batches.plan(1)
     assert order.shape == (5, 4, 2)
     filled = np.array([[cases[case].label[index].any() for case, index in batch] for batch in order])
     assert filled[:, -least:].all()
     assert not all(case.label[index].any() for case in cases for index in range(len(case.label)))
-    np.testing.assert_array_equal(order, SliceBatches(cases, 4, 0, foreground_share=share).order(1))
+    np.testing.assert_array_equal(order, SliceBatches(cases, 4, 0, foreground_share=share).plan(1))
     chosen = order[:, -least:].reshape(-1, 2).tolist()
     distinct = {tuple(pair) for pair in chosen}
     full = {(c, s) for c, s in every_slice(cases) if cases[c].label[s].any()}
@@ -93,7 +96,7 @@ def test_a_share_of_every_batch_holds_foreground(cases, share, least):
 def test_a_batch_is_described_by_case_and_slice(cases):
     batches = SliceBatches(cases, 4, 0)
     said = batches.describe(2, 1)
-    for case, index in batches.order(2)[1]:
+    for case, index in batches.plan(2)[1]:
         part = next(part for part in said.split("), ") if part.startswith(f"{cases[case].name} (slices"))
         assert str(index) in part.split("slices ")[1].rstrip(")").split(", ")
 
@@ -107,7 +110,7 @@ def test_training_sees_the_slices_that_preparation_chose_alone(cases):
     chosen = [replace(cases[0], training_slices=np.array([1, 4])), replace(cases[1], training_slices=np.array([2]))]
     batches = SliceBatches(chosen, 2, 0)
     assert batches.steps_per_epoch == 2
-    seen = {tuple(pair) for epoch in range(3) for pair in batches.order(epoch).reshape(-1, 2).tolist()}
+    seen = {tuple(pair) for epoch in range(3) for pair in batches.plan(epoch).reshape(-1, 2).tolist()}
     assert seen == {(0, 1), (0, 4), (1, 2)}
 
 
@@ -117,5 +120,5 @@ def test_foreground_is_drawn_from_the_slices_that_training_sees(cases):
     batches = SliceBatches(
         [seen, replace(cases[1], label=np.full(cases[1].label.shape, 255))], 2, 0, foreground_share=0.5
     )
-    drawn = {tuple(pair) for epoch in range(3) for pair in batches.order(epoch)[:, -1].tolist()}
+    drawn = {tuple(pair) for epoch in range(3) for pair in batches.plan(epoch)[:, -1].tolist()}
     assert drawn == {(0, full[0]), (0, full[1])}

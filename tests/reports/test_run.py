@@ -74,8 +74,8 @@ def make_run(folder: Path, labels: list[str], folds: int | dict = 3) -> Path:
             found = predict(case.name, truth)
             write_volume(run / f"fold_{fold}" / "predictions" / f"{case.name}.nii.gz", found, AFFINE)
             table = metrics.score(truth, found, spacing_mm=case.grid.spacing_mm, labels=prepared.labels)
-            known = {"loss": "dice_ce", "seed": 0, "fold": fold, "subject": case.subject, "case": case.name}
-            tables.append(table.assign(**known))
+            known = {"seed": 0, "fold": fold, "subject": case.subject, "case": case.name}
+            tables.append(table.assign(arm="dice_ce", loss="dice_ce", **known))
         history = {"epoch": [1, 2], "loss": [0.9, 0.4], "val_loss": [0.8, 0.5], "val_dice": [0.5, 0.7]}
         pd.DataFrame(history).to_csv(run / f"fold_{fold}" / "history.csv", index=False)
         summary = {"best_epoch": 2, "epochs": 2, "train_seconds": 192.4}
@@ -297,8 +297,10 @@ def test_a_fold_that_failed_is_told_and_counted(run: Path, read_page) -> None:
     kept = scores[scores["fold"] < 2]
     kept.to_csv(run / "scores.csv", index=False)
     metrics.summarise(kept, dict.fromkeys(CASES, 30.0)).to_csv(run / "summary.csv", index=False)
-    (run / "failures.csv").write_text("fold,reason\n2,the loss is nan in epoch 1\n")
     shutil.rmtree(run / "fold_2")
+    (run / "fold_2").mkdir()
+    failure = {"arm": "dice", "seed": 0, "fold": 2, "reason": "the loss is nan in epoch 1"}
+    (run / "fold_2" / "failure.json").write_text(json.dumps(failure))
     page = read_page(report.write_report(run).read_text(encoding="utf-8"))
     assert "3-fold cross-validation, of which 2 folds were trained" in page.text
     assert "Fold 2: the loss is nan in epoch 1" in page.text

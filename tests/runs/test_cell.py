@@ -1,161 +1,129 @@
-"""A run: every case once, finished folds kept, other runs left alone."""
+"""One cell from plain values: the same folder in this process and in a fresh one, stopped, resumed, locked."""
 
 import json
+import multiprocessing
+import subprocess
+import sys
+from dataclasses import asdict
 
-import numpy as np
-import pandas as pd
 import pytest
-import tensorflow as tf
 
 from tfseg.config.config import load_config
-from tfseg.core.errors import ConfigError
+from tfseg.core.claims import locked
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import make_splits
-from tfseg.runs.cell import claim, epoch_steps, run_folds
-from tfseg.runs.environment import describe_environment, describe_start
-from tfseg.training.fit import QUIET
+from tfseg.runs.cell import CellFailed, run_cell_here
+from tfseg.runs.folder import FAILURE, STOPPED, is_finished, is_stopped
+from tfseg.training.progress import Progress
+from tfseg.training.strategy import threads_used
 
-SMALL = ["model.filters=2", "model.depth=1", "training.epochs=1", "training.batch_size=6", "folds=3", "loss=dice"]
-
-
-class Heard:
-    """Remembers which folds were trained and which were not."""
-
-    def __init__(self):
-        self.trained, self.before = [], []
-
-    def begin(self, name, steps):
-        self.trained.append(name)
-        return QUIET
-
-    def skipped(self, name):
-        self.before.append(name)
+SMALL = ["model.filters=2", "model.depth=1", "training.epochs=3", "training.batch_size=6", "folds=3", "loss=dice"]
 
 
-def cross_validate(prepared, out):
-    config = load_config(None, SMALL)
-    heard = Heard()
-    folds = make_splits(prepared.subjects, config.folds, config.seed)
-    return run_folds(config, prepared, folds, out, tf.distribute.get_strategy(), heard), heard
-
-
-@pytest.fixture(scope="module")
-def run(prepared, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "run"
-    cross_validate(prepared, out)
-    return out
-
-
-def test_every_case_is_scored_once_out_of_fold(run, prepared):
-    scores = pd.read_csv(run / "scores.csv")
-    assert list(scores.columns) == ["loss", "seed", "fold", "subject", "case", "label", "metric", "value"]
-    assert not scores.duplicated(["case", "label", "metric"]).any()
-    assert set(scores["case"]) == set(prepared.index["case"])
-    for fold, split in enumerate(make_splits(prepared.subjects, 3, 0)):
-        assert set(scores.loc[scores["fold"] == fold, "subject"]) == set(split.test)
-
-
-def test_summary_is_that_of_the_scores(run):
-    scores, summary = (pd.read_csv(run / name) for name in ("scores.csv", "summary.csv"))
-    assert set(summary["label"]) == {"left", "right", "mean"}
-    dice = scores[(scores["metric"] == "dice") & (scores["label"] == "left")]["value"]
-    row = summary[(summary["metric"] == "dice") & (summary["label"] == "left")].iloc[0]
-    assert row["n"] == dice.notna().sum()
-    assert row["mean_finite"] == pytest.approx(dice.mean())
-
-
-def test_a_fold_holds_what_made_it(run):
-    for fold in range(3):
-        folder = run / f"fold_{fold}"
-        names = {"best.keras", "history.csv", "fold.json", "scores.csv", "predictions", "controls.json", "logs"}
-        assert names == {path.name for path in folder.iterdir()}
-        assert json.loads((folder / "fold.json").read_text())["best_epoch"] == 1
-        assert len(list((folder / "predictions").glob("*.nii.gz"))) == 2
-
-
-def test_steps_are_those_of_every_stage(prepared):
-    """Six slices a subject."""
+@pytest.fixture
+def values(prepared):
+    """What `run_cell_here` takes, apart from the folder to write."""
     split = make_splits(prepared.subjects, 3, 0)[0]
-    stages = (
-        "stages=[{training: {epochs: 2}}, {training: {epochs: 3, batch_size: 4}}, {training: {steps_per_epoch: 7}}]"
-    )
-    config = load_config(None, [*SMALL, stages])
-    assert epoch_steps(config, prepared, split) == [3, 3, 5, 5, 5, 7]
-    assert epoch_steps(load_config(None, SMALL), prepared, split) == [3]
+    config = load_config(None, SMALL).model_dump(mode="json")
+    return {
+        "config": config,
+        "prepared": prepared.folder,
+        "split": asdict(split),
+        "fold": 0,
+        "seed": 0,
+        "devices": None,
+        "threads": threads_used(),
+    }
 
 
-def test_an_interrupted_run_goes_on_with_what_is_missing_and_ends_the_same(run, prepared, tmp_path):
-    out = tmp_path / "run"
-    cross_validate(prepared, out)
-    (out / "fold_1" / "scores.csv").unlink()
-    (out / "fold_0" / "checkpoint").mkdir()  # as a kill after the last file leaves it
-    (out / "scores.csv").unlink()
-    kept = (out / "fold_0" / "best.keras").stat().st_mtime_ns
-    _, heard = cross_validate(prepared, out)
-    assert (heard.trained, heard.before) == (["fold 2/3"], ["fold 1/3", "fold 3/3"])
-    assert (out / "fold_0" / "best.keras").stat().st_mtime_ns == kept
-    assert not list(out.glob("fold_*/checkpoint"))
-    assert (out / "scores.csv").read_bytes() == (run / "scores.csv").read_bytes()
+def test_a_cell_holds_everything_it_needs(values, tmp_path):
+    run_cell_here(**values, out=tmp_path / "cell")
+    names = {"best.keras", "history.csv", "fold.json", "scores.csv", "predictions", "controls.json", "logs"}
+    assert {path.name for path in (tmp_path / "cell").iterdir()} == names
+    assert json.loads((tmp_path / "cell" / "fold.json").read_text())["epochs"] == 3
+    assert len(list((tmp_path / "cell" / "predictions").glob("*.nii.gz"))) == 2
 
 
-def test_claim_writes_once_and_then_agrees(tmp_path):
-    claim(tmp_path / "run", {"config.yaml": "seed: 1\n"})
-    claim(tmp_path / "run", {"config.yaml": "seed: 1\n"})
-    assert (tmp_path / "run" / "config.yaml").read_text() == "seed: 1\n"
+FRESH = """
+import json, sys
+from pathlib import Path
+from tfseg.runs.cell import run_cell_here
+values = json.loads(sys.argv[1])
+values |= {name: Path(values[name]) for name in ("prepared", "out")}
+run_cell_here(**values)
+"""
 
 
-def test_claim_refuses_another_run_and_leaves_it_alone(tmp_path):
-    claim(tmp_path / "run", {"config.yaml": "seed: 1\n"})
-    with pytest.raises(ConfigError, match=r"another config\.yaml"):
-        claim(tmp_path / "run", {"config.yaml": "seed: 2\n"})
-    assert (tmp_path / "run" / "config.yaml").read_text() == "seed: 1\n"
+def test_a_fresh_process_gives_the_same_bits(values, tmp_path):
+    """Plain values are all that it takes: they go through JSON."""
+    run_cell_here(**values, out=tmp_path / "here")
+    plain = values | {"prepared": str(values["prepared"]), "out": str(tmp_path / "fresh")}
+    subprocess.run([sys.executable, "-c", FRESH, json.dumps(plain)], check=True, capture_output=True)
+    for name in ("scores.csv", "best.keras"):
+        first, second = ((tmp_path / place / name).read_bytes() for place in ("here", "fresh"))
+        assert name == "best.keras" or first == second
+    history = [(tmp_path / place / "history.csv").read_text().splitlines() for place in ("here", "fresh")]
+    assert [line.split(",")[:4] for line in history[0]] == [line.split(",")[:4] for line in history[1]]
 
 
-def test_a_run_goes_on_with_other_threads_and_pictures_and_with_nothing_else_changed(tmp_path):
-    """Threads are checked as they are, by each training that was begun; no network depends on pictures."""
-    stages = "stages=[{training: {picture_every: 1}}, {training: {epochs: 2}}]"
-    claim(tmp_path, {"config.yaml": load_config(None, [stages]).to_yaml(), "splits.json": "[]"})
-    before = (tmp_path / "config.yaml").read_text()
-    stages = "stages=[{training: {}}, {training: {epochs: 2, picture_every: null}}]"
-    other = [stages, "training.threads=8", "training.picture_every=2"]
-    claim(tmp_path, {"config.yaml": load_config(None, other).to_yaml()})
-    assert (tmp_path / "config.yaml").read_text() == before
-    for changed in ("training.epochs=3", "folds=3", "scoring.tolerance_mm=2", "stages=[]"):
-        with pytest.raises(ConfigError, match=r"another config\.yaml"):
-            claim(tmp_path, {"config.yaml": load_config(None, [*other, changed]).to_yaml()})
-    with pytest.raises(ConfigError, match=r"another splits\.json"):
-        claim(tmp_path, {"splits.json": "[ ]"})
+def test_a_cell_that_is_stopped_after_an_epoch_is_marked_and_resumes_to_the_same_scores(values, tmp_path):
+    run_cell_here(**values, out=tmp_path / "whole")
+    seen = []
+
+    def stop_after(epoch, scores):
+        seen.append((epoch, scores["val_dice"]))
+        return epoch == 1
+
+    out = tmp_path / "stopped"
+    run_cell_here(**values, out=out, progress=Progress(stop_after=stop_after))
+    assert [epoch for epoch, _ in seen] == [0, 1]
+    assert is_stopped(out) and not is_finished(out)
+    assert json.loads((out / STOPPED).read_text()) == {"epochs": 2}
+    resumed = []
+    run_cell_here(**values, out=out, progress=Progress(on_resume=resumed.append))
+    assert resumed == [2]
+    assert is_finished(out) and not is_stopped(out)
+    assert (out / "scores.csv").read_bytes() == (tmp_path / "whole" / "scores.csv").read_bytes()
 
 
-def test_other_weights_to_start_from_under_the_same_name_are_another_run(tmp_path):
-    weights = tmp_path / "weights.keras"
-    config = load_config(None, [f"training.start_from={weights}"])
-    with pytest.raises(ConfigError, match=r"training\.start_from: cannot read .*weights\.keras"):
-        describe_start(config)
-    weights.write_bytes(b"one")
-    claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
-    claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
-    weights.write_bytes(b"two")
-    with pytest.raises(ConfigError, match=r"another start_from\.json"):
-        claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
-    assert describe_start(load_config()) == {}
+def test_a_failure_leaves_its_reason(values, tmp_path):
+    unfit = values | {"config": values["config"] | {"loss": {"name": "jaccard", "class_weights": [1, 2, 3, 4]}}}
+    with pytest.raises(CellFailed, match="class_weights"):
+        run_cell_here(**unfit, out=tmp_path, arm="weighted")
+    told = json.loads((tmp_path / FAILURE).read_text())
+    assert (told["arm"], told["seed"], told["fold"]) == ("weighted", 0, 0)
+    assert "class_weights" in told["reason"]
 
 
-def test_claim_refuses_a_folder_that_is_not_a_run(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigError, match="not a run's"):
-        claim(tmp_path, {"config.yaml": "seed: 1\n"})
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+def test_a_wrong_call_is_no_failure_of_the_cell(values, tmp_path):
+    for wrong in ({"config": {"training": {"epoch": 3}}}, {"devices": "GPU:9"}):
+        with pytest.raises(ConfigError):
+            run_cell_here(**(values | wrong), out=tmp_path / "cell")
+    assert not (tmp_path / "cell" / FAILURE).exists()
 
 
-def test_a_folder_whose_first_file_was_being_written_is_taken(tmp_path):
-    (tmp_path / ".unfinished-config.yaml").write_text("se")
-    claim(tmp_path, {"config.yaml": "seed: 1\n"})
-    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+def test_threads_that_tensorflow_does_not_run_with_are_refused(values, tmp_path):
+    """It runs in this process already."""
+    with pytest.raises(ConfigError, match=r"training\.threads: TensorFlow already runs with \d+ in this process"):
+        run_cell_here(**(values | {"threads": threads_used() + 1}), out=tmp_path)
 
 
-def test_environment_names_versions_and_inputs(prepared):
-    described = json.loads(describe_environment(prepared, ["CPU:0"], command="tfseg fit", seed=3))
-    assert described["prepared_sha256"] == prepared.digest
-    assert described["versions"]["numpy"] == np.__version__
-    assert described["threads"] >= 1
-    assert (described["command"], described["seed"], described["devices"]) == ("tfseg fit", 3, ["CPU:0"])
+def _hold(folder, ready, done):
+    with locked(folder):
+        ready.set()
+        done.wait(60)
+
+
+def test_two_processes_never_share_a_cell(values, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, ready, done))
+    other.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(RunError, match=f"in work by process {other.pid} on "):
+            run_cell_here(**values, out=tmp_path)
+    finally:
+        done.set()
+        other.join()
+    assert not (tmp_path / FAILURE).exists()

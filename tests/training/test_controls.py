@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.batches import SliceBatches
 from tfseg.training.controls import controls
 
 

@@ -1,7 +1,6 @@
 """A training that cannot go on says why in one line, and loses nothing."""
 
 import errno
-import math
 import os
 import re
 import shutil
@@ -15,14 +14,11 @@ import tensorflow as tf
 
 from tfseg.cli import app as cli
 from tfseg.config.config import load_config
-from tfseg.core import files
-from tfseg.core.errors import RunError
 from tfseg.core.resumable import resumable
-from tfseg.datasets.splits import Split, make_splits
-from tfseg.evaluation.networks import evaluate
-from tfseg.prepared.pipeline import SliceBatches
+from tfseg.datasets.splits import Split
+from tfseg.prepared.batches import SliceBatches
 from tfseg.prepared.prepared import Prepared
-from tfseg.runs import cell as experiment
+from tfseg.runs.cell import run_cell
 from tfseg.training.divergence import Diverged
 from tfseg.training.fit import Progress, train
 
@@ -45,7 +41,7 @@ def poisoned(prepared, tmp_path):
 def step_of(prepared, subjects, epoch, case, index):
     """The step of an epoch, from 1, in which a slice is seen first."""
     cases = prepared.cases_of(subjects)
-    order = SliceBatches(cases, 4, 0).order(epoch)
+    order = SliceBatches(cases, 4, 0).plan(epoch)
     number = [each.name for each in cases].index(case)
     return int(np.argmax((order == (number, index)).all(axis=-1).any(axis=-1))) + 1
 
@@ -66,61 +62,6 @@ def test_weights_that_the_last_step_spoils_are_no_network(prepared, tmp_path):
     with pytest.raises(Diverged, match="the validation loss is nan in epoch 1, step 1, on case_0"):
         train(load_config(None, [*TINY, *wild]), prepared, split, 0, tmp_path, HERE)
     assert not (tmp_path / "best.keras").exists()
-
-
-def cell_that_fails_in(folds):
-    """Stands in for `run_cell`: a network that finds nothing, and diverges in some folds."""
-
-    def cell(config, prepared, split, fold, seed, out, strategy, progress):
-        if fold in folds:
-            raise Diverged(math.nan, 2, 3, "case_1 (slices 3)")
-        nothing = np.eye(3, dtype="float32")[0]
-        cases = prepared.cases_of(split.test)
-        scores = evaluate(
-            lambda image: np.broadcast_to(nothing, (*image.shape[:3], 3)), prepared, cases, 1.0, 4, out / "predictions"
-        )
-        for column, value in (("fold", fold), ("seed", seed), ("loss", "dice")):
-            scores.insert(0, column, value)
-        files.write_text(out / "scores.csv", scores.to_csv(index=False))
-
-    return cell
-
-
-class Heard:
-    """Remembers what was said."""
-
-    def __init__(self):
-        self.said = []
-
-    def begin(self, name, steps):
-        return Progress(say=self.said.append)
-
-    def skipped(self, name):
-        self.said.append(f"{name} skipped")
-
-
-def test_a_fold_that_diverges_does_not_keep_the_others_from_their_work(prepared, tmp_path, monkeypatch):
-    config, heard, folds = load_config(None, TINY), Heard(), make_splits(prepared.subjects, 3, 0)
-    monkeypatch.setattr(experiment, "run_cell", cell_that_fails_in({1}))
-    experiment.run_folds(config, prepared, folds, tmp_path, HERE, heard)
-    reason = "the loss is nan in epoch 2, step 3, on case_1 (slices 3); a lower learning rate may help"
-    assert pd.read_csv(tmp_path / "failures.csv").to_dict("records") == [{"fold": 1, "reason": reason}]
-    assert heard.said == [f"fold 2/3 failed: {reason}"]
-    assert set(pd.read_csv(tmp_path / "scores.csv")["fold"]) == {0, 2}
-    tested = {subject for fold in (0, 2) for subject in folds[fold].test}
-    summary = pd.read_csv(tmp_path / "summary.csv")
-    assert summary.loc[summary["metric"] == "dice", "n"].max() == len(tested)
-    monkeypatch.setattr(experiment, "run_cell", cell_that_fails_in(()))
-    experiment.run_folds(config, prepared, folds, tmp_path, HERE, heard)
-    assert heard.said[1:] == ["fold 1/3 skipped", "fold 3/3 skipped"]
-    assert not (tmp_path / "failures.csv").exists()
-
-
-def test_folds_that_all_diverge_fail_the_run(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "run_cell", cell_that_fails_in({0, 1, 2}))
-    folds = make_splits(prepared.subjects, 3, 0)
-    with pytest.raises(RunError, match="every fold failed; the first: the loss is nan in epoch 2"):
-        experiment.run_folds(load_config(None, TINY), prepared, folds, tmp_path, HERE, Heard())
 
 
 def exit_code():
@@ -149,12 +90,12 @@ def test_a_fold_that_diverges_in_fit_is_told_and_made_up_for_later(prepared, poi
     whole = prepared.folder / "cases" / "case_1" / "image.npy"
     shutil.copy(whole, poisoned.folder / "cases" / "case_1" / "image.npy")
     with monkeypatch.context() as killed, pytest.raises(Killed):
-        killed.setattr(experiment, "collect", lambda *_: (_ for _ in ()).throw(Killed))
+        killed.setattr("tfseg.cli.train.collect", lambda *_: (_ for _ in ()).throw(Killed))
         exit_code()
     assert exit_code() == 0
     assert "finished already" not in capsys.readouterr().out
     assert pd.read_csv(out / "scores.csv")["fold"].nunique() == 2
-    assert not (out / "failures.csv").exists()
+    assert not list(out.glob("fold_*/failure.json"))
     assert exit_code() == 0
     assert "finished already" in capsys.readouterr().out
 
@@ -172,12 +113,12 @@ def test_a_training_goes_on_when_there_is_room_again(prepared, tmp_path, monkeyp
 
     monkeypatch.setattr(os, "replace", refused)
     with pytest.raises(OSError, match="No space left on device"):
-        experiment.run_cell(config, prepared, split, 0, 0, tmp_path / "cell", HERE)
+        run_cell(config, prepared, split, 0, "dice", tmp_path / "cell", HERE)
     assert not list(tmp_path.rglob(".unfinished-*"))
     full.clear()
     monkeypatch.setattr(os, "replace", replace)
     resumed = []
-    experiment.run_cell(config, prepared, split, 0, 0, tmp_path / "cell", HERE, Progress(on_resume=resumed.append))
+    run_cell(config, prepared, split, 0, "dice", tmp_path / "cell", HERE, Progress(on_resume=resumed.append))
     assert resumed == [1]
     assert (tmp_path / "cell" / "scores.csv").is_file()
     assert not (tmp_path / "cell" / "checkpoint").exists()  # what is finished needs none

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfseg.config.config import TrainingConfig, load_config
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.splits import Split
-from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.batches import SliceBatches
 from tfseg.training.controls import controls
 from tfseg.training.fit import train
 from tfseg.training.optimizers import make_optimizer, penalise_weights
@@ -197,7 +197,7 @@ def test_ramps_and_shares_of_foreground_are_those_of_the_training(prepared, smal
     share = "training.foreground_share=1"
     history, _, _ = run(prepared, small, tmp_path, *frozen, ramp, share, "training.validate_every=9")
     batches = SliceBatches(prepared.cases_of(small.train), 4, 0, foreground_share=1.0)
-    seen = [{tuple(each) for each in batches.order(epoch).reshape(-1, 2)} for epoch in range(3)]
+    seen = [{tuple(each) for each in batches.plan(epoch).reshape(-1, 2)} for epoch in range(3)]
     assert seen[0] == seen[1] == seen[2]
     order = json.loads((tmp_path / "controls.json").read_text())["batches_sha256"]
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])

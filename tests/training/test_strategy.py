@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tfseg.core.errors import ConfigError
+from tfseg.core.machine import processor_name
 from tfseg.models import unet_2d
 from tfseg.prediction.forward import compiled_forward
-from tfseg.training.strategy import choose_devices, device_kinds, gpu_names, make_strategy, processor_name
+from tfseg.training.strategy import choose_devices, device_kinds, gpu_names, make_strategy
 
 
 def test_one_cpu_is_chosen_where_there_is_no_gpu():

@@ -1,22 +1,19 @@
-"""What every training starts from: scans prepared, subjects split, devices chosen."""
+"""Set up what every training starts from: scans prepared, subjects split, devices checked."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import tensorflow as tf
 
 from tfseg.cli.datasets import Source, prepare
 from tfseg.cli.terminal import Terminal
 from tfseg.config.config import Config
+from tfseg.core.claims import add_records
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.splits import Split, to_json
 from tfseg.prepared.prepared import Prepared, split_subjects
-from tfseg.runs.cell import claim
-from tfseg.runs.environment import describe_environment
-from tfseg.training.strategy import choose_devices, make_strategy, set_threads
+from tfseg.training.strategy import choose_devices, open_strategy
 
 # Small enough for five folds in minutes on two cores, large enough to learn three organs from.
 PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 16, 45
@@ -24,55 +21,50 @@ PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 16, 45
 
 @dataclass(frozen=True)
 class Setting:
-    """Prepared cases, the splits of their subjects, the devices; `environment` is the text of `environment.json`."""
+    """Prepared cases and the splits of their subjects; `records` are the texts that say so in a run folder."""
 
     prepared: Prepared
     folds: list[Split]
-    strategy: tf.distribute.Strategy
-    made_by: dict[str, str]
-    environment: str
+    records: dict[str, str]
 
 
-def set_up(
-    config: Config,
-    source: Source,
-    out: Path,
-    made_by: Mapping[str, str],
-    splits: Path | None,
-    devices: str | None,
-    command: str,
-    terminal: Terminal,
-) -> Setting:
-    """Choose devices, take `out` for work that `made_by` describes, prepare the scans and split their subjects.
-
-    Args:
-        config: what training needs of it: threads, batch size, depth, folds and seed.
-        source: what to train on.
-        out: the folder to write.
-        made_by: names of files and their text, which a folder made before must hold too.
-        splits: a file of splits, in place of the dataset's own, in place of new ones.
-        devices: as `GPU:0,GPU:1`; all GPUs where None.
-        command: the command line, to be remembered.
-        terminal: hears how preparation goes on.
+def check_devices(configs: Sequence[Config], devices: str | None) -> list[str]:
+    """Return the devices that networks are going to train on, before anything else is done.
 
     Raises:
-        ConfigError: where the call, the config or the folder to write is wrong.
-        DataError: where the data are.
+        ConfigError: on a device that does not exist, or a batch that devices cannot share evenly.
     """
-    set_threads(config.training.threads)
+    open_strategy(devices, configs[0].training.threads)
     chosen = choose_devices(devices)
-    strategy = make_strategy(chosen)
-    for batch_size in (stage.training.batch_size for stage in config.resolved_stages()):
-        if batch_size % len(chosen):
-            raise ConfigError(f"training.batch_size: {len(chosen)} devices cannot share {batch_size} slices")
-    claim(out, made_by)
-    prepared = _prepared(source, out, config.seed, terminal)
-    _check_size(config, prepared)
-    folds = split_subjects(config, prepared, splits)
-    inputs = {"splits.json": to_json(folds), "inputs.json": json.dumps({"prepared_sha256": prepared.digest})}
-    claim(out, inputs)
-    environment = describe_environment(prepared, chosen, command=command, seed=config.seed, phantoms=source.is_phantoms)
-    return Setting(prepared, folds, strategy, inputs, environment)
+    for stage in (stage for config in configs for stage in config.resolved_stages()):
+        if stage.training.batch_size % len(chosen):
+            raise ConfigError(
+                f"training.batch_size: {len(chosen)} devices cannot share {stage.training.batch_size} slices evenly"
+            )
+    return chosen
+
+
+def set_up(configs: Sequence[Config], source: Source, out: Path, splits: Path | None, terminal: Terminal) -> Setting:
+    """Prepare the scans and split their subjects for networks that are trained in `out`, which is claimed.
+
+    Args:
+        configs: of every arm; they share folds and seed.
+        source: what to train on.
+        out: the folder to write.
+        splits: a file of splits; if None, the dataset's own, else new ones.
+        terminal: shows the progress of preparation.
+
+    Raises:
+        ConfigError: if the call, the config or the folder to write is wrong.
+        DataError: if the data are.
+    """
+    prepared = _prepared(source, out, configs[0].seed, terminal)
+    for config in configs:
+        _check_size(config, prepared)
+    folds = split_subjects(configs[0], prepared, splits)
+    records = {"splits.json": to_json(folds), "inputs.json": json.dumps({"prepared_sha256": prepared.digest})}
+    add_records(out, records)
+    return Setting(prepared, folds, records)
 
 
 def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepared:

@@ -11,15 +11,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfseg import losses
-from tfseg.comparison.grid import Cell
 from tfseg.core import memory
 from tfseg.datasets.splits import Split
 from tfseg.datasets.volume import write_volume
 from tfseg.preparation.prepare import restore_label
 from tfseg.prepared.prepared import Prepared
-from tfseg.runs.cell import epoch_steps
+from tfseg.runs.cells import Cell, epoch_steps
 from tfseg.training.fit import train
+from tfseg.training.strategy import open_strategy
 
 _EPOCHS = 2  # the first one traces graphs; the second one is measured
 
@@ -47,7 +46,7 @@ class _Measured(NamedTuple):
 def estimate(
     cells: Sequence[Cell],
     prepared: Prepared,
-    strategy: tf.distribute.Strategy,
+    devices: str | None,
     out: Path,
     advance: Callable[[], None] = lambda: None,
 ) -> Estimate:
@@ -56,16 +55,16 @@ def estimate(
     Args:
         cells: what is still to be trained.
         prepared: their prepared folder.
-        strategy: the devices.
+        devices: as in `run_cell_here`.
         out: where the grid is going to be written.
         advance: told after every loss.
     """
     memory.reset_peak()
+    strategy = open_strategy(devices, cells[0].config.training.threads)
     measured = {}
-    for cell in {losses.title(cell.config.loss): cell for cell in cells}.values():
-        title = losses.title(cell.config.loss)
+    for arm, cell in {cell.arm: cell for cell in cells}.items():
         try:
-            measured[title] = _measure(cell, prepared, strategy)
+            measured[arm] = _measure(cell, prepared, strategy)
         except Exception:  # what is wrong with this loss is told when its turn comes
             continue
         finally:
@@ -76,13 +75,13 @@ def estimate(
     label_bytes = _label_bytes_per_slice(prepared)
     seconds = disk_bytes = 0.0
     for cell in cells:
-        cost = measured.get(losses.title(cell.config.loss), typical)
+        cost = measured.get(cell.arm, typical)
         validated, tested = (prepared.slices_of(part) for part in (cell.split.val, cell.split.test))
         steps = sum(epoch_steps(cell.config, prepared, cell.split))
         slices = cell.config.total_epochs * validated + tested
         seconds += steps * cost.seconds_per_step + slices * cost.seconds_per_slice
         disk_bytes += cost.network_bytes + tested * label_bytes
-    steps_seconds = {title: cost.seconds_per_step for title, cost in measured.items()}
+    steps_seconds = {arm: cost.seconds_per_step for arm, cost in measured.items()}
     return Estimate(seconds, memory.peak_bytes(), round(disk_bytes), shutil.disk_usage(out).free, steps_seconds)
 
 

@@ -1,4 +1,4 @@
-"""What a comparison folder holds, read again."""
+"""Read a comparison folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from tfseg import statistics
-from tfseg.comparison.grid import FAILURE
+from tfseg.comparison.grid import by_arm
 from tfseg.core import files
 from tfseg.core.errors import RunError
 from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.prepared.prepared import Prepared
-from tfseg.runs.folder import Run, read_json, read_run, read_scores, require
+from tfseg.runs.folder import FAILURE, Run, read_json, read_run, read_scores, require
 from tfseg.statistics import Paired
 
 
@@ -60,7 +60,7 @@ class Comparison:
     def cells(self) -> pd.DataFrame:
         """A row per network: loss, seed, fold, and what its `fold.json` says."""
         return pd.DataFrame(
-            {"loss": run.scores["loss"].iloc[0], "seed": run.config.seed, "fold": fold, **cell}
+            {"loss": run.arm, "seed": run.config.seed, "fold": fold, **cell}
             for run in self.runs
             for fold, cell in enumerate(run.folds)
         )
@@ -73,7 +73,7 @@ def read_comparison(folder: Path) -> Comparison:
         RunError: naming what is missing or damaged, or runs that were made with different splits.
     """
     require(*(folder / name for name in ("study.yaml", "scores.csv", "tests.csv", "splits.json", "environment.json")))
-    scores = read_scores(folder / "scores.csv")
+    scores = by_arm(read_scores(folder / "scores.csv"))
     splits = (folder / "splits.json").read_bytes()
     paths = [path for path in sorted((folder / "runs").iterdir()) if (path / "scores.csv").is_file()]
     for path in paths:
@@ -81,9 +81,10 @@ def read_comparison(folder: Path) -> Comparison:
         if (path / "splits.json").read_bytes() != splits:
             raise RunError(f"{path}: made with other splits than {folder / 'splits.json'}: no fair comparison")
     runs = [read_run(path) for path in paths]
-    order = {loss: place for place, loss in enumerate(scores["loss"].unique())}
-    runs.sort(key=lambda run: (order[run.scores["loss"].iloc[0]], run.config.seed))
-    failed = {told["name"]: told["reason"] for told in map(read_json, sorted(folder.glob(f"runs/*/*/{FAILURE}")))}
+    order = {arm: place for place, arm in enumerate(scores["arm"].unique())}
+    runs.sort(key=lambda run: (order[run.arm], run.config.seed))
+    failures = map(read_json, sorted(folder.glob(f"runs/*/*/{FAILURE}")))
+    failed = {f"{each['arm']}, seed {each['seed']}, fold {each['fold']}": each["reason"] for each in failures}
     tests = read_tests(folder / "tests.csv")
     return Comparison(folder, runs, scores, tests, failed, read_json(folder / "environment.json"))
 

@@ -1,4 +1,4 @@
-"""A study: which losses are compared, under which seeds, and all that they have in common."""
+"""A study: which arms are compared, under which seeds, and all that they have in common."""
 
 import re
 from collections import Counter
@@ -16,56 +16,99 @@ from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.losses.spec import parse, parse_list
 
-Loss = dict[str, Any]
+# What an arm may change; the rest is what a comparison holds equal.
+MAY_DIFFER = ("loss", "model", "training", "stages")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of a comparison: a name, and what it overrides in the common configuration. A loss is one kind.
+
+    Raises:
+        ConfigError: if it has no name, overrides nothing, or overrides what a comparison holds equal.
+    """
+
+    name: str
+    overrides: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not re.sub(r"\W+", "", self.name):
+            raise ConfigError(f"arms: expected a name with letters or digits, received {self.name!r}")
+        if not self.overrides:
+            raise ConfigError(f"arms.{self.name}: expected a mapping of settings to change, received nothing")
+        for key in self.overrides.keys() - set(MAY_DIFFER):
+            held = f"arms.{self.name}.{key}: held equal in a comparison"
+            raise ConfigError(f"{held}; an arm may change {', '.join(MAY_DIFFER)}")
+        if "threads" in (self.overrides.get("training") or {}):
+            raise ConfigError(f"arms.{self.name}.training.threads: held equal in a comparison")
+
+    @classmethod
+    def of_loss(cls, loss: Mapping[str, Any]) -> "Arm":
+        """Return the arm that changes the loss and nothing else.
+
+        >>> Arm.of_loss({"name": "tversky", "alpha": 0.3, "beta": 0.7}).name
+        'tversky:alpha=0.3,beta=0.7'
+        """
+        return cls(losses.title(dict(loss)), {"loss": dict(loss)})
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the arm is a loss, under that loss's own name."""
+        return self.overrides.keys() == {"loss"} and self.name == losses.title(self.overrides["loss"])
+
+    def apply(self, common: Config) -> Config:
+        """Return the common configuration with what the arm overrides.
+
+        Raises:
+            ConfigError: if a setting is unknown or out of range.
+        """
+        return validate(Config, merge(common.model_dump(mode="json"), self.overrides), f"arms.{self.name}")
 
 
 @dataclass(frozen=True)
 class Study:
-    """What to compare: losses as a config writes them, and how many seeds, the first being that of `config`.
+    """What to compare: the arms, and how many seeds, the first being that of `config`.
 
-    All else in `config` is the same for all; its own loss plays no part.
+    Everything else in `config` is the same for all arms.
 
     Raises:
-        ConfigError: on a loss that is unknown, does not take its parameters, is there twice, or would be
-            replaced by a stage's own; on no seed.
+        ConfigError: if a loss or setting is unknown or out of range, two arms have one name, a stage would replace
+            the loss of an arm, or there is no seed.
     """
 
     config: Config
-    losses: tuple[Loss, ...]
+    arms: tuple[Arm, ...]
     seeds: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.seeds, int) or self.seeds < 1:
             raise ConfigError(f"seeds: expected a whole number of at least 1, received {self.seeds!r}")
-        for number, stage in enumerate(self.config.stages):
-            if stage.loss is not None:
-                raise ConfigError(f"stages.{number}.loss: would take the place of the losses compared; leave it out")
-        for loss in self.losses:
-            try:
-                losses.make(loss, overlap_over=self.config.training.overlap_over)
-            except ValueError as error:
-                raise ConfigError(f"losses: {error}") from error
-        for names in ([losses.title(loss) for loss in self.losses], list(self._folders(0))):
+        for arm in self.arms:
+            self._check(arm)
+        for names in ([arm.name for arm in self.arms], [folder_of(arm, 0) for arm in self.arms]):
             name, times = Counter(names).most_common(1)[0] if names else ("", 0)
             if times > 1:
-                raise ConfigError(f"losses: {name} is there {times} times")
+                raise ConfigError(f"arms: {name} is there {times} times")
+
+    def _check(self, arm: Arm) -> None:
+        config = arm.apply(self.config)
+        for number, stage in enumerate(config.stages):
+            if stage.loss is not None and "loss" in arm.overrides and "stages" not in arm.overrides:
+                raise ConfigError(f"stages.{number}.loss: would replace the loss of {arm.name}; leave it out")
+        for each in config.resolved_stages():
+            try:
+                losses.make(each.loss, overlap_over=each.training.overlap_over)
+            except ValueError as error:
+                raise ConfigError(f"arms.{arm.name}: {error}") from error
+
+    def configs(self, seed: int) -> list[tuple[Arm, Config]]:
+        """Return every arm with its configuration under a seed."""
+        return [(arm, arm.apply(self.config).model_copy(update={"seed": seed})) for arm in self.arms]
 
     @property
-    def titles(self) -> list[str]:
-        """The losses as tables name them."""
-        return [losses.title(loss) for loss in self.losses]
-
-    def runs(self) -> dict[str, Config]:
-        """Return the configuration of every run, by the name of its folder: each loss under each seed."""
-        seeds = range(self.config.seed, self.config.seed + self.seeds)
-        return {
-            folder: self.config.model_copy(update={"loss": loss, "seed": seed})
-            for seed in seeds
-            for folder, loss in zip(self._folders(seed), self.losses, strict=True)
-        }
-
-    def _folders(self, seed: int) -> list[str]:
-        return [f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', title).strip('_')}_s{seed}" for title in self.titles]
+    def every_seed(self) -> range:
+        """The seeds, from that of `config` on."""
+        return range(self.config.seed, self.config.seed + self.seeds)
 
     def shared_yaml(self) -> str:
         """Return what all runs have in common, as YAML."""
@@ -73,32 +116,44 @@ class Study:
         return yaml.safe_dump(shared, sort_keys=False)
 
     def joined_to(self, path: Path) -> "Study":
-        """Return this study with the losses and seeds of the one written at `path`, if there is one, before its own.
+        """Return this study with the arms and seeds of the one written at `path`, if there is one, before its own.
 
         Raises:
-            ConfigError: where the file is damaged.
+            ConfigError: if the file is damaged, or holds an arm of the same name that changes something else.
         """
         if not path.is_file():
             return self
-        before = _read_parts(read_yaml(path), str(path))
-        new = tuple(loss for loss in self.losses if loss not in before[0])
-        return replace(self, losses=(*before[0], *new), seeds=max(before[1], self.seeds))
+        before, seeds = _read_parts(read_yaml(path), str(path))
+        known = {arm.name: arm for arm in before}
+        for arm in self.arms:
+            if known.get(arm.name, arm) != arm:
+                raise ConfigError(f"{path}: holds another arm {arm.name}; give the new one a name of its own")
+        new = tuple(arm for arm in self.arms if arm.name not in known)
+        return replace(self, arms=(*before, *new), seeds=max(seeds, self.seeds))
 
     def write(self, path: Path) -> None:
-        """Write the losses and the number of seeds."""
-        files.write_text(path, yaml.safe_dump({"losses": list(self.losses), "seeds": self.seeds}, sort_keys=False))
+        """Write the arms and the number of seeds."""
+        parts: dict[str, Any] = {"losses": [arm.overrides["loss"] for arm in self.arms if arm.is_loss]}
+        if others := {arm.name: arm.overrides for arm in self.arms if not arm.is_loss}:
+            parts["arms"] = others
+        files.write_text(path, yaml.safe_dump({**parts, "seeds": self.seeds}, sort_keys=False))
+
+
+def folder_of(arm: Arm, seed: int) -> str:
+    """Return the name of the run folder of an arm under a seed."""
+    return f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', arm.name).strip('_')}_s{seed}"
 
 
 def load_study(
     study: Path | None, config: Path | None, overrides: Sequence[str], listed: str | None, seeds: int | None
 ) -> Study:
-    """Read a study: a file of `losses`, `seeds` and what a configuration holds, changed by the command line.
+    """Read a study: a file of `losses`, `arms`, `seeds` and what a configuration holds, changed by the command line.
 
     Args:
         study: YAML, with a `base:` chain if it likes; or
         config: a configuration, for a study whose losses the command line lists.
         overrides: settings as `training.epochs=20`.
-        listed: losses as `dice,tversky:alpha=0.3`, in place of the study's.
+        listed: losses as `dice,tversky:alpha=0.3`, in place of the study's arms.
         seeds: how many, in place of the study's.
 
     Raises:
@@ -108,30 +163,45 @@ def load_study(
         raise ConfigError("--study holds a configuration: leave out --config")
     path = study or config
     values = read_yaml_chain(path) if path else {}
-    found, found_seeds = _read_parts(values, str(path)) if study else ((), 1)
-    values = {key: value for key, value in values.items() if not study or key not in ("losses", "seeds")}
+    arms, own_seeds = _read_parts(values, str(path)) if study else ((), 1)
+    values = {key: value for key, value in values.items() if not study or key not in ("losses", "arms", "seeds")}
     for override in overrides:
         values = merge(values, parse_override(override))
     common = validate(Config, values, str(path) if path else "the configuration")
-    chosen = _listed(listed) if listed is not None else found
-    return Study(common, chosen, found_seeds if seeds is None else seeds)
+    chosen = _named(listed) if listed is not None else arms
+    return Study(common, chosen, own_seeds if seeds is None else seeds)
 
 
-def _listed(text: str) -> tuple[Loss, ...]:
+def _named(text: str) -> tuple[Arm, ...]:
     try:
-        return tuple({"name": name, **settings} for name, settings in parse_list(text))
+        return tuple(Arm.of_loss({"name": name, **settings}) for name, settings in parse_list(text))
     except ValueError as error:
         raise ConfigError(f"--losses: {error}") from error
 
 
-def _read_parts(values: Mapping[str, Any], where: str) -> tuple[tuple[Loss, ...], int]:
-    listed = values.get("losses", [])
+def _read_parts(values: Mapping[str, Any], where: str) -> tuple[tuple[Arm, ...], int]:
+    listed, arms = values.get("losses", []), values.get("arms", {})
     if not isinstance(listed, list):
         raise ConfigError(f"{where}: losses: expected a list, received {listed!r}")
-    return tuple(_loss(each, where) for each in listed), values.get("seeds", 1)
+    if not isinstance(arms, Mapping) or not all(isinstance(each, Mapping) for each in arms.values()):
+        raise ConfigError(f"{where}: arms: expected a mapping of names to settings, received {arms!r}")
+    named = (Arm(str(name), _with_named_loss(overrides, where)) for name, overrides in arms.items())
+    return (*(_loss_arm(each, where) for each in listed), *named), values.get("seeds", 1)
 
 
-def _loss(value: object, where: str) -> Loss:
+def _loss_arm(value: object, where: str) -> Arm:
+    try:
+        return Arm.of_loss(_loss(value, where))
+    except (ValueError, KeyError, TypeError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"{where}: losses: {error}") from error
+
+
+def _with_named_loss(overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return an arm's settings, a loss that is a name alone written out."""
+    return {key: _loss(value, where) if key == "loss" else value for key, value in overrides.items()}
+
+
+def _loss(value: object, where: str) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             name, settings = parse(value)

@@ -1,4 +1,4 @@
-"""Scoring a network on whole cases, on their scans' own grids."""
+"""Score a network on whole cases, on their scans' own grids."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,17 +11,16 @@ from tfseg.core import geometry
 from tfseg.datasets.grids import Array
 from tfseg.datasets.volume import write_volume
 from tfseg.evaluation.structures import score_structures
-from tfseg.prediction.forward import Forward
-from tfseg.prediction.slices import label_volume, predict_cases
+from tfseg.prediction.predictor import Predictor
+from tfseg.prediction.slices import label_volume
 from tfseg.prepared.prepared import Prepared, PreparedCase
 
 
 def evaluate(
-    forward: Forward,
+    predictor: Predictor,
     prepared: Prepared,
     cases: Iterable[PreparedCase],
     tolerance_mm: float,
-    batch_size: int,
     predictions: Path,
 ) -> pd.DataFrame:
     """Predict and score cases; each prediction is written to `predictions` as label values on the scan's grid.
@@ -30,27 +29,27 @@ def evaluate(
         Columns `subject, case, label, metric, value`, as `score_targets` gives them.
     """
     tables = []
-    for case, probabilities in predict_cases(forward, cases, batch_size):
+    for case in cases:
         truth = case.label_volume(prepared.labels, prepared.ignore_label)
-        found = label_volume(probabilities, case, prepared.targets)
-        write_volume(predictions / f"{case.name}.nii.gz", found, np.asarray(case.grid.affine))
+        prediction = label_volume(predictor, case, prepared.targets)
+        write_volume(predictions / f"{case.name}.nii.gz", prediction, np.asarray(case.grid.affine))
         spacing_mm = None if case.in_pixels else case.grid.spacing_mm
-        scores = score_targets(truth, found, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+        scores = score_targets(truth, prediction, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)
         tables.append(scores)
     return pd.concat(tables, ignore_index=True)
 
 
-def score_targets(truth: Array, found: Array, prepared: Prepared, **how: Any) -> pd.DataFrame:
+def score_targets(truth: Array, prediction: Array, prepared: Prepared, **how: Any) -> pd.DataFrame:
     """Score label values `[i, j, k]` as `tfseg.metrics.score`: every label, or every region in place of the labels.
 
     Args:
-        truth, found: label values on one grid.
+        truth, prediction: label values on one grid.
         prepared: says what they mean.
         **how: of `tfseg.metrics.score`.
     """
-    return score_structures(truth, found, prepared.labels, prepared.regions, prepared.ignore_label, **how)
+    return score_structures(truth, prediction, prepared.labels, prepared.regions, prepared.ignore_label, **how)
 
 
 def diagonals_mm(cases: Iterable[PreparedCase]) -> Mapping[str, float]:

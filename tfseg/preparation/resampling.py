@@ -1,6 +1,6 @@
 """Resampling volumes to other numbers of voxels over the same extent, axis by axis."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -43,12 +43,67 @@ def resampled_length(voxels: int, spacing_mm: float, target_mm: float) -> int:
     return max(1, round(voxels * spacing_mm / target_mm))
 
 
+def linear_slabs(
+    slabs: Iterable[Array], axis: int, whole: tuple[int, int, int], shape: tuple[int, int, int], backwards: bool = False
+) -> Iterator[tuple[slice, Array]]:
+    """Interpolate as `linear` does a volume that arrives in slabs along one axis, and keep no more than it needs.
+
+    Args:
+        slabs: consecutive parts `[i, j, k, ...]` of a volume, split along `axis`.
+        axis: 0, 1 or 2.
+        whole: the volume's three lengths.
+        shape: the lengths after resampling.
+        backwards: the last slab comes first.
+
+    Yields:
+        Places along `axis` of the result, and the values there: the same bits as those of `linear`.
+    """
+    order = [each for each in _most_shrunk_first(whole, shape) if whole[each] != shape[each]]
+    below, above, share = _linear_taps(whole[axis], shape[axis])
+    if axis not in order:
+        above = below  # every slice stays as it is, and waits for no other
+    held: Array | None = None
+    start = stop = whole[axis] if backwards else 0  # the places of `held`
+    done = shape[axis] if backwards else 0
+    for slab in slabs:
+        slab = slab.astype(np.float32, copy=False)
+        held = slab if held is None else np.concatenate([slab, held] if backwards else [held, slab], axis)
+        start, stop = (start - slab.shape[axis], stop) if backwards else (start, stop + slab.shape[axis])
+        if backwards:
+            ready = slice(int(np.searchsorted(below, start)), done)
+            done = ready.start
+        else:
+            ready = slice(done, int(np.searchsorted(above, stop)))
+            done = ready.stop
+        if ready.start < ready.stop:
+            first, last = int(below[ready.start]), int(above[ready.stop - 1])
+            part = held.take(range(first - start, last + 1 - start), axis)
+            for each in order:
+                if each == axis:
+                    taps = [(below[ready] - first, 1 - share[ready]), (above[ready] - first, share[ready])]
+                    part = _weighted(part, axis, taps)
+                else:
+                    part = _linear_along(part, each, shape[each])
+            yield ready, part
+        if backwards and done:
+            stop = min(stop, int(above[done - 1]) + 1)
+            held = held.take(range(stop - start), axis)
+        elif not backwards and done < shape[axis]:
+            dropped = max(0, min(int(below[done]), stop) - start)
+            held = held.take(range(dropped, stop - start), axis)
+            start += dropped
+
+
 def _separably(volume: Array, shape: tuple[int, int, int], along: Callable[[Array, int, int], Array]) -> Array:
-    """Resample along one axis after another, those that shrink most first: the others then have less to do."""
-    for axis in sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis]):
+    for axis in _most_shrunk_first(volume.shape, shape):
         if shape[axis] != volume.shape[axis]:
             volume = along(volume, axis, shape[axis])
     return volume
+
+
+def _most_shrunk_first(old: tuple[int, ...], new: tuple[int, int, int]) -> list[int]:
+    """Return the axes in the order of resampling: after those that shrink most, the others have less to do."""
+    return sorted(range(3), key=lambda axis: new[axis] / old[axis])
 
 
 def _positions(old: int, new: int) -> Array:
@@ -63,10 +118,15 @@ def _nearest_along(volume: Array, axis: int, length: int) -> Array:
 
 
 def _linear_along(volume: Array, axis: int, length: int) -> Array:
-    positions = _positions(volume.shape[axis], length)
+    below, above, share = _linear_taps(volume.shape[axis], length)
+    return _weighted(volume, axis, [(below, 1 - share), (above, share)])
+
+
+def _linear_taps(old: int, new: int) -> tuple[Array, Array, Array]:
+    """Return for each of `new` voxels the two of `old` that it lies between, and the share of the second."""
+    positions = _positions(old, new)
     below = np.floor(positions).astype(int)
-    above = np.minimum(below + 1, volume.shape[axis] - 1)
-    return _weighted(volume, axis, [(below, 1 - (positions - below)), (above, positions - below)])
+    return below, np.minimum(below + 1, old - 1), positions - below
 
 
 def _spline_along(volume: Array, axis: int, length: int) -> Array:

@@ -1,5 +1,6 @@
 """Between a scan's own grid and its stack of 2D slices, both ways."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from tfseg.core.errors import DataError
 from tfseg.datasets.grids import AXES, Array, orientation_of, spacing_of
-from tfseg.preparation.resampling import Resampler, nearest
+from tfseg.preparation.resampling import Resampler, linear_slabs, nearest
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,7 @@ class SliceGrid:
 
         What was cropped off takes the value `fill`, one for all or one per channel.
         """
-        canonical = np.moveaxis(self.unpad(slices), 0, AXES.index(self.axis))
-        identity = nib.orientations.axcodes2ornt("RAS")
-        back = nib.orientations.ornt_transform(identity, self._orientation)
-        volume = np.ascontiguousarray(nib.orientations.apply_orientation(canonical, back))
+        volume = np.ascontiguousarray(self._as_stored(self.unpad(slices)))
         if self.resampled:
             volume = resample(volume, self.cropped_shape)
         if self.crop is None:
@@ -119,6 +117,48 @@ class SliceGrid:
         whole[:] = fill
         whole[self._box()] = volume
         return whole
+
+    def slabs(self, blocks: Iterable[Array]) -> Iterator[tuple[tuple[slice, ...], Array]]:
+        """Put consecutive blocks of padded slices back on the scan's own grid, as `from_slices` does all at once.
+
+        Args:
+            blocks: parts `[slice, h, w, channels]` of the padded slices, in order.
+
+        Yields:
+            A part of the scan's grid and its values `[i, j, k, channels]`, resampled linearly; only what was cropped
+            off is in none of them.
+        """
+        axis = int(self.stored_axes[0])
+        backwards = bool(self._orientation[axis, 1] < 0)
+        i, j, k = self.resampled or self.cropped_shape
+        box = list(self._box()) or [slice(0, length) for length in self.shape]
+        stored = (self._as_stored(block) for block in self._without_padding(blocks))
+        for place, part in linear_slabs(stored, axis, (i, j, k), self.cropped_shape, backwards):
+            first = box[axis].start
+            yield (
+                tuple(
+                    slice(first + place.start, first + place.stop) if each == axis else box[each] for each in range(3)
+                ),
+                part,
+            )
+
+    def _without_padding(self, blocks: Iterable[Array]) -> Iterator[Array]:
+        """Cut the padding off consecutive blocks; those that are nothing else are left out."""
+        slices, *within = self._window()
+        begin = 0
+        for block in blocks:
+            first, last = (min(max(place - begin, 0), len(block)) for place in (slices.start, slices.stop))
+            begin += len(block)
+            if first < last:
+                yield block[(slice(first, last), *within)]
+
+    def _as_stored(self, slices: Array) -> Array:
+        """Turn unpadded slices `[slice, h, w, ...]` into voxels in the order in which the scan stores them."""
+        canonical = np.moveaxis(slices, 0, AXES.index(self.axis))
+        identity = nib.orientations.axcodes2ornt("RAS")
+        back = nib.orientations.ornt_transform(identity, self._orientation)
+        stored: Array = nib.orientations.apply_orientation(canonical, back)
+        return stored
 
     @cached_property
     def stored_axes(self) -> Array:

@@ -10,7 +10,7 @@ from tfseg.datasets.grids import Array
 from tfseg.preparation.prepare import prepare_label
 from tfseg.reports.run import pick_cases
 from tfseg.reports.slices import View, largest_and_worst
-from tfseg.runs.folder import require
+from tfseg.runs.folder import fold_folder, require
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
     fold = int(own["fold"].iloc[0])
     case = comparison.prepared.case(name)
     truth = case.grid.unpad(np.asarray(case.label))
-    shown = {str(run.scores["loss"].iloc[0]): run for run in reversed(comparison.runs)}  # the first seed of each
+    shown = {run.arm: run for run in reversed(comparison.runs)}  # the first seed of each
     found: dict[str, Array] = {}
     for loss in comparison.losses:
-        path = shown[loss].folder / f"fold_{fold}" / "predictions" / f"{name}.nii.gz"
+        path = fold_folder(shown[loss].folder, fold) / "predictions" / f"{name}.nii.gz"
         require(path)
         found[loss] = case.grid.unpad(prepare_label(read_label(path).array, case.grid, comparison.prepared.labels))
     everything = np.any([truth > 0, *(each > 0 for each in found.values())], axis=0)

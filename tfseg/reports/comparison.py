@@ -172,7 +172,7 @@ def _plots(comparison: Comparison, rankings: Mapping[str, statistics.Ranking]) -
     }
     histories: dict[str, list[pd.DataFrame]] = {}
     for run in comparison.runs:
-        histories.setdefault(str(run.scores["loss"].iloc[0]), []).extend(run.histories)
+        histories.setdefault(run.arm, []).extend(run.histories)
     dice = [each for (_, metric), each in comparison.paired.items() if metric == "dice"]
     sizes = statistics.scores_by_size(dice, statistics.truth_volumes_ml(comparison.scores))
     plots = {

@@ -17,7 +17,7 @@ from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.preparation.prepare import prepare_label
 from tfseg.reports import figures, slices
-from tfseg.runs.folder import Run, read_run, require
+from tfseg.runs.folder import Run, fold_folder, read_run, require
 
 ROLES = ("Best", "Median", "Worst")
 
@@ -170,7 +170,7 @@ def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[sl
     drawn = {}
     for role, name in pick_cases(ranked).items():
         fold = int(folds[name])
-        path = run.folder / f"fold_{fold}" / "predictions" / f"{name}.nii.gz"
+        path = fold_folder(run.folder, fold) / "predictions" / f"{name}.nii.gz"
         require(path)
         case, found = run.prepared.case(name), read_label(path).array
         if found.shape != case.grid.shape:

@@ -1,35 +1,95 @@
-"""Cross-validation of one loss: a network trained and scored in each fold, and what they say together."""
+"""Train one network, score its test subjects, and write it all into one folder."""
 
+import errno
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import keras
 import pandas as pd
 import tensorflow as tf
 
-from tfseg import losses, metrics
-from tfseg.config.config import Config, parse_config
+from tfseg import losses
+from tfseg.config.config import Config, validate
 from tfseg.core import files, memory
+from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
-from tfseg.evaluation.networks import diagonals_mm, evaluate
+from tfseg.evaluation.networks import evaluate
 from tfseg.prediction.forward import compiled_forward
+from tfseg.prediction.slices import SlicePredictor
 from tfseg.prepared.prepared import Prepared
-from tfseg.runs.folder import FAILURES, is_finished, read_scores
-from tfseg.training.fit import CHECKPOINTS, QUIET, Progress, train
+from tfseg.runs.folder import FAILURE, STOPPED
+from tfseg.training.fit import CHECKPOINTS, train
+from tfseg.training.progress import QUIET, Progress, Stopped
+from tfseg.training.strategy import open_strategy
+
+OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 
 
-class Listener(Protocol):
-    """Is told how a run goes on."""
+class CellFailed(RunError):
+    """A network that could not be trained or scored; its folder holds the reason."""
 
-    def begin(self, name: str, steps: Sequence[int]) -> Progress:
-        """The training of a network begins, whose epochs have so many steps; what is returned listens to it."""
 
-    def skipped(self, name: str) -> None:
-        """A network was finished before."""
+def run_cell_here(
+    config: Mapping[str, Any],
+    prepared: Path,
+    split: Mapping[str, Sequence[str]],
+    fold: int,
+    seed: int,
+    devices: str | None,
+    threads: int | None,
+    out: Path,
+    *,
+    arm: str | None = None,
+    progress: Progress = QUIET,
+) -> None:
+    """Train and score one network in this process, from plain values alone; `out` then holds all of it.
+
+    Devices and threads are those of the whole process: the first call decides, so a fresh process takes any. A
+    training that was stopped or killed resumes. While the function runs it holds the lock of `out`.
+
+    Args:
+        config: what to train and how, as `Config.model_dump` gives it.
+        prepared: a prepared folder.
+        split: `train`, `val` and `test` subjects.
+        fold: number of the fold, for the column `fold`.
+        seed: decides initial weights, order and dropout; the column `seed`.
+        devices: as "GPU:0,GPU:1"; all GPUs, or the CPU, if None.
+        threads: threads of an operation; as many as there are cores if None.
+        out: the cell's folder.
+        arm: what a comparison calls it; the loss's title if None.
+        progress: follows the training. If `progress.stop_after` says so at the end of an epoch, the training stops,
+            and `stopped.json` marks the folder.
+
+    Raises:
+        ConfigError: if the configuration or a device cannot be used, or `out` began under other conditions.
+        CellFailed: if the loss diverges, memory runs out, or anything else fails; `failure.json` holds the reason.
+        OSError: if `out` cannot be written to.
+        RunError: if another process works in `out`.
+    """
+    checked = validate(Config, config, "config").model_copy(update={"seed": seed})
+    strategy = open_strategy(devices, threads)
+    with locked(out):
+        for mark in (FAILURE, STOPPED):
+            (out / mark).unlink(missing_ok=True)
+        name = arm or losses.title(checked.loss)
+        try:
+            run_cell(checked, Prepared(prepared), as_split(split), fold, name, out, strategy, progress)
+        except Stopped as stop:
+            files.write_text(out / STOPPED, json.dumps({"epochs": stop.epochs}))
+        except ConfigError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+                raise
+            reason = reason_of(error)
+            files.write_text(
+                out / FAILURE, json.dumps({"arm": name, "seed": seed, "fold": fold, "reason": reason}, indent=1)
+            )
+            raise CellFailed(reason) from error
 
 
 def run_cell(
@@ -37,32 +97,27 @@ def run_cell(
     prepared: Prepared,
     split: Split,
     fold: int,
-    seed: int,
+    arm: str,
     out: Path,
     strategy: tf.distribute.Strategy,
     progress: Progress = QUIET,
 ) -> pd.DataFrame:
-    """Train one network, score its test subjects and write it all into one folder; return the scores.
+    """Train one network under a strategy, score its test subjects and write both; return the scores.
 
     `scores.csv` is written last: a folder that has it is finished, and its checkpoints are removed.
 
     Raises:
-        Diverged: where the loss is no longer a finite number; `best.keras` is what was best until then.
-        OSError: where `out` cannot be written to.
+        Diverged: if the loss is no longer a finite number; `best.keras` is what was best until then.
+        Stopped: if `progress` asks for it.
+        OSError: if `out` cannot be written to.
     """
     memory.reset_peak()
-    trained = train(config, prepared, split, seed, out, strategy, progress)
+    trained = train(config, prepared, split, config.seed, out, strategy, progress)
     best = keras.saving.load_model(trained.path, compile=False)
+    predictor = SlicePredictor(compiled_forward(best), config.training.batch_size)
     cases = prepared.cases_of(split.test)
-    scores = evaluate(
-        compiled_forward(best),
-        prepared,
-        cases,
-        config.scoring.tolerance_mm,
-        config.training.batch_size,
-        out / "predictions",
-    )
-    for column, value in (("fold", fold), ("seed", seed), ("loss", losses.title(config.loss))):
+    scores = evaluate(predictor, prepared, cases, config.scoring.tolerance_mm, out / "predictions")
+    for column, value in (("fold", fold), ("seed", config.seed), ("loss", losses.title(config.loss)), ("arm", arm)):
         scores.insert(0, column, value)
     history = pd.read_csv(out / "history.csv")
     summary = {
@@ -80,91 +135,21 @@ def run_cell(
     return scores
 
 
-def run_folds(
-    config: Config,
-    prepared: Prepared,
-    folds: Sequence[Split],
-    out: Path,
-    strategy: tf.distribute.Strategy,
-    listener: Listener,
-) -> pd.DataFrame:
-    """Cross-validate: every fold in its own folder, then `scores.csv` and `summary.csv` for all; return the summary.
-
-    Folds that are finished are not trained again. One whose loss becomes NaN does not keep the others from their
-    work: `failures.csv` says which and why, and scores and summary are those of the others.
-
-    Raises:
-        RunError: if every fold failed.
-        OSError: where `out` cannot be written to.
-    """
-    failures = {}
-    for fold, split in enumerate(folds):
-        name = f"fold {fold + 1}/{len(folds)}"
-        if is_finished(out / f"fold_{fold}"):
-            remove_checkpoints(out / f"fold_{fold}")
-            listener.skipped(name)
-            continue
-        progress = listener.begin(name, epoch_steps(config, prepared, split))
-        try:
-            run_cell(config, prepared, split, fold, config.seed, out / f"fold_{fold}", strategy, progress)
-        except FloatingPointError as error:
-            failures[fold] = str(error)
-            progress.say(f"{name} failed: {error}")
-    if len(failures) == len(folds):
-        raise RunError(f"every fold failed; the first: {failures[0]}")
-    if failures:
-        table = pd.DataFrame(failures.items(), columns=["fold", "reason"])
-        files.write_text(out / FAILURES, table.to_csv(index=False))
-    summary = collect(out, prepared, folds)
-    if not failures:
-        (out / FAILURES).unlink(missing_ok=True)
-    return summary
-
-
 def remove_checkpoints(cell: Path) -> None:
-    """Remove what a finished cell needs no more, or what one that was killed at its very end left."""
+    """Remove what a finished cell no longer needs, or what a kill at its very end left."""
     shutil.rmtree(cell / CHECKPOINTS, ignore_errors=True)
 
 
-def epoch_steps(config: Config, prepared: Prepared, split: Split) -> list[int]:
-    """Return the steps of every epoch of a fold's training, through all its stages."""
-    slices = prepared.slices_of(split.train)
-    stages = [stage.training for stage in config.resolved_stages()]
-    return [each.steps_per_epoch or -(-slices // each.batch_size) for each in stages for _ in range(each.epochs)]
+def reason_of(error: Exception) -> str:
+    """Return why a cell failed, in one line."""
+    line = " ".join((str(error) or type(error).__name__).split())
+    return f"out of memory: {line}" if isinstance(error, OUT_OF_MEMORY) or _is_no_memory(error) else line
 
 
-def collect(out: Path, prepared: Prepared, folds: Sequence[Split]) -> pd.DataFrame:
-    """Write `scores.csv` and `summary.csv` of a run, from its finished folds; return the summary."""
-    finished = {fold: split for fold, split in enumerate(folds) if is_finished(out / f"fold_{fold}")}
-    scores = pd.concat([read_scores(out / f"fold_{fold}" / "scores.csv") for fold in finished])
-    tested = [subject for split in finished.values() for subject in split.test]
-    summary = metrics.summarise(scores, diagonals_mm(prepared.cases_of(tested)))
-    files.write_text(out / "scores.csv", scores.to_csv(index=False))
-    files.write_text(out / "summary.csv", summary.to_csv(index=False))
-    return summary
+def as_split(split: Mapping[str, Sequence[str]]) -> Split:
+    """Return plain lists of subjects as a split."""
+    return Split(tuple(split["train"]), tuple(split["val"]), tuple(split["test"]))
 
 
-def claim(out: Path, made_by: Mapping[str, str]) -> None:
-    """Take a folder for a run: write the files that say what makes it, or check that they say the same.
-
-    Args:
-        out: the run folder.
-        made_by: names of files and their text, as `config.yaml`, `splits.json`.
-
-    Raises:
-        ConfigError: where `out` holds something else.
-    """
-    for name, text in made_by.items():
-        path = out / name
-        if path.is_file():
-            if _means(path.read_text(encoding="utf-8"), path) != _means(text, path):
-                raise ConfigError(f"{out} holds a run with another {name}; choose another folder with --out")
-        elif name == "config.yaml" and out.is_dir() and any(not files.is_unfinished(path) for path in out.iterdir()):
-            raise ConfigError(f"{out} holds files that are not a run's; choose another folder with --out")
-        else:
-            files.write_text(path, text)
-
-
-def _means(text: str, path: Path) -> object:
-    """What a file of a run folder must not say otherwise."""
-    return parse_config(text, str(path)).decisive() if path.name == "config.yaml" else text
+def _is_no_memory(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.ENOMEM

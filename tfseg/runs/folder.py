@@ -1,4 +1,4 @@
-"""What a run folder holds, read again."""
+"""Read a run folder."""
 
 import json
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.prepared.prepared import Prepared
 
-TEXT_COLUMNS = ("loss", "subject", "case", "label", "metric")
-FAILURES = "failures.csv"
+TEXT_COLUMNS = ("arm", "loss", "subject", "case", "label", "metric")
+FOLD, FAILURE, STOPPED = "fold_", "failure.json", "stopped.json"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Run:
     scores: pd.DataFrame
     summary: pd.DataFrame
     prepared: Prepared
+
+    @property
+    def arm(self) -> str:
+        """What a comparison calls the run; the loss's title, if it is an arm of its own."""
+        return str(self.scores["arm"].iloc[0])
 
     @property
     def labels(self) -> list[str]:
@@ -59,7 +64,7 @@ def read_run(folder: Path) -> Run:
     splits = read_json(folder / "splits.json")
     failed = read_failures(folder)
     numbers = [fold for fold in range(len(splits)) if fold not in failed]
-    parts = [folder / f"fold_{fold}" for fold in numbers]
+    parts = [fold_folder(folder, fold) for fold in numbers]
     require(*(part / name for part in parts for name in ("history.csv", "fold.json", "predictions")))
     prepared = open_prepared(folder)
     scores = read_scores(folder / "scores.csv")
@@ -106,19 +111,24 @@ def networks_of(run: Path, fold: int | None = None) -> list[Path]:
     """
     if not (run / "report.html").is_file():
         raise ConfigError(f"{run} is not a finished run: fit writes report.html last")
-    numbers = [number for number in range(len(read_json(run / "splits.json"))) if is_finished(run / f"fold_{number}")]
+    numbers = [number for number in range(len(read_json(run / "splits.json"))) if is_finished(fold_folder(run, number))]
     if fold is not None and fold not in numbers:
         raise ConfigError(f"--fold: expected one of {', '.join(map(str, numbers))}, received {fold}")
-    return [run / f"fold_{number}" / "best.keras" for number in numbers if fold in (None, number)]
+    return [fold_folder(run, number) / "best.keras" for number in numbers if fold in (None, number)]
 
 
-def read_failures(folder: Path) -> dict[int, str]:
-    """Return the folds of a run that could not be trained, with the reason."""
-    if not (folder / FAILURES).is_file():
-        return {}
-    with files.reading(folder / FAILURES):
-        table = pd.read_csv(folder / FAILURES, dtype={"reason": str})
-        return dict(zip(table["fold"].astype(int).tolist(), table["reason"].tolist(), strict=True))
+def read_failures(run: Path) -> dict[int, str]:
+    """Return the folds of a run that failed, with the reason.
+
+    Raises:
+        RunError: naming the file that is damaged.
+    """
+    reasons = {}
+    for path in run.glob(f"{FOLD}*/{FAILURE}"):
+        failure = read_json(path)
+        with files.reading(path):
+            reasons[int(failure["fold"])] = str(failure["reason"])
+    return dict(sorted(reasons.items()))
 
 
 def read_history(path: Path) -> pd.DataFrame:
@@ -162,6 +172,16 @@ def read_scores(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
 
 
+def fold_folder(run: Path, fold: int) -> Path:
+    """Return the folder of a fold's network."""
+    return run / f"{FOLD}{fold}"
+
+
 def is_finished(cell: Path) -> bool:
-    """Whether the folder of a cell holds all that `run_cell` writes."""
+    """Whether the folder of a cell holds everything that `run_cell` writes."""
     return (cell / "scores.csv").is_file()
+
+
+def is_stopped(cell: Path) -> bool:
+    """Whether a cell was stopped at the end of an epoch because its caller asked for it."""
+    return (cell / STOPPED).is_file()

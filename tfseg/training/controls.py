@@ -1,4 +1,4 @@
-"""What a fair comparison holds equal, as hashes: the initial weights, and the order in which slices are seen."""
+"""Hash what a fair comparison holds equal: the initial weights, and the plan of every batch."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.batches import Batches
 
 
-def controls(model: keras.Model, stages: Sequence[tuple[SliceBatches, int]]) -> dict[str, str]:
+def controls(model: keras.Model, stages: Sequence[tuple[Batches, int]]) -> dict[str, str]:
     """Return SHA-256 of the weights that a training begins with, and of the batches of all epochs that it may have.
 
     Args:
@@ -21,5 +21,5 @@ def controls(model: keras.Model, stages: Sequence[tuple[SliceBatches, int]]) -> 
         weights.update(np.ascontiguousarray(variable).tobytes())
     planned = [batches for batches, epochs in stages for _ in range(epochs)]
     for epoch, batches in enumerate(planned):
-        order.update(np.ascontiguousarray(batches.order(epoch), np.int64).tobytes())
+        order.update(np.ascontiguousarray(batches.plan(epoch), np.int64).tobytes())
     return {"initial_weights_sha256": weights.hexdigest(), "batches_sha256": order.hexdigest()}

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfseg import __version__
 from tfseg.config.config import Config
 from tfseg.core.errors import ConfigError
+from tfseg.core.machine import processor_name
 from tfseg.datasets.splits import Split
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import CheckpointFolder
@@ -17,8 +18,8 @@ from tfseg.training.history import History
 from tfseg.training.progress import QUIET, Progress
 from tfseg.training.resuming import check_conditions, conditions_of
 from tfseg.training.selection import is_whole
-from tfseg.training.stage import Cell, Weights, make_loss, train_stage
-from tfseg.training.strategy import device_kinds, processor_name, threads_used
+from tfseg.training.stage import Training, Weights, make_loss, train_stage
+from tfseg.training.strategy import device_kinds, threads_used
 
 __all__ = ["QUIET", "Progress", "Trained", "make_loss", "train"]
 
@@ -59,6 +60,7 @@ def train(
     Raises:
         ConfigError: where `out` holds a training begun under other conditions, or weights to start from do not fit.
         Diverged: where the loss is no longer a finite number.
+        Stopped: where `progress` asks for it after an epoch; the same call resumes.
         FloatingPointError: where the score that selects an epoch never is one.
     """
     machine = {
@@ -81,7 +83,7 @@ def train(
         saved = None
     history = History(out / "history.csv")
     stages = config.resolved_stages()
-    cell = Cell(stages, prepared, split, seed, out, strategy, progress, history, checkpoints, conditions)
+    shared = Training(stages, prepared, split, seed, out, strategy, progress, history, checkpoints, conditions)
     begin = saved.state["stage"] if saved else 0
     best_epoch = -1
     weights = None if saved else given_weights(config.training.start_from)
@@ -89,7 +91,7 @@ def train(
         progress.on_resume(saved.state["epochs_before"] + saved.state["epochs"])
     for stage in range(begin, len(stages)):
         history.stage = stage + 1 if len(stages) > 1 else None
-        weights, best_epoch = train_stage(cell, stage, weights, saved if stage == begin else None)
+        weights, best_epoch = train_stage(shared, stage, weights, saved if stage == begin else None)
     if best_epoch < 0:
         raise FloatingPointError(f"{stages[-1].training.select_by} was never a finite number: no epoch is the best")
     return Trained(best, best_epoch + 1, len(history.rows))

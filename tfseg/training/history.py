@@ -9,7 +9,7 @@ import keras
 import pandas as pd
 
 from tfseg.core import files
-from tfseg.training.progress import Progress
+from tfseg.training.progress import Progress, Stopped
 from tfseg.training.validation import Validation
 
 
@@ -80,5 +80,8 @@ class Listening(keras.callbacks.Callback):
         self._progress.on_step()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Tell of an epoch."""
-        self._progress.on_epoch(len(self._history.rows) - 1, self._history.latest())
+        """Report an epoch, and stop the training if asked to."""
+        number, scores = len(self._history.rows) - 1, self._history.latest()
+        self._progress.on_epoch(number, scores)
+        if self._progress.stop_after(number, scores):
+            raise Stopped(number + 1)

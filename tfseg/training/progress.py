@@ -1,4 +1,4 @@
-"""Telling a listener how a training goes on."""
+"""Follow a training from outside, and stop it at the end of an epoch."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +9,14 @@ def _to_standard_error(line: str) -> None:
     print(line, file=sys.stderr)
 
 
+class Stopped(Exception):
+    """A training that was asked to stop after an epoch; `epochs` are done, over all stages."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(f"stopped after epoch {epochs}")
+        self.epochs = epochs
+
+
 @dataclass(frozen=True)
 class Progress:
     """Listeners to a training.
@@ -16,14 +24,16 @@ class Progress:
     Args:
         on_step: after each step.
         on_epoch: after each epoch, with its number from 0 over all stages and the last known values of its logs.
-        on_resume: once, where a training goes on from a checkpoint, with the epochs that were trained before.
-        say: what a person must read; to standard error where nobody else takes it.
+        on_resume: once, if a training resumes from a checkpoint, with the epochs that were trained before.
+        say: takes what a person must read; standard error if nothing else takes it.
+        stop_after: whether to stop after an epoch, asked with what `on_epoch` receives, once its checkpoint is written.
     """
 
     on_step: Callable[[], None] = lambda: None
     on_epoch: Callable[[int, Mapping[str, float]], None] = lambda epoch, logs: None
     on_resume: Callable[[int], None] = lambda epochs: None
     say: Callable[[str], None] = _to_standard_error
+    stop_after: Callable[[int, Mapping[str, float]], bool] = lambda epoch, logs: False
 
 
 QUIET = Progress()

@@ -16,8 +16,10 @@ from tfseg.core.errors import ConfigError
 from tfseg.datasets.splits import Split
 from tfseg.models import MODELS
 from tfseg.prediction.forward import compiled_forward
+from tfseg.prediction.slices import SlicePredictor
 from tfseg.preparation.label_maps import IGNORED
-from tfseg.prepared.pipeline import SliceBatches
+from tfseg.prepared.batches import Batches, SliceBatches
+from tfseg.prepared.pipeline import as_dataset
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
 from tfseg.training.controls import controls
@@ -38,7 +40,7 @@ Weights = list[np.ndarray]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Training:
     """What the stages of one network's training share."""
 
     stages: Sequence[Config]
@@ -64,17 +66,17 @@ def make_loss(config: Config, regions: bool = False, ignore_label: int | None = 
     Raises:
         ValueError: on an unknown loss or parameter, or a value out of its range.
     """
-    shared = {"overlap_over": config.training.overlap_over, "regions": regions, "ignore_label": ignore_label}
-    return losses.make(config.loss, **shared)
+    settings = {"overlap_over": config.training.overlap_over, "regions": regions, "ignore_label": ignore_label}
+    return losses.make(config.loss, **settings)
 
 
-def compiled_model(config: Config, cell: Cell, loss: keras.losses.Loss, rate: Rate) -> keras.Model:
+def compiled_model(config: Config, shared: Training, loss: keras.losses.Loss, rate: Rate) -> keras.Model:
     """Build the network with its optimiser, ready to train; to be called in the strategy's scope."""
     settings = config.model.model_dump(exclude={"name"})
-    synchronized = cell.strategy.num_replicas_in_sync > 1
-    build, targets = MODELS[config.model.name], cell.prepared.targets
+    synchronized = shared.strategy.num_replicas_in_sync > 1
+    build, targets = MODELS[config.model.name], shared.prepared.targets
     settings |= {"activation": targets.activation, "synchronized": synchronized}
-    model = build(cell.prepared.image_shape, targets.channels, **settings)
+    model = build(shared.prepared.image_shape, targets.channels, **settings)
     penalise_weights(model, config.training.l1)
     # XLA trains this network several times slower on a CPU.
     model.compile(make_optimizer(config.training, rate), loss, jit_compile=False)
@@ -95,54 +97,56 @@ def start_from(model: keras.Model, weights: Weights) -> None:
         raise ConfigError(f"training.start_from: those weights are another network's: {error}") from error
 
 
-def make_batches(training: TrainingConfig, cell: Cell) -> SliceBatches:
+def make_batches(training: TrainingConfig, shared: Training) -> Batches:
     """Return the batches that a stage trains on."""
-    cases = cell.prepared.cases_of(cell.split.train)
+    cases = shared.prepared.cases_of(shared.split.train)
     rule = (training.steps_per_epoch, training.foreground_share)
-    return SliceBatches(cases, training.batch_size, cell.seed, *rule, encode=cell.prepared.targets.encode)
+    return SliceBatches(cases, training.batch_size, shared.seed, *rule, encode=shared.prepared.targets.encode)
 
 
-def train_stage(cell: Cell, stage: int, weights: Weights | None, checkpoint: Checkpoint | None) -> tuple[Weights, int]:
+def train_stage(
+    shared: Training, stage: int, weights: Weights | None, checkpoint: Checkpoint | None
+) -> tuple[Weights, int]:
     """Train one stage; return the weights of its last epoch, and its best epoch, counted from 0 over all stages.
 
     Args:
-        cell: what all stages share.
+        shared: what all stages share.
         stage: its number from 0.
         weights: to begin from; drawn by the seed where None.
         checkpoint: to go on from, in place of beginning.
     """
-    config, history, targets = cell.stages[stage], cell.history, cell.prepared.targets
+    config, history, targets = shared.stages[stage], shared.history, shared.prepared.targets
     training = config.training
     keras.backend.clear_session()
-    keras.utils.set_random_seed(cell.seed)
-    batches = make_batches(training, cell)
+    keras.utils.set_random_seed(shared.seed)
+    batches = make_batches(training, shared)
     steps = batches.steps_per_epoch
-    with cell.strategy.scope(), precision(training.precision):
-        loss = make_loss(config, bool(targets.regions), None if cell.prepared.ignore_label is None else IGNORED)
+    with shared.strategy.scope(), precision(training.precision):
+        loss = make_loss(config, bool(targets.regions), None if shared.prepared.ignore_label is None else IGNORED)
         rate = learning_rate_schedule(training, steps)
-        model = compiled_model(config, cell, loss, rate)
+        model = compiled_model(config, shared, loss, rate)
     if weights is not None:
         start_from(model, weights)
 
     before = checkpoint.state["epochs_before"] if checkpoint else len(history.rows)
     done = checkpoint.state["epochs"] if checkpoint else 0
     if stage == 0 and not checkpoint:
-        planned = [(make_batches(each.training, cell), each.training.epochs) for each in cell.stages]
-        files.write_text(cell.out / "controls.json", json.dumps(controls(model, planned)))
+        planned = [(make_batches(each.training, shared), each.training.epochs) for each in shared.stages]
+        files.write_text(shared.out / "controls.json", json.dumps(controls(model, planned)))
 
-    forward, validated = compiled_forward(model), cell.prepared.cases_of(cell.split.val)
+    forward, validated = compiled_forward(model), shared.prepared.cases_of(shared.split.val)
     slice_loss = tf.function(loss, reduce_retracing=True)
     finite = FiniteLoss(batches.describe, before)
 
     def score() -> dict[str, float]:
-        scores = score_volumes(validated, targets, forward, slice_loss, training.batch_size)
+        scores = score_volumes(validated, targets, SlicePredictor(forward, training.batch_size), slice_loss)
         # Weights that the last step spoilt find nothing, which is a Dice like any other.
         finite.check(scores["val_loss"], "validation loss")
         return scores
 
-    best = BestWeights(cell.out / "best.keras", training.select_by, before)
+    best = BestWeights(shared.out / "best.keras", training.select_by, before)
     every, every_steps = training.validate_every, training.validate_every_steps
-    logs = Logs(cell.out / "logs", validated, targets, forward, training.picture_every, before)
+    logs = Logs(shared.out / "logs", validated, targets, forward, training.picture_every, before)
 
     def scored(epoch: int, step: int, scores: dict[str, float]) -> None:
         best.consider(epoch, scores)
@@ -155,11 +159,11 @@ def train_stage(cell: Cell, stage: int, weights: Weights | None, checkpoint: Che
     if isinstance(rate, ScaledRate):
         parts["plateau"] = plateau = PlateauRate(training.schedule, rate)
         plateaus.append(plateau)
-    saving = Saving(cell.checkpoints, cell.conditions, stage, before, parts)
+    saving = Saving(shared.checkpoints, shared.conditions, stage, before, parts)
     patience = training.patience
     stopping = [] if patience is None else [EarlyStopping(best, patience, validation.is_scored)]
     callbacks: Sequence[keras.callbacks.Callback] = [
-        EpochSeeds(cell.seed, before),
+        EpochSeeds(shared.seed, before),
         LossRamps(loss),
         finite,
         validation,
@@ -168,7 +172,7 @@ def train_stage(cell: Cell, stage: int, weights: Weights | None, checkpoint: Che
         history,
         logs,
         saving,
-        Listening(cell.progress, history),
+        Listening(shared.progress, history),
         *stopping,
     ]
     for callback in callbacks:
@@ -177,7 +181,7 @@ def train_stage(cell: Cell, stage: int, weights: Weights | None, checkpoint: Che
         saving.restore(checkpoint)
     if done < training.epochs and not any(rule.is_over(done) for rule in stopping):
         model.fit(
-            batches.dataset(before + done),
+            as_dataset(batches, before + done),
             initial_epoch=done,
             epochs=training.epochs,
             steps_per_epoch=steps,

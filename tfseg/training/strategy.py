@@ -1,10 +1,8 @@
 """The devices that a process trains on."""
 
-import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import keras
@@ -12,22 +10,45 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.core.errors import ConfigError
+from tfseg.core.machine import usable_cores
 from tfseg.core.quiet import quiet_stderr
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def set_threads(threads: int | None) -> None:
-    """Let TensorFlow use this many threads within an operation; its own choice where None."""
-    if threads is not None:
+@cache
+def open_strategy(devices: str | None, threads: int | None) -> tf.distribute.Strategy:
+    """Set the threads of this process and return the strategy for its devices.
+
+    Args:
+        devices: as "GPU:0,GPU:1"; all GPUs, or the CPU if there are none, if None.
+        threads: threads of an operation; as many as there are cores if None.
+
+    Raises:
+        ConfigError: on a device that does not exist, or threads other than those TensorFlow runs with already.
+    """
+    set_threads(threads or usable_cores())
+    return make_strategy(choose_devices(devices))
+
+
+def set_threads(threads: int) -> None:
+    """Let TensorFlow use this many threads for an operation, and run as many operations at a time.
+
+    Raises:
+        ConfigError: if TensorFlow runs with another number already.
+    """
+    try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:  # it has started
+        if threads_used() != threads:
+            message = f"training.threads: TensorFlow already runs with {threads_used()} in this process"
+            raise ConfigError(f"{message}; received {threads}") from error
 
 
 def threads_used() -> int:
-    """Return the threads that an operation may use; as many as there are cores to run on where nothing was set."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return tf.config.threading.get_intra_op_parallelism_threads() or cores
+    """Return the threads that an operation may use; as many as there are cores if nothing was set."""
+    return tf.config.threading.get_intra_op_parallelism_threads() or usable_cores()
 
 
 def logical_devices() -> list[str]:
@@ -41,19 +62,6 @@ def gpu_names() -> list[str]:
     """Return what the GPUs call themselves, in the order of `GPU:0`, `GPU:1`."""
     gpus = tf.config.list_physical_devices("GPU")
     return [tf.config.experimental.get_device_details(gpu).get("device_name", "unknown GPU") for gpu in gpus]
-
-
-def processor_name() -> str:
-    """Return the processor's type: its model on Linux, elsewhere what the system says."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    facts: dict[str, str] = {}
-    for name, _, value in (line.partition(":") for line in lines):
-        facts.setdefault(name.strip(), value.strip())
-    known = [facts[name] for name in ("model name", "cpu family", "model", "stepping") if name in facts]
-    return " ".join([known[0], "/".join(known[1:])]) if known else platform.machine()
 
 
 def device_kinds(strategy: tf.distribute.Strategy) -> str:

@@ -1,4 +1,4 @@
-"""Scoring validation subjects as whole volumes while a network is trained."""
+"""Score validation subjects as whole volumes while a network trains."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,34 +9,36 @@ import numpy as np
 import pandas as pd
 
 from tfseg.metrics import overlap
-from tfseg.prediction.forward import Forward
-from tfseg.prediction.slices import predict_cases
+from tfseg.prediction.predictor import Predictor
 from tfseg.preparation.label_maps import IGNORED
 from tfseg.prepared.prepared import PreparedCase
 from tfseg.prepared.targets import Targets
 
 
 def score_volumes(
-    cases: Sequence[PreparedCase],
-    targets: Targets,
-    forward: Forward,
-    slice_loss: Callable[[Any, Any], Any],
-    batch_size: int,
+    cases: Sequence[PreparedCase], targets: Targets, predictor: Predictor, slice_loss: Callable[[Any, Any], Any]
 ) -> dict[str, float]:
-    """Predict and score validation cases.
+    """Predict and score validation cases, one block in memory at a time.
 
     Returns:
         `val_dice` and `val_iou` (mean over subjects per label or region, then over those; one that is empty in truth
         and prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
     """
     scores, slice_losses, slices = [], [], []
-    for case, probabilities in predict_cases(forward, cases, batch_size):
+    for case in cases:
         classes = np.asarray(case.label)
-        slice_losses.append(_mean_loss(slice_loss, targets.encode(classes), probabilities, batch_size))
+        decided = np.empty_like(classes)
+        summed, begin = 0.0, 0
+        for probabilities in predictor.blocks(case.image):
+            block = slice(begin, begin + len(probabilities))
+            summed += float(slice_loss(targets.encode(classes[block]), probabilities)) * len(probabilities)
+            decided[block] = targets.decide(probabilities)
+            begin = block.stop
+        slice_losses.append(summed / len(classes))
         slices.append(len(classes))
-        truth, found = case.grid.unpad(classes), case.grid.unpad(targets.decide(probabilities))
+        truth, prediction = case.grid.unpad(classes), case.grid.unpad(decided)
         counted = truth != IGNORED
-        counts = overlap.union_counts(truth[counted], found[counted], targets.members)
+        counts = overlap.union_counts(truth[counted], prediction[counted], targets.members)
         names = zip(targets.scored, counts, strict=True)
         scores += [(case.subject, name, overlap.dice(each), overlap.iou(each)) for name, each in names]
     table = pd.DataFrame(scores, columns=["subject", "label", "dice", "iou"])
@@ -45,13 +47,6 @@ def score_volumes(
     dice, iou = means.mean().fillna(1.0).tolist()
     by_label = {f"val_dice_{label}": float(means["dice"][label]) for label in targets.scored}
     return {"val_dice": dice, "val_iou": iou, **by_label, "val_loss": float(np.average(slice_losses, weights=slices))}
-
-
-def _mean_loss(slice_loss: Callable[[Any, Any], Any], truth: Any, probabilities: Any, batch_size: int) -> float:
-    """Mean loss over batches as large as those of training, so that batch-wise losses mean the same."""
-    starts = range(0, len(truth), batch_size)
-    batches = [slice(start, start + batch_size) for start in starts]
-    return sum(float(slice_loss(truth[b], probabilities[b])) * len(truth[b]) for b in batches) / len(truth)
 
 
 class Validation(keras.callbacks.Callback):

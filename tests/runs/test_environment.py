@@ -1,0 +1,62 @@
+"""What a run is made with: threads, settings that must stay, weights to start from, the machine."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tfseg.config.config import load_config
+from tfseg.core.claims import claim
+from tfseg.core.errors import ConfigError
+from tfseg.core.machine import usable_cores
+from tfseg.runs.environment import SAME, describe_environment, describe_start, with_threads
+
+
+def test_threads_are_a_number_before_anything_is_written(tmp_path):
+    assert with_threads(load_config(), tmp_path).training.threads == usable_cores()
+    assert with_threads(load_config(None, ["training.threads=3"]), tmp_path).training.threads == 3
+
+
+def test_a_folder_keeps_the_threads_it_began_with(tmp_path):
+    begun = with_threads(load_config(None, ["training.threads=3"]), tmp_path)
+    claim(tmp_path, {"config.yaml": begun.to_yaml()})
+    assert with_threads(load_config(), tmp_path).training.threads == 3
+    assert with_threads(begun, tmp_path) == begun
+    with pytest.raises(ConfigError, match=r"training\.threads: .* began with 3, received 2"):
+        with_threads(load_config(None, ["training.threads=2"]), tmp_path)
+
+
+def test_a_run_resumes_with_other_pictures_and_with_nothing_else_changed(tmp_path):
+    """No network depends on pictures; threads are compared by `with_threads`."""
+    stages = "stages=[{training: {picture_every: 1}}, {training: {epochs: 2}}]"
+    claim(tmp_path, {"config.yaml": load_config(None, [stages]).to_yaml(), "splits.json": "[]"})
+    before = (tmp_path / "config.yaml").read_text()
+    stages = "stages=[{training: {}}, {training: {epochs: 2, picture_every: null}}]"
+    other = [stages, "training.picture_every=2"]
+    claim(tmp_path, {"config.yaml": load_config(None, other).to_yaml()}, same=SAME)
+    assert (tmp_path / "config.yaml").read_text() == before
+    for changed in ("training.epochs=3", "folds=3", "scoring.tolerance_mm=2", "stages=[]"):
+        with pytest.raises(ConfigError, match=r"another config\.yaml"):
+            claim(tmp_path, {"config.yaml": load_config(None, [*other, changed]).to_yaml()}, same=SAME)
+
+
+def test_other_weights_to_start_from_under_the_same_name_are_another_run(tmp_path):
+    weights = tmp_path / "weights.keras"
+    config = load_config(None, [f"training.start_from={weights}"])
+    with pytest.raises(ConfigError, match=r"training\.start_from: cannot read .*weights\.keras"):
+        describe_start(config)
+    weights.write_bytes(b"one")
+    claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
+    claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
+    weights.write_bytes(b"two")
+    with pytest.raises(ConfigError, match=r"another start_from\.json"):
+        claim(tmp_path / "run", {"config.yaml": config.to_yaml(), **describe_start(config)})
+    assert describe_start(load_config()) == {}
+
+
+def test_environment_names_versions_and_inputs(prepared):
+    described = json.loads(describe_environment(prepared, ["CPU:0"], 2, command="tfseg fit", seed=3))
+    assert described["prepared_sha256"] == prepared.digest
+    assert described["versions"]["numpy"] == np.__version__
+    assert described["threads"] == 2
+    assert (described["command"], described["seed"], described["devices"]) == ("tfseg fit", 3, ["CPU:0"])

@@ -1,0 +1,160 @@
+"""Take an output folder: refuse what another command made, remember what makes it, keep two writers apart."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tfseg.core import files
+from tfseg.core.errors import ConfigError, RunError
+
+LOCK = ".lock"
+
+# Whether two texts of a file that says what made a folder mean the same.
+Same = Callable[[str, str], bool]
+
+
+def claim(out: Path, records: Mapping[str, str], what: str = "run", same: Mapping[str, Same] | None = None) -> None:
+    """Take a folder: write the records that say what makes it, or check that they say the same.
+
+    Args:
+        out: the folder; created if it does not exist.
+        records: file names and their text, as `config.yaml`; a folder without the first of them must be empty.
+        what: what the folder holds, for messages.
+        same: for each file name, whether the earlier text and the new one mean the same; equal texts if absent.
+
+    Raises:
+        ConfigError: if `out` holds something else.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "run"
+    >>> claim(folder, {"config.yaml": "seed: 1"})
+    >>> claim(folder, {"config.yaml": "seed: 2"})
+    Traceback (most recent call last):
+        ...
+    tfseg.core.errors.ConfigError: ...: holds a run with another config.yaml; choose another folder with --out
+    """
+    check(out, records, what, same)
+    for name, text in records.items():
+        if not (out / name).is_file():
+            files.write_text(out / name, text)
+
+
+def check(out: Path, records: Mapping[str, str], what: str = "run", same: Mapping[str, Same] | None = None) -> None:
+    """Refuse a folder as `claim` does, and write nothing.
+
+    Raises:
+        ConfigError: if `out` holds something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: expected a folder to write, found a file")
+    if out.is_dir() and not (out / next(iter(records))).is_file() and any(map(_is_foreign, out.iterdir())):
+        raise ConfigError(f"{out}: holds files that are not a {what}'s; choose another folder with --out")
+    for name, text in records.items():
+        if (out / name).is_file():
+            earlier = (out / name).read_text(encoding="utf-8")
+            if earlier != text and not (same or {}).get(name, _never)(earlier, text):
+                raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder with --out")
+
+
+def add_records(out: Path, records: Mapping[str, str], what: str = "run") -> None:
+    """Write further records into a folder that is claimed, or check that they say the same.
+
+    Raises:
+        ConfigError: if `out` holds other ones.
+    """
+    for name, text in records.items():
+        claim(out, {name: text}, what) if (out / name).is_file() else files.write_text(out / name, text)
+
+
+@contextmanager
+def claimed(
+    out: Path, records: Mapping[str, str], what: str = "run", same: Mapping[str, Same] | None = None
+) -> Iterator[None]:
+    """Claim a folder and hold its lock while the block runs; a folder that is refused stays untouched.
+
+    Raises:
+        ConfigError: as `claim`.
+        RunError: as `locked`.
+    """
+    check(out, records, what, same)
+    with locked(out):
+        claim(out, records, what, same)
+        yield
+
+
+def claim_new(out: Path) -> None:
+    """Refuse a folder or file that exists.
+
+    Raises:
+        ConfigError: if it does.
+    """
+    if out.exists():
+        raise ConfigError(f"{out}: exists; choose a new folder with --out")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock while the block runs, so that no other process writes into it.
+
+    The lock file names its owner. The system releases a lock when its owner ends, however it ends.
+
+    Raises:
+        RunError: if another process holds it, with its id.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    while True:
+        with path.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = owner_of(folder)
+                who = (
+                    f"process {owner['pid']} on {owner['host']} since {owner['since']}" if owner else "another process"
+                )
+                raise RunError(f"{folder}: in work by {who}; wait until it ends, or end it") from None
+            if not _is_same_file(file.fileno(), path):
+                continue  # the owner before removed the file between opening and locking it
+            try:
+                file.truncate(0)
+                file.write(json.dumps(_this_process()))
+                file.flush()
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def owner_of(folder: Path) -> dict[str, Any] | None:
+    """Return who holds a folder's lock: `pid`, `host` and `since`; None if nobody is recorded."""
+    try:
+        owner = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return owner if isinstance(owner, dict) and owner.keys() >= {"pid", "host", "since"} else None
+
+
+def _this_process() -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _is_foreign(path: Path) -> bool:
+    return not files.is_unfinished(path) and path.name != LOCK
+
+
+def _never(earlier: str, now: str) -> bool:
+    return False

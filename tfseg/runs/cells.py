@@ -1,0 +1,111 @@
+"""Train many networks one after another: the one loop that `fit` and `compare` share."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from tfseg import metrics
+from tfseg.config.config import Config
+from tfseg.core import files
+from tfseg.core.errors import RunError
+from tfseg.datasets.splits import Split
+from tfseg.evaluation.networks import diagonals_mm
+from tfseg.prepared.batches import count_steps
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs.cell import CellFailed, remove_checkpoints, run_cell_here
+from tfseg.runs.folder import fold_folder, is_finished, read_scores
+from tfseg.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network to train: an arm's configuration on one fold of the subjects, and the run folder it belongs to.
+
+    `config.seed` is the network's seed; `name` is what a person reads, as "fold 1/5".
+    """
+
+    name: str
+    arm: str
+    config: Config
+    split: Split
+    fold: int
+    run: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that `run_cell_here` fills."""
+        return fold_folder(self.run, self.fold)
+
+
+class Listener(Protocol):
+    """Follow the training of several networks."""
+
+    def begin(self, name: str, steps: Sequence[int]) -> Progress:
+        """Begin a network whose epochs have so many steps; what is returned follows its training."""
+
+    def skipped(self, name: str) -> None:
+        """Pass over a network that was finished before."""
+
+
+def run_cells(cells: Sequence[Cell], prepared: Prepared, devices: str | None, listener: Listener) -> dict[str, str]:
+    """Train and score every cell that is not finished; return the reason of each failure, by the cell's name.
+
+    A cell that fails, or runs out of memory, does not keep the others from finishing. A wrong configuration or a
+    folder that cannot be written to ends the loop, since it would fail them all.
+
+    Raises:
+        ConfigError: if a folder holds a training that began under other conditions.
+        OSError: if nothing can be written.
+        RunError: if another process works in a cell's folder.
+    """
+    failed = {}
+    for cell in cells:
+        if is_finished(cell.folder):
+            remove_checkpoints(cell.folder)
+            listener.skipped(cell.name)
+            continue
+        progress = listener.begin(cell.name, epoch_steps(cell.config, prepared, cell.split))
+        try:
+            run_cell_here(
+                cell.config.model_dump(mode="json"),
+                prepared.folder,
+                asdict(cell.split),
+                cell.fold,
+                cell.config.seed,
+                devices,
+                cell.config.training.threads,
+                cell.folder,
+                arm=cell.arm,
+                progress=progress,
+            )
+        except CellFailed as error:
+            failed[cell.name] = str(error)
+            progress.say(f"{cell.name} failed: {error}")
+    return failed
+
+
+def epoch_steps(config: Config, prepared: Prepared, split: Split) -> list[int]:
+    """Return the steps of every epoch of a network's training, through all its stages."""
+    slices = prepared.slices_of(split.train)
+    stages = [stage.training for stage in config.resolved_stages()]
+    return [count_steps(slices, each.batch_size, each.steps_per_epoch) for each in stages for _ in range(each.epochs)]
+
+
+def collect(run: Path, prepared: Prepared, folds: Sequence[Split]) -> pd.DataFrame:
+    """Write `scores.csv` and `summary.csv` of a run from its finished folds; return the summary.
+
+    Raises:
+        RunError: if no fold is finished.
+    """
+    finished = {fold: split for fold, split in enumerate(folds) if is_finished(fold_folder(run, fold))}
+    if not finished:
+        raise RunError(f"{run}: no fold is finished")
+    scores = pd.concat([read_scores(fold_folder(run, fold) / "scores.csv") for fold in finished])
+    tested = [subject for split in finished.values() for subject in split.test]
+    summary = metrics.summarise(scores, diagonals_mm(prepared.cases_of(tested)))
+    files.write_text(run / "scores.csv", scores.to_csv(index=False))
+    files.write_text(run / "summary.csv", summary.to_csv(index=False))
+    return summary
