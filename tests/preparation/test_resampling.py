@@ -95,3 +95,36 @@ def test_classes_that_are_enlarged_evenly_are_repeated():
 )
 def test_lengths_keep_the_extent(voxels, spacing_mm, target_mm, length):
     assert resampled_length(voxels, spacing_mm, target_mm) == length
+
+
+@given(
+    whole=st.tuples(*[st.integers(1, 9)] * 3),
+    shape=st.tuples(*[st.integers(1, 12)] * 3),
+    axis=st.integers(0, 2),
+    cuts=st.sets(st.integers(1, 8)),
+    backwards=st.booleans(),
+)
+@settings(max_examples=400)
+def test_slabs_give_the_same_bits_as_the_whole(whole, shape, axis, cuts, backwards):
+    volume = np.random.default_rng(0).random((*whole, 2)).astype(np.float32)
+    slabs = np.split(volume, sorted(cut for cut in cuts if cut < whole[axis]), axis)
+    expected, places = linear(volume, shape), []
+    for place, part in linear_slabs(slabs[::-1] if backwards else slabs, axis, whole, shape, backwards):
+        np.testing.assert_array_equal(part, expected.take(range(place.start, place.stop), axis))
+        places += range(place.start, place.stop)
+    assert sorted(places) == list(range(shape[axis]))
+
+
+def test_slabs_are_let_go_of_as_soon_as_they_are_used():
+    """Of 40 slabs that are enlarged no more than two are held at a time."""
+    seen = []
+
+    def slabs():
+        for number in range(40):
+            slab = np.full((4, 5, 1), number, np.float32)
+            seen.append(weakref.ref(slab))
+            yield slab
+            del slab
+
+    for _ in linear_slabs(slabs(), 2, (4, 5, 40), (4, 5, 100)):
+        assert sum(each() is not None for each in seen) <= 2

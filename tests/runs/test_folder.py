@@ -71,7 +71,7 @@ def test_a_damaged_file_is_named_whatever_is_wrong_with_it(run):
         ("environment.json", read_json),
         ("scores.csv", read_scores),
         ("history.csv", read_history),
-        ("failures.csv", lambda path: read_failures(path.parent)),
+        ("fold_3/failure.json", lambda path: read_failures(path.parents[1])),
     ):
         for content in (b"", b"\xff\xfe\x00", b'{"half', b'fold,reason\n"1,x'):
             path = run / name

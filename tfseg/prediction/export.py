@@ -1,16 +1,16 @@
-"""Handing a run over as a SavedModel, with a page that says how to prepare an image for it."""
+"""Hand a run over as a SavedModel, with a description of how to prepare an image for it."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 import tfseg
 from tfseg.config.config import validate
 from tfseg.core import files
-from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.claims import claim_new
+from tfseg.core.errors import RunError
 from tfseg.preparation.instructions import preparation_steps
 from tfseg.preparation.steps import Recipe
 from tfseg.prepared.prepared import Prepared
@@ -19,20 +19,15 @@ from tfseg.prepared.targets import THRESHOLD, Targets
 METADATA = "metadata.json"
 
 
-class MeanNetwork(tf.Module):
-    """The mean probability of several networks, servable on one tensor `[batch, h, w, channels]`."""
-
-    def __init__(self, networks: Sequence[keras.Model]) -> None:
-        super().__init__()
-        self.networks = list(networks)
-        # Tracked by TensorFlow, so that the SavedModel holds them.
-        self.weights = [weight.value for network in self.networks for weight in network.weights]
-        signature = tf.TensorSpec([None, *self.networks[0].input_shape[1:]], tf.float32, name="image")
-        self.serve = tf.function(self._serve, input_signature=[signature], autograph=False)
-
-    def _serve(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = [network(image, training=False) for network in self.networks]
-        return {"probability": tf.add_n(outputs) / len(outputs)}
+def mean_network(paths: Sequence[Path]) -> keras.Model:
+    """Return one network from `image` to `probability`, the mean of several `best.keras` files."""
+    networks = [_load(path) for path in paths]
+    for number, network in enumerate(networks):
+        network.name = f"network_{number}"  # one model holds each name once
+    image = keras.Input(networks[0].input_shape[1:], name="image")
+    outputs = [network(image) for network in networks]
+    mean = outputs[0] if len(outputs) == 1 else keras.layers.Average()(outputs)
+    return keras.Model(image, {"probability": mean})
 
 
 def export(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) -> Path:
@@ -48,16 +43,15 @@ def export(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) ->
         run: the run's name, for the metadata.
 
     Raises:
-        ConfigError: where `out` exists.
+        ConfigError: if `out` exists.
         RunError: if a network is missing or damaged.
     """
-    if out.exists():
-        raise ConfigError(f"{out} exists; choose a new folder with --out")
+    claim_new(out)
     if missing := [str(path) for path in networks if not path.is_file()]:
         raise RunError(f"no network to export: {', '.join(missing)}")
-    mean = MeanNetwork([_load(path) for path in networks])
+    mean = mean_network(networks)
     with files.replacing(out) as unfinished:
-        tf.saved_model.save(mean, str(unfinished), signatures={"serving_default": mean.serve})
+        mean.export(unfinished, format="tf_saved_model", verbose=False)
         metadata = json.dumps(describe(prepared, len(networks), run), indent=1)
         (unfinished / METADATA).write_text(metadata, encoding="utf-8")
     return out

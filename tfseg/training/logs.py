@@ -1,18 +1,24 @@
-"""TensorBoard: curves, and a picture of the same validation slices every few epochs."""
+"""Write curves for TensorBoard, and images of the same validation slices every few epochs."""
 
+import io
+import os
+import socket
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import keras
 import numpy as np
-import tensorflow as tf
+from PIL import Image
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tfseg.datasets.grids import Array
 from tfseg.prediction.forward import Forward
 from tfseg.preparation.label_maps import IGNORED
 from tfseg.prepared.prepared import PreparedCase
 from tfseg.prepared.targets import Targets
-from tfseg.training.writing import tensorflow_writes
 
 PICTURED = 4
 # Of labels 1, 2, …, and again from the first: blue, orange, green, red, violet, brown.
@@ -22,15 +28,45 @@ COLOURS = np.array(
 OPACITY = 0.5
 
 
+class EventFile:
+    """A file of numbers and images that TensorBoard reads, written at once, record by record.
+
+    Args:
+        folder: the folder that `tensorboard --logdir` reads; a new file is opened in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{time.perf_counter_ns()}"
+        self._records = RecordWriter((folder / name).open("wb"))
+        self._write(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def write(
+        self, step: int, scalars: Mapping[str, float], images: Mapping[str, Array] = MappingProxyType({})
+    ) -> None:
+        """Write numbers and images uint8 `[h, w, 3]` of a step, by their names."""
+        values = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        values += [summary_pb2.Summary.Value(tag=name, image=_encoded(image)) for name, image in images.items()]
+        self._write(event_pb2.Event(wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
+
+    def _write(self, event: event_pb2.Event) -> None:
+        self._records.write(event.SerializeToString())
+        self._records.flush()
+
+
 class Logs(keras.callbacks.Callback):
-    """Writes every number of an epoch's logs, and pictures: image, truth and prediction side by side.
+    """Write every number of an epoch's logs for TensorBoard, and images: scan, truth and prediction side by side.
 
     Args:
         folder: the folder that `tensorboard --logdir` reads.
-        cases: validation cases, of which the slice with the most foreground of each of the first few is pictured.
+        cases: validation cases; the slice with the most foreground of each of the first few is drawn.
         targets: what the network's channels mean.
         forward: the network.
-        every: epochs between pictures; None: no pictures.
+        every: epochs between images; no images if None.
         epochs_before: epochs of earlier stages.
     """
 
@@ -53,31 +89,24 @@ class Logs(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Open the file."""
-        with tensorflow_writes():
-            self._writer = tf.summary.create_file_writer(str(self._folder))
+        self._events = EventFile(self._folder)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the epoch."""
-        number = self._before + epoch + 1
-        with tensorflow_writes(), self._writer.as_default(step=number):
-            for name, value in (logs or {}).items():
-                _write(name, "scalars", tf.constant(value, tf.float32))
-            if self._every and epoch % self._every == 0:
-                for index, (image, truth) in enumerate(self._slices):
-                    found = self._targets.decide(self._forward(image[np.newaxis]))[0]
-                    _write(f"validation/{index}", "images", _encoded(side_by_side(image, truth, found)))
-            self._writer.flush()
+        drawn = self._slices if self._every and epoch % self._every == 0 else []
+        images = {
+            f"validation/{index}": side_by_side(image, truth, self._targets.decide(self._forward(image[np.newaxis]))[0])
+            for index, (image, truth) in enumerate(drawn)
+        }
+        self._events.write(self._before + epoch + 1, logs or {}, images)
 
     def write_within(self, step: int, scores: Mapping[str, float]) -> None:
         """Write scores that were made within an epoch, after so many steps of the whole training, as `steps/NAME`."""
-        with tensorflow_writes(), self._writer.as_default(step=step):
-            for name, value in scores.items():
-                _write(f"steps/{name}", "scalars", tf.constant(value, tf.float32))
+        self._events.write(step, {f"steps/{name}": value for name, value in scores.items()})
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Close the file."""
-        with tensorflow_writes():
-            self._writer.close()
+        self._events.close()
 
 
 def fullest_slice(case: PreparedCase) -> tuple[Array, Array]:
@@ -107,17 +136,8 @@ def _overlay(grey: Array, classes: Array) -> Array:
     return np.where(classes[..., np.newaxis] == 0, grey, (1 - OPACITY) * grey + OPACITY * colours)
 
 
-def _encoded(picture: Array) -> tf.Tensor:
-    """Width, height and a PNG, as TensorBoard's pictures are stored."""
-    height, width, _ = picture.shape
-    return tf.stack([str(width), str(height), tf.io.encode_png(picture)])
-
-
-def _write(name: str, plugin: str, value: tf.Tensor) -> None:
-    """Write a value without tensorboard itself, which is needed to look at it alone."""
-    kind = "DATA_CLASS_SCALAR" if plugin == "scalars" else "DATA_CLASS_BLOB_SEQUENCE"
-    metadata = tf.compat.v1.SummaryMetadata(
-        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name=plugin),
-        data_class=kind,
-    )
-    tf.summary.write(name, value, metadata=metadata)
+def _encoded(image: Array) -> summary_pb2.Summary.Image:
+    png = io.BytesIO()
+    Image.fromarray(image).save(png, "png")
+    height, width, _ = image.shape
+    return summary_pb2.Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png.getvalue())
