@@ -280,7 +280,7 @@ def test_only_earlier_scores_of_the_same_predictions_are_overwritten(folders, tm
     (tmp_path / "empty.csv").touch()
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
     for name in ("other.csv", "run.csv", "notes.csv", "empty.csv", "binary.csv", "truth"):
-        with pytest.raises(ConfigError, match=f"{name} exists and does not hold scores of net"):
+        with pytest.raises(ConfigError, match=f"{name}: exists and does not hold scores of net"):
             check_out(tmp_path / name, "net")
 
 
@@ -344,5 +344,5 @@ def test_what_is_not_ours_is_left_alone(tmp_path, monkeypatch, capsys):
     out.write_text("mine\n")
     code, _, error = tfseg(monkeypatch, capsys, "score", truth, truth, "--out", out)
     assert code == 2
-    assert "notes.csv exists and does not hold scores of truth" in error
+    assert "notes.csv: exists and does not hold scores of truth" in error
     assert out.read_text() == "mine\n"

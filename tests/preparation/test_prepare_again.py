@@ -91,15 +91,14 @@ def test_a_case_that_was_half_written_is_prepared_anew(dataset, tmp_path, monkey
     assert contents(out) == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("written", [[], ["recipe.yaml"]])
+@pytest.mark.parametrize("written", [[], ["dataset.json"]])
 def test_a_preparation_killed_at_its_very_start_goes_on(dataset, tmp_path, written):
     recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
     prepare_dataset(dataset, recipe, tmp_path / "whole")
     out.mkdir()
     for name in written:
         shutil.copy(tmp_path / "whole" / name, out / name)
-    (out / ".unfinished-dataset.json").write_text("{")
-    (out / ".unfinished-recipe.yaml").write_text("")
+    (out / f".unfinished-{'recipe.yaml' if written else 'dataset.json'}").write_text("{")
     prepare_dataset(dataset, recipe, out)
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -108,7 +107,7 @@ def test_another_recipe_in_a_folder_is_refused_and_the_folder_left_alone(dataset
     recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
     prepare_dataset(dataset, recipe, out)
     before, times = contents(out), modified(out)
-    with pytest.raises(ConfigError, match=r"out holds another preparation \(recipe\.yaml differs\)"):
+    with pytest.raises(ConfigError, match=r"out: holds a preparation with another recipe\.yaml"):
         prepare_dataset(dataset, recipe.model_copy(update={"median_kernel": 3}), out)
     assert contents(out) == before
     assert modified(out) == times
@@ -118,7 +117,7 @@ def test_other_cases_in_a_folder_are_refused_too(dataset, tmp_path):
     recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
     prepare_dataset(dataset, recipe, out)
     fewer = type(dataset)(dataset.name, dataset.channels, dataset.labels, dataset.cases[:2])
-    with pytest.raises(ConfigError, match=r"dataset\.json differs"):
+    with pytest.raises(ConfigError, match=r"another dataset\.json"):
         prepare_dataset(fewer, recipe, out)
 
 
@@ -126,7 +125,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(dataset, tmp_path)
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigError, match="out holds something else than a preparation"):
+    with pytest.raises(ConfigError, match="out: holds files that are not a preparation"):
         prepare_dataset(dataset, resolve(Recipe(), dataset), out)
     assert contents(out) == {"thesis.tex": b"years of work"}
 

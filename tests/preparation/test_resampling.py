@@ -1,10 +1,12 @@
+import weakref
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tfseg.preparation.resampling import by_class, linear, nearest, resampled_length, spline
+from tfseg.preparation.resampling import by_class, linear, linear_slabs, nearest, resampled_length, spline
 
 SHAPE = (5, 6, 7)
 OTHERS = [(5, 6, 7), (10, 12, 14), (3, 9, 7), (1, 6, 20), (8, 2, 5)]

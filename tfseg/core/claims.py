@@ -49,7 +49,7 @@ def check(out: Path, records: Mapping[str, str], what: str = "run", same: Mappin
     """Refuse a folder as `claim` does, and write nothing.
 
     Raises:
-        ConfigError: if `out` holds something else.
+        ConfigError: if `out` holds something else, or a record that is damaged.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: expected a folder to write, found a file")
@@ -58,7 +58,7 @@ def check(out: Path, records: Mapping[str, str], what: str = "run", same: Mappin
     for name, text in records.items():
         if (out / name).is_file():
             earlier = (out / name).read_text(encoding="utf-8")
-            if earlier != text and not (same or {}).get(name, _never)(earlier, text):
+            if earlier != text and not _agree(out / name, earlier, text, (same or {}).get(name)):
                 raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder with --out")
 
 
@@ -86,6 +86,27 @@ def claimed(
     with locked(out):
         claim(out, records, what, same)
         yield
+
+
+def claim_file(out: Path, is_own: Callable[[str], bool], what: str) -> None:
+    """Refuse to overwrite a file, unless it is an earlier one of the same kind.
+
+    Args:
+        out: the file; it may not exist.
+        is_own: whether a text is that of an earlier one; a ValueError means that it is not.
+        what: what the file holds, for messages.
+
+    Raises:
+        ConfigError: if the file holds something else.
+    """
+    if not out.exists():
+        return
+    try:
+        own = is_own(out.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        own = False
+    if not own:
+        raise ConfigError(f"{out}: exists and does not hold {what}; choose another file with --out")
 
 
 def claim_new(out: Path) -> None:
@@ -156,5 +177,8 @@ def _is_foreign(path: Path) -> bool:
     return not files.is_unfinished(path) and path.name != LOCK
 
 
-def _never(earlier: str, now: str) -> bool:
-    return False
+def _agree(path: Path, earlier: str, now: str, same: Same | None) -> bool:
+    try:
+        return same is not None and same(earlier, now)
+    except ValueError as error:
+        raise ConfigError(f"{path}: damaged: {error}") from error

@@ -1,5 +1,6 @@
 """Score label maps of any origin, case by case."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pandas as pd
 
 from tfseg import metrics
 from tfseg.core import geometry, processes
+from tfseg.core.claims import claim_file
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import GRID_TOLERANCE, Array, Volume, corners_apart_mm, same_grid, stored_like
@@ -103,14 +105,12 @@ def check_out(out: Path, name: str) -> None:
     Raises:
         ConfigError: if `out` exists and is not a table of `score_pairs` with this name in column `loss`.
     """
-    if not out.exists():
-        return
-    try:
-        table = pd.read_csv(out, dtype=str, keep_default_na=False)
-    except (OSError, ValueError):
-        table = pd.DataFrame()
-    if tuple(table.columns) != COLUMNS or set(table["loss"]) != {name} or any(table["seed"]):
-        raise ConfigError(f"{out} exists and does not hold scores of {name}; choose another file with --out")
+
+    def is_own(text: str) -> bool:
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        return tuple(table.columns) == COLUMNS and set(table["loss"]) == {name} and not any(table["seed"])
+
+    claim_file(out, is_own, f"scores of {name}")
 
 
 def _score_pair(scoring: Scoring, pair: Pair) -> _Scored:

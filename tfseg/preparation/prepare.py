@@ -1,7 +1,7 @@
 """From a dataset to the prepared folder: slices, their labels, and all that undoing needs."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tfseg.core import files
+from tfseg.core import claims, files
 from tfseg.core import processes as workers
-from tfseg.core.errors import ConfigError, DataError
+from tfseg.core.errors import DataError
 from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
 from tfseg.datasets.layouts import Case, Dataset
@@ -21,7 +21,7 @@ from tfseg.preparation.case_files import beside, naming, sources
 from tfseg.preparation.index import is_complete, is_made_from, make_index, make_row
 from tfseg.preparation.kept_masks import KeptMasks
 from tfseg.preparation.label_maps import IGNORED, LabelPlan, clean_up, fuse, has_foreground, plan_labels, translate
-from tfseg.preparation.recipe import Recipe, is_completed, load_recipe
+from tfseg.preparation.recipe import Recipe, is_completed, parse_recipe
 from tfseg.preparation.scan import LABEL_RESAMPLERS, prepare_label, prepare_scan, restore_label
 
 __all__ = ["prepare_case", "prepare_dataset", "prepare_label", "restore_label"]
@@ -52,7 +52,8 @@ def prepare_dataset(
         DataError: on a case that cannot be prepared, or where none can.
     """
     plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
-    _claim(out, recipe, _describe(dataset, plan))
+    records = {"dataset.json": json.dumps(_describe(dataset, plan), indent=1), "recipe.yaml": recipe.to_yaml()}
+    claims.claim(out, records, "preparation", {"dataset.json": _same_json, "recipe.yaml": _same_recipe})
     skipped = {case.name: reason for case, reason in dataset.left_out.items()}
     singles = (replace(dataset, cases=(case,)) for case in dataset.cases)
     anew = partial(_prepare_unless_done, recipe, plan, out)
@@ -183,36 +184,19 @@ def check_out(out: Path, dataset: Dataset, recipe: Recipe | None) -> None:
         ConfigError: if `out` holds another preparation or something else.
     """
     plan = plan_labels(dataset.labels, recipe or Recipe(), dataset.ignore_label, dataset.regions)
-    known = {} if recipe is None else {"recipe.yaml": lambda path: is_completed(recipe, load_recipe(path))}
-    _check(out, {**known, "dataset.json": partial(_is_described, _describe(dataset, plan))})
+    records = {"dataset.json": json.dumps(_describe(dataset, plan))}
+    if recipe is not None:
+        records["recipe.yaml"] = recipe.to_yaml()
+    claims.check(out, records, "preparation", {"dataset.json": _same_json, "recipe.yaml": _is_completed})
 
 
-def _claim(out: Path, recipe: Recipe, description: Mapping[str, Any]) -> None:
-    """Take `out` for this preparation, unless it holds something else."""
-    _check(
-        out,
-        {
-            "recipe.yaml": lambda path: load_recipe(path) == recipe,
-            "dataset.json": partial(_is_described, description),
-        },
-    )
-    for name, text in {"recipe.yaml": recipe.to_yaml(), "dataset.json": json.dumps(description, indent=1)}.items():
-        (out / f"{files.UNFINISHED}{name}").unlink(missing_ok=True)
-        if not (out / name).is_file():
-            files.write_text(out / name, text)
+def _same_json(earlier: str, now: str) -> bool:
+    return bool(json.loads(earlier) == json.loads(now))
 
 
-def _check(out: Path, is_same: Mapping[str, Callable[[Path], bool]]) -> None:
-    """Refuse a folder that holds something else than a preparation, or one of which a file is not the same."""
-    is_preparation = any((out / name).is_file() for name in ("recipe.yaml", "dataset.json"))
-    if out.is_dir() and not is_preparation and any(not files.is_unfinished(path) for path in out.iterdir()):
-        raise ConfigError(f"{out} holds something else than a preparation; choose another folder")
-    for name, same in is_same.items():
-        if (out / name).is_file() and not same(out / name):
-            raise ConfigError(f"{out} holds another preparation ({name} differs); choose another folder")
+def _same_recipe(earlier: str, now: str) -> bool:
+    return parse_recipe(earlier, "recipe.yaml") == parse_recipe(now, "recipe.yaml")
 
 
-def _is_described(description: Mapping[str, Any], path: Path) -> bool:
-    with files.reading(path, DataError):
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    return bool(earlier == json.loads(json.dumps(description)))
+def _is_completed(earlier: str, now: str) -> bool:
+    return is_completed(parse_recipe(now, "recipe.yaml"), parse_recipe(earlier, "recipe.yaml"))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfseg.config.config import validate
-from tfseg.config.yaml_files import read_yaml_chain
+from tfseg.config.yaml_files import parse_yaml, read_yaml_chain
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.grids import AXES, Array, Header, canonical_spacing_mm, longest_axis
 from tfseg.datasets.layouts import Dataset
@@ -40,6 +40,15 @@ def load_recipe(path: Path) -> Recipe:
         ConfigError: if the file cannot be read, a key is unknown or a value is out of range.
     """
     return validate(Recipe, read_yaml_chain(path), str(path))
+
+
+def parse_recipe(text: str, where: str) -> Recipe:
+    """Return the recipe that `Recipe.to_yaml` wrote.
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    return validate(Recipe, parse_yaml(text, where), where)
 
 
 def derive(dataset: Dataset, survey: Survey | None = None) -> Recipe:

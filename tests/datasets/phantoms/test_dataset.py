@@ -233,7 +233,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
 
 def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="new or empty folder"):
+    with pytest.raises(ConfigError, match="holds files that are not a phantom dataset"):
         write_dataset(tmp_path, "abdomen", subjects=1, size=32)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

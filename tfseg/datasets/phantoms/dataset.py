@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfseg.core import files
+from tfseg.core.claims import check
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms import abdomen as phantom_abdomen
 from tfseg.datasets.phantoms import head as phantom_head
@@ -77,10 +78,9 @@ def write_dataset(
         raise ConfigError(f"subjects: expected 1 or more, received {subjects}")
     names = [f"{kind}_{subject:03d}.nii.gz" for subject in range(subjects)]
     description = json.dumps(_description(kind, size, seed, names), indent=1) + "\n"
-    if (out / "dataset.json").is_file() and (out / "dataset.json").read_text(encoding="utf-8") == description:
+    check(out, {"dataset.json": description}, "phantom dataset")
+    if (out / "dataset.json").is_file():
         return
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise ConfigError(f"out: expected a new or empty folder, or these phantoms, received {out}")
 
     with files.replacing(out) as unfinished:
         for folder in ("imagesTr", "labelsTr"):
