@@ -159,14 +159,14 @@ def test_runs_of_other_splits_are_refused(compared, compare, tmp_path):
 def test_a_dry_run_trains_nothing(compare, tmp_path, capsys):
     compare("dice,ce", tmp_path / "cmp", dry_run=True)
     printed = capsys.readouterr().out
-    assert "2 losses × 2 folds × 1 seeds: 4 networks, 0 finished before" in printed
+    assert "2 arms × 2 folds × 1 seeds: 4 networks, 0 finished before" in printed
     assert re.search(r"one step: dice \d+ ms, ce \d+ ms", printed)
     assert not (tmp_path / "cmp" / "runs").exists()
 
 
 @pytest.mark.parametrize("losses", [(), "dice"])
 def test_one_loss_is_no_comparison(compare, tmp_path, losses):
-    with pytest.raises(ConfigError, match="two losses or more"):
+    with pytest.raises(ConfigError, match="a comparison needs two losses or arms"):
         compare(losses, tmp_path / "cmp")
     assert not (tmp_path / "cmp").exists()
 

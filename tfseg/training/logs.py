@@ -29,17 +29,17 @@ OPACITY = 0.5
 
 
 class EventFile:
-    """A file of numbers and images that TensorBoard reads, written at once, record by record.
+    """A file of numbers and images that TensorBoard reads; it is open only while a record is written.
 
     Args:
-        folder: the folder that `tensorboard --logdir` reads; a new file is opened in it.
+        folder: the folder that `tensorboard --logdir` reads; a new file is made in it.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{time.perf_counter_ns()}"
-        self._records = RecordWriter((folder / name).open("wb"))
-        self._write(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._path = folder / name
+        self._append(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def write(
         self, step: int, scalars: Mapping[str, float], images: Mapping[str, Array] = MappingProxyType({})
@@ -47,15 +47,11 @@ class EventFile:
         """Write numbers and images uint8 `[h, w, 3]` of a step, by their names."""
         values = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         values += [summary_pb2.Summary.Value(tag=name, image=_encoded(image)) for name, image in images.items()]
-        self._write(event_pb2.Event(wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)))
+        self._append(event_pb2.Event(wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)))
 
-    def close(self) -> None:
-        """Close the file."""
-        self._records.close()
-
-    def _write(self, event: event_pb2.Event) -> None:
-        self._records.write(event.SerializeToString())
-        self._records.flush()
+    def _append(self, event: event_pb2.Event) -> None:
+        with self._path.open("ab") as file:
+            RecordWriter(file).write(event.SerializeToString())
 
 
 class Logs(keras.callbacks.Callback):
@@ -88,7 +84,7 @@ class Logs(keras.callbacks.Callback):
         self._before = epochs_before
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Open the file."""
+        """Begin a file."""
         self._events = EventFile(self._folder)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -103,10 +99,6 @@ class Logs(keras.callbacks.Callback):
     def write_within(self, step: int, scores: Mapping[str, float]) -> None:
         """Write scores that were made within an epoch, after so many steps of the whole training, as `steps/NAME`."""
         self._events.write(step, {f"steps/{name}": value for name, value in scores.items()})
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Close the file."""
-        self._events.close()
 
 
 def fullest_slice(case: PreparedCase) -> tuple[Array, Array]:
