@@ -300,8 +300,8 @@ WRONG = [
     ("skull_strip: mask", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
     ("skull_strip_mask: x", "skull_strip_mask belongs to skull_strip: mask, which needs it"),
     ("skull_strip: command", "skull_strip_command belongs to skull_strip: command, which needs it"),
-    ("{skull_strip: command, skull_strip_command: bet x y}", "needs the places {image} and {mask}"),
-    ("{skull_strip: command, skull_strip_command: ''}", "needs the places {image} and {mask}"),
+    ("{skull_strip: command, skull_strip_command: bet x y}", "needs {image} and {mask} in it"),
+    ("{skull_strip: command, skull_strip_command: ''}", "needs {image} and {mask} in it"),
     (
         "{skull_strip: command, skull_strip_command: 'bet \"{image} {mask}'}",
         "skull_strip_command: No closing quotation",

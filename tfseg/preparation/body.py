@@ -1,4 +1,4 @@
-"""Which voxels are body, or brain: found in the image, read from a mask, or asked of another program."""
+"""Find the body or the brain: in the image, in a given mask, or by another program."""
 
 import shlex
 import subprocess
@@ -9,26 +9,28 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.core.errors import DataError
-from tfseg.core.geometry import Mask, fill_holes, largest_component
+from tfseg.core.geometry import Mask, fill_holes, largest_component, single_slice_axis
 from tfseg.datasets.formats import read_image
 from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
 from tfseg.datasets.volume import write_volume
 from tfseg.preparation.skull_strip import skull_strip
 from tfseg.preparation.steps import Recipe
 
-# Air darkens at least this share of the planes on both sides of a body, along some axis.
+# Air fills at least this share of the outermost planes on both sides of a body, along some axis.
 AIR_SHARE = 0.85
-# Most voxels along an axis on which air is looked for, and a body counted in it.
+# Most voxels along an axis on which air is looked for, and on which a body is counted.
 AIR_GRID, BODY_GRID = 16, 128
 
 
 def find_body(channel: Array, spacing_mm: Sequence[float]) -> Mask:
-    """Return the largest region brighter than air, by Otsu's threshold, without its holes.
+    """Return the largest region brighter than air, by Otsu's threshold, with its holes filled.
 
-    A volume of one slice is taken for a picture; holes are then those of the picture.
+    Args:
+        channel: `[i, j, k]`; a single slice is searched in 2D.
+        spacing_mm: voxel size along each axis.
 
     Raises:
-        DataError: where the image is of one value.
+        DataError: if every voxel has the same value.
     """
     if channel.min() == channel.max():
         raise DataError(f"every voxel has the value {channel.flat[0]:g}: there is no body to find")
@@ -36,9 +38,13 @@ def find_body(channel: Array, spacing_mm: Sequence[float]) -> Mask:
 
 
 def count_body_in_air(channel: Array, spacing_mm: Sequence[float]) -> int | None:
-    """Count the voxels of a body that has air, or a ground of one value but 0, around it; None where it has not.
+    """Count the voxels of a body in air, or on a background of one value other than 0; None if there is neither.
 
-    Counted on at most 128 voxels along an axis, spread evenly.
+    The body is counted on at most 128 voxels along an axis, spread evenly.
+
+    Args:
+        channel: `[i, j, k]`.
+        spacing_mm: voxel size along each axis.
     """
     ground = channel[0, 0, 0]
     if all((face == ground).all() for pair in _faces(channel) for face in pair):
@@ -55,11 +61,10 @@ def count_body_in_air(channel: Array, spacing_mm: Sequence[float]) -> int | None
 
 
 def find_brain(image: Volume, recipe: Recipe) -> Mask:
-    """Return the brain of `[i, j, k, channels]`, by region or by the recipe's command.
+    """Return the brain in `[i, j, k, channels]`, by region or by the recipe's command.
 
     Raises:
-        ValueError: where there is no brain in it.
-        DataError: where the command fails.
+        DataError: if there is no brain in it, or the command fails.
     """
     channel = image.array[..., recipe.skull_strip_channel]
     if recipe.skull_strip_command:
@@ -68,10 +73,10 @@ def find_brain(image: Volume, recipe: Recipe) -> Mask:
 
 
 def read_mask(path: Path, image: Volume) -> Mask:
-    """Read a mask, what is above 0 of a volume on the image's grid.
+    """Read a mask: the voxels above 0 of a volume on the image's grid, in whatever order it is stored.
 
     Raises:
-        DataError: where it cannot be read, is on another grid, or is empty.
+        DataError: if it cannot be read, is on another grid, or is empty.
     """
     mask = stored_like(read_image(path), image.affine)
     inside = mask.array[..., 0] > 0
@@ -84,14 +89,14 @@ def read_mask(path: Path, image: Volume) -> Mask:
 
 
 def run_command(command: str, image: Volume) -> Mask:
-    """Have another program write a brain mask, or the brain on a ground of 0, of `[x, y, z]`; no shell is involved.
+    """Run a program that writes a brain mask, or the brain on a background of 0; no shell is involved.
 
     Args:
         command: words as on a command line, with {image} for the file to read and {mask} for the file to write.
-        image: the scan.
+        image: what the program reads, `[x, y, z]`.
 
     Raises:
-        DataError: where the program is not there, fails, or writes no mask on the image's grid.
+        DataError: if the program does not exist, fails, or writes no mask on the image's grid.
     """
     with tempfile.TemporaryDirectory(prefix="tfseg-") as folder:
         paths = {"{image}": Path(folder) / "image.nii.gz", "{mask}": Path(folder) / "mask.nii.gz"}
@@ -104,15 +109,15 @@ def run_command(command: str, image: Volume) -> Mask:
         except OSError as error:
             raise DataError(f"skull_strip_command: {words[0]} cannot be run: {error.strerror}") from error
         if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip() or "it says nothing").splitlines()[-1]
-            raise DataError(f"skull_strip_command: {words[0]} failed with exit code {done.returncode}: {said}")
+            reason = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
+            raise DataError(f"skull_strip_command: {words[0]} failed with exit code {done.returncode}: {reason}")
         if not paths["{mask}"].is_file():
             raise DataError(f"skull_strip_command: {words[0]} wrote no file at {{mask}}")
         try:
             return read_mask(paths["{mask}"], image)
         except DataError as error:
-            said = str(error).removeprefix(f"{paths['{mask}']}: ")
-            raise DataError(f"skull_strip_command: what {words[0]} wrote at {{mask}} is no mask: {said}") from error
+            reason = str(error).removeprefix(f"{paths['{mask}']}: ")
+            raise DataError(f"skull_strip_command: {words[0]} wrote no mask at {{mask}}: {reason}") from error
 
 
 def _faces(volume: Array) -> list[tuple[Array, Array]]:
@@ -136,7 +141,7 @@ def _bright(image: Array) -> Mask:
 
 
 def _above_otsu(image: Array) -> Mask:
-    """What is brighter than Otsu's threshold; counted from the least value, beside which float32 is fine enough."""
+    """Voxels brighter than Otsu's threshold; relative to the least value, so that float32 is precise enough."""
     from skimage.filters import threshold_otsu
 
     above_least = image - image.min()
@@ -147,9 +152,8 @@ def _above_otsu(image: Array) -> Mask:
 def _in_its_dimensions(
     find: Callable[[Array, Sequence[float]], Mask], channel: Array, spacing_mm: Sequence[float]
 ) -> Mask:
-    """Find a mask of `[i, j, k]`, in two dimensions where one of the axes has a single voxel."""
-    single = [axis for axis in range(3) if channel.shape[axis] == 1]
-    if not single:
+    """Find a mask of `[i, j, k]`; of a single slice, in 2D."""
+    axis = single_slice_axis(channel.shape)
+    if axis is None:
         return find(channel, spacing_mm)
-    axis = single[-1]
     return np.expand_dims(find(channel.squeeze(axis), np.delete(spacing_mm, axis).tolist()), axis)

@@ -1,4 +1,4 @@
-"""The files that a case is made from: where they lie, what is wrong with them, and whether they changed."""
+"""The files that a case is made from: their paths, errors that name them, and whether they changed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

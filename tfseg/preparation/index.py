@@ -1,4 +1,4 @@
-"""The index of a prepared folder: a row per case, with the hashes of the files that it is made from."""
+"""Write the index of a prepared folder: a row per case, with the hashes of its source files."""
 
 import hashlib
 import json
@@ -30,13 +30,13 @@ def make_row(
     """Return a case's row; voxels are counted on the scan's own grid.
 
     Args:
-        case: whose row it is.
-        image: its scan.
+        case: the case.
+        image: its scan as read.
         classes: class indices on the scan's own grid `[i, j, k]`.
-        scan: as it was prepared.
-        seen: slices that training sees.
-        plan: names the classes.
-        made_from: `sources`.
+        scan: its scan as prepared.
+        seen: number of slices that training sees.
+        plan: names of the classes.
+        made_from: source files, as `sources` gives them.
     """
     voxels = {name: int(np.count_nonzero(classes == index)) for index, name in enumerate(plan.labels.values(), start=1)}
     body_is, in_body = _body_of(scan, image)
@@ -58,10 +58,10 @@ def make_row(
 
 
 def make_index(out: Path, dataset: Dataset, skipped: Mapping[str, str]) -> str:
-    """Return the rows of all cases as CSV; those that were skipped come last, with zeros and the reason.
+    """Return the rows of all cases as CSV; skipped cases come last, with zeros and the reason.
 
     Raises:
-        DataError: where every case was skipped.
+        DataError: if every case was skipped.
     """
     folders = [out / "cases" / case.name for case in dataset.cases if case.name not in skipped]
     if not folders:
@@ -75,16 +75,16 @@ def make_index(out: Path, dataset: Dataset, skipped: Mapping[str, str]) -> str:
 
 
 def is_complete(index: Path) -> bool:
-    """Whether an index is there, and no case was skipped when it was written."""
+    """Whether an index exists and no case was skipped when it was written."""
     with files.reading(index, DataError):
         return index.is_file() and "skipped" not in pd.read_csv(index, nrows=0)
 
 
 def is_made_from(folder: Path, made_from: Mapping[str, Iterable[Path]]) -> bool:
-    """Whether a prepared case is finished and made from these files, as they are now.
+    """Whether a prepared case is finished and was made from these files as they are now.
 
     Raises:
-        DataError: where one of them is gone.
+        DataError: if one of them does not exist.
     """
     try:
         row = _read_row(folder / "case.json")
@@ -100,7 +100,7 @@ def _read_row(path: Path) -> dict[str, Any]:
 
 
 def _body_of(scan: Scan, image: Volume) -> tuple[str, int]:
-    """What labels are compared with, and its voxels: where no step needed a body, the one that air lies around."""
+    """What label volumes are divided by, and its voxels; a body in air, if no step needed a body or brain."""
     if scan.body_is == "nonzero":
         in_air = count_body_in_air(image.array[..., 0], image.spacing_mm)
         if in_air is not None:
@@ -113,7 +113,7 @@ def _hashes(paths: Iterable[Path]) -> str:
 
 
 def _sha256(path: Path) -> str:
-    """The hash of a file, or of the hashes of a folder's files in the order of their names."""
+    """The hash of a file; of a folder, the hash of its files' hashes in the order of their names."""
     if not path.exists():
         raise DataError(f"{path}: no such file")
     if not path.is_dir():

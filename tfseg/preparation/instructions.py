@@ -1,4 +1,4 @@
-"""A recipe in sentences, in the order in which it is carried out, for someone who prepares an image without tfseg."""
+"""Describe a recipe in sentences, in order, for someone who prepares an image without tfseg."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ IN_PLANE = {"sagittal": ("y", "z"), "coronal": ("x", "z"), "axial": ("x", "y")}
 
 
 def preparation_steps(recipe: Recipe) -> list[str]:
-    """Return the preparation of an image by a resolved recipe, a sentence a step."""
+    """Return the preparation of an image by a resolved recipe, one sentence per step."""
     return list(_steps(recipe))
 
 
@@ -84,7 +84,7 @@ def _geometry_steps(recipe: Recipe) -> Iterator[str]:
 
 
 def _new_grid(recipe: Recipe, size: str, slices: str) -> str:
-    """The voxels that are resampled to; empty where the scan's own stay."""
+    """The new grid in words; empty if the scan is not resampled."""
     if recipe.fit == "stretch":
         return f"{size} pixels{slices}"
     spacings = zip("xyz", [] if isinstance(recipe.spacing_mm, str) else recipe.spacing_mm, strict=False)

@@ -1,4 +1,4 @@
-"""Intensity steps of preparation, on arrays."""
+"""Clip, filter and scale intensities."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from tfseg.core.errors import DataError
 from tfseg.datasets.grids import Array
 
-# Values that are squared at a time.
+# Values that are squared at a time, as float64 copies of a whole scan are slow and large.
 BLOCK = 8192
 
 
@@ -19,16 +19,18 @@ def clip_window(image: Array, window_hu: tuple[float, float]) -> Array:
 
 
 def median_filter(slices: Array, kernel: int) -> Array:
-    """Median filter each slice of float32 `[slice, h, w]` over `kernel`×`kernel` pixels, odd.
+    """Median filter each slice over `kernel`×`kernel` pixels; borders repeat their outermost pixel.
 
-    Borders repeat their outermost pixel.
+    Args:
+        slices: float32 `[slice, h, w]`.
+        kernel: odd.
     """
     import cv2
     from scipy import ndimage
 
     filtered = np.empty(slices.shape, np.float32)
     for image, into in zip(slices, filtered, strict=True):
-        # OpenCV is the fastest, but takes float32 up to a kernel of 5 alone.
+        # OpenCV is fastest, but takes float32 only up to a kernel of 5.
         if kernel <= 5:
             cv2.medianBlur(np.ascontiguousarray(image), kernel, into)
         else:
@@ -37,9 +39,9 @@ def median_filter(slices: Array, kernel: int) -> Array:
 
 
 def gaussian_blur(image: Array, blur_mm: float, spacing_mm: Sequence[float]) -> Array:
-    """Blur `[i, j, k]` by a Gaussian of standard deviation `blur_mm` in all directions.
+    """Blur `[i, j, k]` by a Gaussian of standard deviation `blur_mm` along every axis, to float32.
 
-    Across voxels that are long beside it, it hardly reaches. Borders repeat their outermost voxel.
+    Voxels much longer than `blur_mm` stay almost as they are. Borders repeat their outermost voxel.
     """
     from scipy import ndimage
 
@@ -48,7 +50,7 @@ def gaussian_blur(image: Array, blur_mm: float, spacing_mm: Sequence[float]) -> 
 
 @dataclass(frozen=True)
 class Scaling:
-    """A linear change of intensities, `(value - shift) / scale`, clipped to 0 to 1 where `clipped`."""
+    """A linear change of intensities, `(value - shift) / scale`, clipped to the range 0 to 1 if `clipped`."""
 
     shift: float
     scale: float
@@ -65,11 +67,13 @@ def zscore(values: Array) -> Scaling:
     """Return the scaling of values to mean 0 and standard deviation 1.
 
     Raises:
-        DataError: where every value is the same, so that there is nothing to scale by.
+        DataError: if every value is the same.
+
+    >>> zscore(np.array([1.0, 3.0]))
+    Scaling(shift=2.0, scale=1.0, clipped=False)
     """
     mean = values.mean(dtype=np.float64)
     flat = values.ravel(order="K")
-    # In blocks, as float64 copies of a whole scan are slow and large.
     blocks = (flat[first : first + BLOCK] for first in range(0, flat.size, BLOCK))
     deviation = math.sqrt(math.fsum(float(np.square(block - mean).sum()) for block in blocks) / flat.size)
     if deviation == 0:
@@ -78,10 +82,13 @@ def zscore(values: Array) -> Scaling:
 
 
 def rescale(low: float, high: float) -> Scaling:
-    """Return the scaling of the range `low` to `high` to 0 to 1, clipping what lies outside.
+    """Return the scaling of the range `low` to `high` to 0 to 1, clipped.
 
     Raises:
-        DataError: where the range is empty.
+        DataError: if the range is empty.
+
+    >>> rescale(-160, 240).apply(np.array([-200.0, 40.0, 240.0])).tolist()
+    [0.0, 0.5, 1.0]
     """
     if not low < high:
         raise DataError(f"every voxel has the value {low:g}: min-max scaling needs some that differ")
@@ -89,10 +96,10 @@ def rescale(low: float, high: float) -> Scaling:
 
 
 def percentiles(values: Array, low_high: tuple[float, float]) -> Scaling:
-    """Return the scaling of the range between two percentiles of values to 0 to 1, clipping what lies outside.
+    """Return the scaling of the range between two percentiles of values to 0 to 1, clipped.
 
     Raises:
-        DataError: where both percentiles are the same value.
+        DataError: if both percentiles have the same value.
     """
     low, high = np.percentile(values, low_high).tolist()
     if not low < high:

@@ -1,4 +1,4 @@
-"""Brain and body masks, kept from the pass that measures scans for the pass that prepares them."""
+"""Keep brain and body masks from the pass that measures scans for the pass that prepares them."""
 
 import json
 import zipfile
@@ -50,7 +50,7 @@ class KeptMasks:
 
     def write(self, case: Case, recipe: Recipe, mask: Mask) -> None:
         """Keep a case's mask `[i, j, k]`."""
-        packed = np.packbits(mask.ravel(order="F"))  # files store the first axis densest
+        packed = np.packbits(mask.ravel(order="F"))  # files store the first axis contiguously
         with files.replacing(self._path(case)) as unfinished:
             np.savez_compressed(unfinished, made_from=_made_from(case, recipe), shape=mask.shape, bits=packed)
 

@@ -1,4 +1,4 @@
-"""Label maps: fused, merged, renamed and cleaned up; from label values to class indices and back."""
+"""Fuse, merge, rename and clean up label maps; turn label values into class indices and back."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from tfseg.core.errors import ConfigError
 from tfseg.datasets.grids import Array
 from tfseg.preparation.steps import Recipe
 
-# The class index of voxels that bring no loss and no score.
+# The class index of voxels without loss and without score.
 IGNORED = 255
 
 
@@ -20,10 +20,10 @@ class LabelPlan:
     """Which label values of a scan become which classes.
 
     Args:
-        labels: name of each label value after preparation; classes 1, 2, … are those in order, 0 is background.
-        classes: class index of each value in the scan's label map; a value that is not there is background.
-        ignore_label: value after preparation of what is ignored, class `IGNORED`.
-        regions: name → the label values after preparation whose union a region is.
+        labels: names by label value after preparation; classes 1, 2, … in this order, 0 is background.
+        classes: class index by value in the scan's label map; other values become background.
+        ignore_label: value after preparation of class `IGNORED`.
+        regions: label values after preparation by the name of their union.
     """
 
     labels: dict[int, str]
@@ -42,18 +42,21 @@ def plan_labels(
     ignore_label: int | None = None,
     regions: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> LabelPlan:
-    """Work out what a recipe does to the declared labels of a dataset.
+    """Plan what a recipe does to the declared labels of a dataset.
 
-    A merged label has the first value that it is made of; what `recipe.labels` leaves out becomes background.
+    A merged label keeps the first of its values; labels that `recipe.labels` does not list become background.
 
     Args:
-        declared: names by label value, background left out.
+        declared: names by label value, without the background.
         recipe: with `labels`, `ignore`, `regions`, clean-up and a second map.
         ignore_label: the dataset's own.
         regions: the dataset's own, label values by name; those of the recipe replace them.
 
     Raises:
-        ConfigError: where the recipe names a label that is not there, uses one twice, or makes one name of two.
+        ConfigError: if the recipe names a label that does not exist, or uses a label or a name twice.
+
+    >>> plan_labels({1: "pancreas", 2: "cancer"}, Recipe(labels={"organ": ("pancreas", "cancer")})).classes
+    {1: 1, 2: 1}
     """
     added = recipe.second_map.values.values() if recipe.second_map else ()
     known: dict[int, str] = {**{value: str(value) for value in added}, **declared}
@@ -97,13 +100,17 @@ def plan_labels(
 
 
 def fuse(first: Array, second: Array, values: Mapping[int, int], over: bool) -> Array:
-    """Lay a second label map over a first one, or under it where `over` is False.
+    """Lay a second label map over a first one, or under it.
 
     Args:
         first: label values, any shape.
-        second: label values of another map of the same shape.
-        values: what values of the second map become; it counts where it has one of them.
-        over: whether the second map wins where both have a label.
+        second: label values, same shape.
+        values: new values by values of the second map; its other values are background.
+        over: whether the second map wins if both have a label.
+
+    >>> first, second = np.array([1, 1, 0]), np.array([7, 0, 7])
+    >>> fuse(first, second, {7: 4}, over=True).tolist(), fuse(first, second, {7: 4}, over=False).tolist()
+    ([4, 1, 4], [1, 1, 4])
     """
     translated = translate(second, values)
     wins = translated != 0 if over else (first == 0) & (translated != 0)
@@ -111,13 +118,13 @@ def fuse(first: Array, second: Array, values: Mapping[int, int], over: bool) -> 
 
 
 def translate(label: Array, values: Mapping[int, int]) -> Array:
-    """Replace whole numbers by what `values` says, 0 where it says nothing; in the smallest type that holds them."""
+    """Replace whole numbers as `values` says, all others by 0; in the smallest type that holds the result."""
     dtype = np.min_scalar_type(max([0, *values.values()]))
     if label.dtype == np.uint8:
         table = np.zeros(256, dtype)
         for old in values.keys() & set(range(256)):
             table[old] = values[old]
-        return table.take(label.T).T  # files store the first axis densest
+        return table.take(label.T).T  # files store the first axis contiguously
     translated = np.zeros(label.shape, dtype)
     for old, new in values.items():
         translated[label == old] = new
@@ -125,7 +132,7 @@ def translate(label: Array, values: Mapping[int, int]) -> Array:
 
 
 def has_foreground(classes: Array) -> Array:
-    """Which slices of class indices `[slice, h, w]` hold a class other than background: booleans `[slice]`."""
+    """Whether each slice of class indices `[slice, h, w]` has a labelled pixel: booleans `[slice]`."""
     found: Array = ((classes != 0) & (classes != IGNORED)).any(axis=(1, 2))
     return found
 
@@ -136,20 +143,20 @@ def to_values(classes: Array, labels: Iterable[int], ignore_label: int | None = 
     Args:
         classes: class indices, any shape.
         labels: the values of classes 1, 2, …
-        ignore_label: the value of class `IGNORED`.
+        ignore_label: the value of class `IGNORED`; 0 if absent.
     """
     values = dict(enumerate(labels, start=1))
     return translate(classes, values if ignore_label is None else {**values, IGNORED: ignore_label})
 
 
 def clean_up(classes: Array, largest: Iterable[int], min_voxels: Mapping[int, int]) -> Array:
-    """Turn into background what is not in the largest component of some classes, and small components of others.
+    """Keep the largest component of some classes, and drop small components of others.
 
-    Voxels that touch by a face, an edge or a corner belong together.
+    Voxels that touch by a face, an edge or a corner are connected.
 
     Args:
         classes: class indices `[i, j, k]`.
-        largest: classes that keep their largest component alone.
+        largest: classes that keep only their largest component.
         min_voxels: fewest voxels of a component, by class.
     """
     cleaned = classes.copy()

@@ -1,4 +1,4 @@
-"""From a dataset to the prepared folder: slices, their labels, and all that undoing needs."""
+"""Prepare a dataset: write slices, their labels, and what is needed to put predictions back on the scans."""
 
 import json
 from collections.abc import Callable
@@ -35,9 +35,9 @@ def prepare_dataset(
     processes: int = 1,
     skip_bad: bool = False,
 ) -> None:
-    """Prepare every case of a dataset into `out`, going on where an interrupted run stopped.
+    """Prepare every case of a dataset into `out`; an interrupted preparation resumes.
 
-    A case whose files are those that it was made from stays as it is; the result does not depend on `processes`.
+    A finished case is left alone unless its source files changed. The result does not depend on `processes`.
 
     Args:
         dataset: what to prepare.
@@ -45,11 +45,11 @@ def prepare_dataset(
         out: folder for `recipe.yaml`, `dataset.json`, `cases/` and, written last, `index.csv`.
         on_case: called after each case.
         processes: cases that are prepared at a time; more than 1 only from a main module that can be imported.
-        skip_bad: go on without a case that cannot be prepared; the index says why.
+        skip_bad: leave out cases that cannot be prepared; the index says why.
 
     Raises:
-        ConfigError: where `out` holds something else than this preparation, or the recipe does not fit the labels.
-        DataError: on a case that cannot be prepared, or where none can.
+        ConfigError: if `out` holds something else than this preparation, or the recipe does not fit the labels.
+        DataError: if a case cannot be prepared; with `skip_bad`, if none can.
     """
     plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
     records = {"dataset.json": json.dumps(_describe(dataset, plan), indent=1), "recipe.yaml": recipe.to_yaml()}
@@ -75,7 +75,7 @@ def prepare_case(
     """Read a case and write it, prepared, into the new folder `out`; `masks` are brains and bodies found before.
 
     Raises:
-        DataError: where it cannot be prepared.
+        DataError: if it cannot be prepared.
     """
     image, label_map = read_case(case, dataset)
     classes = _classes_of(label_map, case, plan, recipe)
@@ -100,11 +100,14 @@ def prepare_case(
 
 
 def training_slices(label: Array, empty_share: float) -> Array:
-    """Return the slices that training sees: all with a label, and an even share of those without, rounded.
+    """Return the indices of the slices that training sees: all with a label, and an even share of the others.
 
     Args:
-        label: class indices `[slice, h, w]`; what is ignored is no label.
-        empty_share: of the slices without, 0 to 1.
+        label: class indices `[slice, h, w]`; ignored voxels have no label.
+        empty_share: share of the slices without a label, 0 to 1; their number is rounded.
+
+    >>> training_slices(np.array([0, 0, 1, 0, 0]).reshape(5, 1, 1), empty_share=0.5)
+    array([0, 2, 3])
     """
     full = has_foreground(label)
     empty = np.flatnonzero(~full)
@@ -114,13 +117,13 @@ def training_slices(label: Array, empty_share: float) -> Array:
 
 
 def _prepare_unless_done(recipe: Recipe, plan: LabelPlan, out: Path, single: Dataset) -> str | None:
-    """Prepare a dataset's only case, and return what is wrong where it cannot be done."""
+    """Prepare a dataset's only case; return what is wrong with it if it cannot be prepared."""
     (case,) = single.cases
     folder = out / "cases" / case.name
     try:
         if is_made_from(folder, sources(case, recipe)):
             return None
-        # From here on, and should it end here, this is no finished folder.
+        # The folder is unfinished until the index is written again.
         (out / "index.csv").unlink(missing_ok=True)
         with files.replacing(folder) as unfinished, naming(case, recipe):
             prepare_case(case, single, plan, recipe, unfinished, KeptMasks.of(out))
@@ -130,7 +133,7 @@ def _prepare_unless_done(recipe: Recipe, plan: LabelPlan, out: Path, single: Dat
 
 
 def _classes_of(label: Volume, case: Case, plan: LabelPlan, recipe: Recipe) -> Array:
-    """A case's class indices on the scan's own grid, from its label map and the second one where the recipe has it."""
+    """A case's class indices on the scan's own grid, from its label map and the recipe's second one, if it has one."""
     values = label.array
     if recipe.second_map:
         path = beside(case, recipe.second_map.path)
@@ -147,7 +150,7 @@ def _classes_of(label: Volume, case: Case, plan: LabelPlan, recipe: Recipe) -> A
 
 
 def _cropped_off(classes: Array, crop: tuple[tuple[int, int], ...] | None) -> Array:
-    """How many voxels of each class lie outside a crop, `[IGNORED + 1]`."""
+    """The number of voxels of each class outside a crop, `[IGNORED + 1]`."""
     if crop is None:
         return np.zeros(IGNORED + 1, np.int64)
     kept = classes[tuple(slice(*sides) for sides in crop)]
@@ -155,9 +158,9 @@ def _cropped_off(classes: Array, crop: tuple[tuple[int, int], ...] | None) -> Ar
 
 
 def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
-    """What the prepared folder says of its dataset: labels are those after preparation, cases all that there are.
+    """The content of the prepared folder's dataset.json: labels after preparation, and all cases.
 
-    Once a case that was left out is mended, the folder still holds the same dataset.
+    Cases that are left out are listed too, so that the folder is still that of the dataset once they are repaired.
     """
     everyone = (*dataset.cases, *dataset.left_out)
     cases = {case.name: [str(path.resolve()) for path in case.files] for case in everyone}

@@ -1,4 +1,4 @@
-"""How a dataset becomes training data: a recipe, read from YAML; what it leaves open is derived from the data."""
+"""Read a preparation recipe from YAML, and derive what it leaves open from the data."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -178,7 +178,7 @@ def _voxels(box: Box) -> int:
 
 
 def _median_within(axis: str, spacings_mm: Array) -> Literal["own"] | tuple[float | None, float | None, float | None]:
-    """The median spacing along x, y and z, none across slices and where all cases agree."""
+    """The median spacing along x, y and z; None across slices, and along axes on which all cases agree."""
     median_mm = np.median(spacings_mm, axis=0)
     differs = np.abs(spacings_mm / median_mm - 1).max(axis=0) > SPACING_TOLERANCE
     differs[AXES.index(axis)] = False
@@ -187,7 +187,7 @@ def _median_within(axis: str, spacings_mm: Array) -> Literal["own"] | tuple[floa
 
 
 def processes_for(dataset: Dataset, most: int) -> int:
-    """Return how many processes are worth starting, `most` at the most: each costs as much as reading some files."""
+    """Return how many processes, at most `most`, are worth starting for the size of the files."""
     paths = [path for case in dataset.cases for path in case.images]
     listed = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
     packed_bytes = sum(file.stat().st_size for file in listed)

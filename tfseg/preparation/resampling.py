@@ -1,4 +1,4 @@
-"""Resampling volumes to other numbers of voxels over the same extent, axis by axis."""
+"""Resample volumes to other numbers of voxels over the same extent, axis by axis."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -6,17 +6,17 @@ import numpy as np
 
 from tfseg.datasets.grids import Array
 
-# From a volume `[i, j, k, ...]` and a shape of three axes to a volume of that shape; further axes are kept.
+# Takes a volume `[i, j, k, ...]` and a shape of three axes; returns a volume of that shape, further axes unchanged.
 Resampler = Callable[[Array, tuple[int, int, int]], Array]
 
 
 def linear(volume: Array, shape: tuple[int, int, int]) -> Array:
-    """Interpolate linearly, as float32; beyond the outermost centres values stay constant."""
+    """Interpolate linearly, as float32; values are constant beyond the outermost voxel centres."""
     return _separably(volume.astype(np.float32, copy=False), shape, _linear_along)
 
 
 def spline(volume: Array, shape: tuple[int, int, int]) -> Array:
-    """Interpolate by cubic B-splines, as float32, mirrored at the borders, kept within each channel's range."""
+    """Interpolate by cubic B-splines, as float32, mirrored at the borders, clipped to each channel's range."""
     volume = volume.astype(np.float32, copy=False)
     low, high = volume.min(axis=(0, 1, 2)), volume.max(axis=(0, 1, 2))
     return np.clip(_separably(volume, shape, _spline_along), low, high)
@@ -28,7 +28,7 @@ def nearest(volume: Array, shape: tuple[int, int, int]) -> Array:
 
 
 def by_class(classes: Array, shape: tuple[int, int, int]) -> Array:
-    """Interpolate each class's mask linearly and take the class with the largest share, the first where shares tie."""
+    """Interpolate each class's mask linearly and take the class with the largest share, the first of equal ones."""
     best = np.zeros(shape, np.uint8)
     share = np.full(shape, -1, np.float32)
     for index in np.flatnonzero(np.bincount(classes.ravel())).tolist():
@@ -39,7 +39,11 @@ def by_class(classes: Array, shape: tuple[int, int, int]) -> Array:
 
 
 def resampled_length(voxels: int, spacing_mm: float, target_mm: float) -> int:
-    """Count the voxels of about `target_mm` that fill the extent of `voxels` of `spacing_mm`, 1 at least."""
+    """Return how many voxels of about `target_mm` fill the extent of `voxels` of `spacing_mm`, at least 1.
+
+    >>> resampled_length(100, 0.8, 2.0)
+    40
+    """
     return max(1, round(voxels * spacing_mm / target_mm))
 
 
@@ -113,7 +117,7 @@ def _positions(old: int, new: int) -> Array:
 
 
 def _nearest_along(volume: Array, axis: int, length: int) -> Array:
-    # Halves go up at every place, so that each voxel of an even enlargement is repeated as often as the next.
+    # Halves are rounded up, so that an even enlargement repeats every voxel equally often.
     return volume.take(np.floor(_positions(volume.shape[axis], length) + 0.5).astype(int), axis)
 
 
@@ -152,7 +156,7 @@ def _mirrored(index: Array, length: int) -> Array:
 
 
 def _weighted(volume: Array, axis: int, taps: list[tuple[Array, Array]]) -> Array:
-    """Sum voxels along an axis, each tap's indices with its weights."""
+    """Sum voxels along an axis: for each tap, the voxels at its indices times its weights."""
     ahead = (slice(None), *[np.newaxis] * (volume.ndim - axis - 1))
     total = np.zeros((*volume.shape[:axis], len(taps[0][0]), *volume.shape[axis + 1 :]), np.float32)
     for index, weights in taps:

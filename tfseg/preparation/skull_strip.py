@@ -1,4 +1,4 @@
-"""Which voxels of a head MR are brain: a region grown from Otsu's thresholds by morphology in millimetres."""
+"""Find the brain in a head MR: a region grown from Otsu's thresholds by morphology in millimetres."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def skull_strip(
     erosion_mm: float = 5.0,
     closing_mm: float = 10.0,
 ) -> Mask:
-    """The brain, with the fluid of its ventricles and folds, in a head MR such as T1 (with contrast or not) or FLAIR.
+    """Find the brain, with the fluid of ventricles and sulci, in a head MR such as T1 (with contrast or not) or FLAIR.
 
-    Otsu's threshold parts tissue from air, bone and fluid, a second one parts fat from the rest. An erosion cuts
-    what still ties the brain to muscle and eyes; the largest region is grown back, closed and filled.
+    Otsu's threshold separates tissue from air, bone and fluid, a second one separates fat from the rest. An erosion
+    cuts the connections to muscle and eyes; the largest region is grown back, closed and filled.
 
     Args:
-        image: [x, y, z], or [h, w] for a picture in which the brain is the largest region; any finite intensities.
+        image: `[x, y, z]`, or `[h, w]` for a 2D image in which the brain is the largest region; finite intensities.
         spacing_mm: distance between voxel centres along each axis.
-        erosion_mm: ties thinner than twice this are cut, and one slice is taken off where slices are thicker.
-            Larger loses more of narrow lobes, smaller lets muscle and orbits in.
-        closing_mm: folds narrower than twice this belong to the brain.
+        erosion_mm: connections thinner than twice this are cut; if slices are thicker, one slice is removed. Larger
+            values lose more of narrow lobes, smaller ones keep muscle and orbits.
+        closing_mm: sulci narrower than twice this belong to the brain.
 
     Returns:
         A boolean mask of the image's shape: one connected region.
@@ -61,10 +61,10 @@ def skull_strip(
     smooth = ndimage.gaussian_filter(pixels - pixels.min(), _BLUR_MM / spacing)
     tissue_from = threshold_otsu(smooth.ravel())
     tissue = smooth[smooth > tissue_from]
-    # Where fat is suppressed the second threshold falls between grey and white matter; the median guards against it.
+    # With fat suppression the second threshold would fall between grey and white matter; the median prevents it.
     fat_from = max(threshold_otsu(tissue), _BRIGHTEST * np.median(tissue))
 
-    # A slice thicker than the radius still counts as a neighbour: muscle below the skull base must not hang on.
+    # A slice thicker than the radius still counts as a neighbour, so that muscle below the skull base is cut off.
     near = np.minimum(spacing, erosion_mm)
     core = largest_component(erode((smooth > tissue_from) & (smooth < fat_from), erosion_mm, near))
     if not core.any():

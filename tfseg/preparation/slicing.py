@@ -1,4 +1,4 @@
-"""Between a scan's own grid and its stack of 2D slices, both ways."""
+"""Turn a scan into a stack of 2D slices, and slices back into the scan's own grid."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,16 +15,16 @@ from tfseg.preparation.resampling import Resampler, linear_slabs, nearest
 
 @dataclass(frozen=True)
 class SliceGrid:
-    """How a scan's voxels map to slices: crop, resampling, RAS+ orientation, one axis to slice along, centred padding.
+    """How a scan's voxels map to slices: crop, resampling, RAS+ orientation, slice axis, centred padding.
 
     Args:
         shape: voxels of the scan as stored, `(i, j, k)`.
         affine: 4×4, from voxel indices to RAS+ millimetres.
         axis: "sagittal", "coronal" or "axial".
         size: pixels `(h, w)` of a slice after padding.
-        crop: (first, one past the last) voxel kept along each stored axis; all where absent.
-        resampled: voxels along each stored axis after resampling what is kept; as many where absent.
-        slices: their number after padding; no more than there are where absent.
+        crop: (first, one past the last) voxel that is kept along each stored axis; all if absent.
+        resampled: voxels along each stored axis after resampling; not resampled if absent.
+        slices: number of slices after padding; not padded if absent.
     """
 
     shape: tuple[int, int, int]
@@ -42,11 +42,11 @@ class SliceGrid:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "SliceGrid":
-        """Read back what `to_json` gave."""
+        """Make a grid from what `to_json` returned."""
         return cls(**{name: _as_tuples(value) for name, value in values.items()})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the grid as plain values, what is absent left out."""
+        """Return the grid as plain values, without those that are absent."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
@@ -56,7 +56,7 @@ class SliceGrid:
 
     @property
     def cropped_shape(self) -> tuple[int, int, int]:
-        """Voxels along the stored axes that are kept."""
+        """Voxels along the stored axes after the crop."""
         if self.crop is None:
             return self.shape
         i, j, k = (stop - start for start, stop in self.crop)
@@ -83,10 +83,13 @@ class SliceGrid:
     def to_slices(self, volume: Array, fill: float | Array = 0, resample: Resampler = nearest) -> Array:
         """Turn `[i, j, k]` or `[i, j, k, channels]` into `[slice, h, w]` or `[slice, h, w, channels]`.
 
-        Padding takes the value `fill`, one for all or one per channel.
+        Args:
+            volume: on the scan's own grid.
+            fill: value of the padding, one for all or one per channel.
+            resample: how to interpolate.
 
         Raises:
-            DataError: where the slices are larger than `size`, or more than `slices`.
+            DataError: if the slices are larger than `size`, or more than `slices`.
         """
         volume = volume[self._box()]
         if self.resampled:
@@ -100,13 +103,16 @@ class SliceGrid:
         return padded
 
     def unpad(self, slices: Array) -> Array:
-        """Cut the padding off `[slice, h, w, ...]`."""
+        """Remove the padding of `[slice, h, w, ...]`."""
         return slices[self._window()]
 
     def from_slices(self, slices: Array, fill: float | Array = 0, resample: Resampler = nearest) -> Array:
         """Put `[slice, h, w, ...]` back on the scan's own grid, `[i, j, k, ...]`; the inverse of `to_slices`.
 
-        What was cropped off takes the value `fill`, one for all or one per channel.
+        Args:
+            slices: as `to_slices` returns them.
+            fill: value of what was cropped off, one for all or one per channel.
+            resample: how to interpolate.
         """
         volume = np.ascontiguousarray(self._as_stored(self.unpad(slices)))
         if self.resampled:
@@ -175,7 +181,7 @@ class SliceGrid:
         return orientation_of(self.affine)
 
     def _window(self) -> tuple[slice, ...]:
-        """Where the slices lie within the padding."""
+        """The place of the slices within the padding."""
         room = np.subtract(self.padded_shape, self.slice_shape)
         if room[0] < 0:
             raise DataError(f"{self.slice_shape[0]} slices do not fit the {self.slices} asked for")

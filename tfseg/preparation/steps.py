@@ -1,4 +1,4 @@
-"""What a preparation recipe can say."""
+"""The steps of a preparation recipe."""
 
 import shlex
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tfseg.config.config import Count, Positive, Section
 
-# Isensee 2021 (10.1038/s41592-020-01008-z) clips CT to these, of the voxels inside labels.
+# CT is clipped to these percentiles of the labelled voxels (Isensee 2021, 10.1038/s41592-020-01008-z).
 FOREGROUND_PERCENTILES = (0.5, 99.5)
 Reference = int | str
 References = Annotated[tuple[Reference, ...], Field(min_length=1)]
-# What is found in a scan: the brain or the body, or the voxels that are not 0 in some channel.
+# Voxels that are found in a scan: the brain, the body, or those that are not 0 in some channel.
 Inside = Literal["brain", "body", "nonzero"]
 Percentile = Annotated[float, Field(ge=0, le=100)]
 
 
 class SecondMap(Section):
-    """A second label map of each case: where it is, what its values become, and whether it goes over the first.
+    """A second label map per case: its path, what its values become, and whether it wins over the first.
 
-    `path` has the places {case} and {subject}, and counts from the folder of the case's image.
+    `path` may contain {case} and {subject}; a relative path starts at the folder of the case's image.
     """
 
     path: str
@@ -30,24 +30,25 @@ class SecondMap(Section):
 
 
 class Recipe(Section):
-    """Preparation steps, in the order in which they are applied; what is left out is derived from the data.
+    """Preparation steps, in the order in which they are applied; what is absent is derived from the data.
 
-    Labels, on the scan's own voxels: `second_map` is fused with the first; `labels` makes new ones of old values or
-    names, several merged into one, and leaves out the rest; `ignore` lists what brings no loss and no score;
-    `regions` are unions of labels, which may overlap; `largest_component` and `min_component_voxels` clean up.
+    Labels, on the scan's own voxels: `second_map` is fused with the first; `labels` makes new labels of old values or
+    names, merges several into one, and drops the others; `ignore` lists labels without loss and score; `regions` are
+    unions of labels, which may overlap; `largest_component` and `min_component_voxels` clean up.
 
     Intensities, on the scan's own voxels: `window_hu` clips to [low, high] or {width, level}; `skull_strip` keeps the
-    brain, found by `region` in channel `skull_strip_channel`, in a given `mask` (a path with the places {case} and
-    {subject}, from the folder of the image), or by a `command` with the places {image} and {mask}, and gives the rest
-    its least value; `median_kernel` is in pixels of a slice, 0 for none; `blur_mm` is a Gaussian's standard deviation;
-    `scaling` is measured over the `volume`, its `nonzero` voxels or the `body`, or the brain after skull stripping.
+    brain, found by `region` in channel `skull_strip_channel`, in a given `mask` (a path that may contain {case} and
+    {subject}, relative to the folder of the image), or by a `command` that contains {image} and {mask}, and sets the
+    rest to the brain's least value; `median_kernel` is in pixels of a slice, 0 for none; `blur_mm` is a Gaussian's
+    standard deviation; `scaling` is measured over the `volume`, its `nonzero` voxels or the `body`, or the brain
+    after skull stripping.
 
-    Geometry: `crop` to the box of the `nonzero` voxels or of the `body` (the brain, after skull stripping);
-    `spacing_mm` along x, y and z, null where the scan keeps its own, `median` of the dataset's; slices across `axis`,
-    of `size` pixels: `pad` keeps their scale and pads, `resize` scales both sides alike until they fit, `stretch`
-    distorts them; `slices`, their number, is padded to or, with `stretch`, scaled to.
+    Geometry: `crop` to the box of the `nonzero` voxels or of the `body` (after skull stripping, of the brain);
+    `spacing_mm` along x, y and z, null to keep the scan's own, `median` for the dataset's; slices across `axis`, of
+    `size` pixels: `pad` keeps their scale and pads, `resize` scales both sides alike until they fit, `stretch` scales
+    each side and so distorts; `slices` is the number of slices, padded to or, with `stretch`, scaled to.
 
-    Training alone: `empty_slices` is the share of slices without a label that it sees.
+    Training only: `empty_slices` is the share of slices without a label that it sees.
     """
 
     second_map: SecondMap | None = None
@@ -118,7 +119,7 @@ class Recipe(Section):
             raise ValueError("skull_strip_command belongs to skull_strip: command, which needs it")
         command = self.skull_strip_command
         if command is not None and not all(place in command for place in ("{image}", "{mask}")):
-            raise ValueError("skull_strip_command needs the places {image} and {mask}")
+            raise ValueError("skull_strip_command needs {image} and {mask} in it")
         try:
             shlex.split(self.skull_strip_command or "")
         except ValueError as error:

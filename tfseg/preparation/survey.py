@@ -1,4 +1,4 @@
-"""What is measured of scans before a recipe is complete, each scan read once for all of it."""
+"""Measure scans for the completion of a recipe; each scan is read once for everything that may be needed."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ class Survey:
         recipe: how to find brains and bodies.
         on_case: called for each case that is read.
         processes: cases that are read at a time; more than 1 only from a main module that can be imported.
-        masks: where to keep the brains and bodies that are found.
+        masks: keeps the brains and bodies that are found.
     """
 
     def __init__(
