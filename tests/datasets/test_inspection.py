@@ -209,7 +209,7 @@ def test_leaving_out_every_case_is_refused(dataset):
 
 
 def test_faults_of_headers_are_refused_before_any_voxel_is_read(dataset, tmp_path, monkeypatch):
-    assert sound_cases(dataset, skip_bad=False) is dataset
+    assert sound_cases(dataset, skip_bad=False) == dataset
     (tmp_path / LABEL).unlink()
     (tmp_path / OTHER).unlink()
     monkeypatch.setattr(volume, "_scaled", None)  # reading would fail
@@ -220,7 +220,7 @@ def test_faults_of_headers_are_refused_before_any_voxel_is_read(dataset, tmp_pat
 
 def test_cases_with_any_fault_are_skipped_on_request(dataset, tmp_path):
     rewrite(tmp_path / IMAGE, set_value(np.nan))
-    assert sound_cases(dataset, skip_bad=False) is dataset  # what preparation reads, it refuses
+    assert sound_cases(dataset, skip_bad=False) == dataset  # what preparation reads, it refuses
     done = []
     left = sound_cases(dataset, skip_bad=True, on_case=lambda: done.append(1))
     assert [case.name for case in left.cases] == ["a", "c"]
@@ -251,7 +251,7 @@ def test_pictures_are_inspected_too(tmp_path, save_picture):
 
 def test_an_inspection_reads_faults_and_the_fingerprint_of_the_rest(dataset, tmp_path):
     (tmp_path / LABEL).unlink()
-    faults, fingerprint = inspect(dataset)
+    faults, fingerprint, _ = inspect(dataset)
     assert [fault.case for fault in faults] == ["b"]
     assert (fingerprint.cases, fingerprint.subjects) == (2, 2)
     assert {each.name: each.voxels for each in fingerprint.labels} == {
@@ -263,7 +263,7 @@ def test_an_inspection_reads_faults_and_the_fingerprint_of_the_rest(dataset, tmp
 def test_without_a_sound_case_there_is_no_fingerprint(tmp_path):
     nowhere = tmp_path / "nowhere.nii"
     dataset = Dataset("set", ("a",), {1: "one"}, (Case("x", "x", (nowhere,), nowhere),))
-    faults, fingerprint = inspect(dataset)
+    faults, fingerprint, _ = inspect(dataset)
     assert [fault.message for fault in faults] == [f"{nowhere}: no such file"] * 2
     assert fingerprint is None
 
@@ -298,7 +298,7 @@ def test_an_inspection_and_a_header_check_open_each_file_once(dataset, opened):
 
 def test_a_case_without_a_label_map_is_inspected_too(dataset):
     unlabelled = replace(dataset, cases=(replace(dataset.cases[0], label=None), *dataset.cases[1:]))
-    faults, fingerprint = inspect(unlabelled)
+    faults, fingerprint, _ = inspect(unlabelled)
     assert faults == []
     assert (fingerprint.cases, [label.cases for label in fingerprint.labels]) == (3, [2, 2])
     with pytest.raises(DataError, match=r"a_0000\.nii\.gz: the case a has no label map"):

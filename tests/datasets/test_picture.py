@@ -1,12 +1,15 @@
+import itertools
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
 from tfseg.core.errors import DataError
 from tfseg.datasets.formats import is_picture, read_header, read_image, read_label
+from tfseg.datasets.picture import palette_of
 from tfseg.preparation.slicing import SliceGrid
 
 ROWS = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -17,11 +20,11 @@ def as_rows(array):
     return array[:, :, 0].swapaxes(0, 1)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
-def test_rows_and_columns_survive(save_picture, tmp_path, suffix):
-    image = read_image(save_picture(tmp_path / f"a.{suffix}", ROWS))
-    assert (image.array.shape, image.array.dtype) == ((4, 3, 1, 1), np.float32)
-    np.testing.assert_array_equal(as_rows(image.array)[..., 0], ROWS)
+def test_rows_and_columns_survive(save_picture, tmp_path):
+    for suffix in ("png", "tif", "bmp"):
+        image = read_image(save_picture(tmp_path / f"a.{suffix}", ROWS))
+        assert (image.array.shape, image.array.dtype) == ((4, 3, 1, 1), np.float32)
+        np.testing.assert_array_equal(as_rows(image.array)[..., 0], ROWS)
 
 
 def test_colours_are_red_green_and_blue(save_picture, tmp_path):
@@ -29,7 +32,7 @@ def test_colours_are_red_green_and_blue(save_picture, tmp_path):
     np.testing.assert_array_equal(as_rows(image.array), COLOURS)
 
 
-def test_jpeg_is_near_the_picture(save_picture, tmp_path):
+def test_jpeg_is_near_the_image(save_picture, tmp_path):
     smooth = np.tile(np.linspace(20, 200, 32).astype(np.uint8), (32, 1))
     np.testing.assert_allclose(
         as_rows(read_image(save_picture(tmp_path / "a.jpg", smooth)).array)[..., 0], smooth, atol=6
@@ -42,33 +45,69 @@ def test_transparency_is_left_out(save_picture, tmp_path):
     np.testing.assert_array_equal(as_rows(image.array), COLOURS)
 
 
-@pytest.mark.parametrize("rows", [ROWS.astype(np.uint16) * 5000, ROWS.astype(np.float32) / 7])
-def test_deep_pictures_keep_their_values(save_picture, tmp_path, rows):
-    np.testing.assert_array_equal(as_rows(read_image(save_picture(tmp_path / "a.tiff", rows)).array)[..., 0], rows)
+def test_deep_images_keep_their_values(save_picture, tmp_path):
+    for rows in (ROWS.astype(np.uint16) * 5000, ROWS.astype(np.float32) / 7):
+        image = read_image(save_picture(tmp_path / "a.tiff", rows))
+        np.testing.assert_array_equal(as_rows(image.array)[..., 0], rows)
 
 
-def test_a_header_tells_the_size_and_the_channels(save_picture, tmp_path):
+def save_deep(path, rows):
+    """Write 16-bit `[row, column, channel]`: RGB, in PNG with or without transparency."""
+    if path.suffix == ".png":
+        height, width, channels = rows.shape
+        kind = {3: 2, 4: 6}[channels]
+        lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in rows)
+        content = [
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)),
+            (b"IDAT", zlib.compress(lines)),
+        ]
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in [*content, (b"IEND", b"")]))
+    else:
+        path.write_bytes(cv2.imencode(".tiff", rows[..., ::-1])[1].tobytes())
+    return path
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def test_colours_of_16_bits_keep_their_values(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 4096, (5, 6, 4)).astype(np.uint16)
+    for name, stored in (("a.png", rows[..., :3]), ("b.png", rows), ("c.tiff", rows[..., :3])):
+        path = save_deep(tmp_path / name, stored)
+        np.testing.assert_array_equal(as_rows(read_image(path).array), rows[..., :3])
+        assert read_header(path).channels == 3
+
+
+def test_a_mask_of_16_bit_colours_keeps_its_values(tmp_path):
+    values = ROWS.astype(np.uint16) * 300
+    opaque = np.full((3, 4, 1), 65535, np.uint16)
+    grey = np.repeat(values[..., np.newaxis], 3, axis=2)
+    for name, stored in (("a.png", grey), ("b.png", np.concatenate([grey, opaque], axis=2)), ("c.tiff", grey)):
+        np.testing.assert_array_equal(as_rows(read_label(save_deep(tmp_path / name, stored)).array), values)
+
+
+def test_a_header_has_the_size_and_the_channels(save_picture, tmp_path):
     for rows, channels in ((ROWS, 1), (COLOURS, 3)):
         header = read_header(save_picture(tmp_path / "a.png", rows))
         assert (header.shape, header.channels, header.in_pixels) == ((4, 3, 1), channels, True)
         assert header.spacing_mm == (1, 1, 1)
 
 
-def test_a_picture_lies_as_an_axial_slice_of_a_patient_on_the_back(save_picture, tmp_path):
+def test_a_2d_image_lies_as_an_axial_slice_of_a_patient_on_the_back(save_picture, tmp_path):
     image = read_image(save_picture(tmp_path / "a.png", ROWS))
     grid = SliceGrid.of(image.array.shape[:3], image.affine, "axial", (4, 3))
     (canonical,) = grid.to_slices(image.array[..., 0])
-    # Right to left and back to front: drawn with the right on the left and the front above, it is the picture.
+    # Right to left and back to front: drawn with the right on the left and the front above, it is the image.
     np.testing.assert_array_equal(canonical[::-1, ::-1].T, ROWS)
 
 
-@pytest.mark.parametrize("values", [[0, 255], [0, 1], [0, 3, 7]])
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_masks_keep_their_values(save_picture, tmp_path, suffix, values):
-    rows = np.random.default_rng(0).choice(np.array(values, np.uint8), (5, 6))
-    label = read_label(save_picture(tmp_path / f"m.{suffix}", rows)).array
-    assert label.dtype.kind in "iu"
-    np.testing.assert_array_equal(as_rows(label), rows)
+def test_masks_keep_their_values(save_picture, tmp_path):
+    for suffix, values in itertools.product(("png", "tif"), ([0, 255], [0, 1], [0, 3, 7])):
+        rows = np.random.default_rng(0).choice(np.array(values, np.uint8), (5, 6))
+        label = read_label(save_picture(tmp_path / f"m.{suffix}", rows)).array
+        assert label.dtype.kind in "iu"
+        np.testing.assert_array_equal(as_rows(label), rows)
 
 
 def test_a_mask_of_equal_colours_is_one_of_grey(save_picture, tmp_path):
@@ -82,19 +121,65 @@ def test_a_mask_of_two_tones_is_0_and_255(save_picture, tmp_path):
     np.testing.assert_array_equal(as_rows(label), rows)
 
 
-def test_a_mask_with_a_palette_holds_its_indices(tmp_path):
+def test_a_mask_with_a_palette_is_read_as_indices_or_as_shown(tmp_path):
     mask = Image.fromarray(ROWS % 3).convert("P")
-    mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    mask.putpalette([0, 0, 0, 128, 128, 128, 255, 255, 255])
     mask.save(tmp_path / "m.png")
     np.testing.assert_array_equal(as_rows(read_label(tmp_path / "m.png").array), ROWS % 3)
+    shown = np.array([0, 128, 255])[ROWS % 3]
+    np.testing.assert_array_equal(as_rows(read_label(tmp_path / "m.png", shown=True).array), shown)
+    assert palette_of(tmp_path / "m.png") == {0: (0, 0, 0), 1: (128, 128, 128), 2: (255, 255, 255)}
 
 
-def test_a_jpeg_mask_is_cut_at_half(save_picture, tmp_path):
-    rows = np.zeros((32, 32), np.uint8)
-    rows[9:20, 5:22] = 255
-    path = save_picture(tmp_path / "m.jpg", rows)
-    assert len(np.unique(np.asarray(Image.open(path)))) > 2
-    np.testing.assert_array_equal(as_rows(read_label(path).array), rows)
+SHAPE = np.zeros((32, 32), np.uint8)
+SHAPE[9:20, 5:22] = 1
+
+
+def test_a_lossy_mask_of_black_and_white_is_cut_at_half_whatever_its_suffix(save_picture, tmp_path):
+    for name, kind in (("m.jpg", "JPEG"), ("m.png", "JPEG"), ("m.jpeg", "JPEG"), ("m.tif", "TIFF"), ("m.bmp", "WEBP")):
+        options = {"compression": "jpeg"} if kind == "TIFF" else {}
+        Image.fromarray(SHAPE * 255).save(tmp_path / name, kind, **options)
+        assert len(np.unique(np.asarray(Image.open(tmp_path / name)))) > 2
+        np.testing.assert_array_equal(as_rows(read_label(tmp_path / name).array), SHAPE * 255)
+    # What is called JPEG but is not keeps its values.
+    Image.fromarray(SHAPE * 7).save(tmp_path / "n.jpg", "PNG")
+    np.testing.assert_array_equal(as_rows(read_label(tmp_path / "n.jpg").array), SHAPE * 7)
+
+
+@pytest.mark.parametrize("values", [(0, 85, 170, 255), (0, 128), (0, 100, 200), (0, 1), (0, 3, 9), (90, 255)])
+@pytest.mark.parametrize("name", ["m.jpg", "m.png"])
+def test_a_lossy_mask_of_other_levels_is_refused(tmp_path, values, name):
+    level = np.repeat(np.repeat(np.resize(values, (4, 4)), 16, axis=0), 16, axis=1).astype(np.uint8)
+    Image.fromarray(level).save(tmp_path / name, "JPEG")
+    with pytest.raises(DataError, match=rf"{name}: a lossy (or transparent mask with areas of|mask without white)"):
+        read_label(tmp_path / name)
+
+
+def test_a_mask_in_the_transparency_alone_is_read(tmp_path):
+    for grey, values in itertools.product((0, 255, 3), (SHAPE, 1 - SHAPE, 0 * SHAPE)):
+        alpha = values * 255
+        for colour in (np.full_like(SHAPE, grey),) * 1, (np.full_like(SHAPE, grey),) * 3:
+            Image.fromarray(np.stack([*colour, alpha], axis=-1), "LA" if len(colour) == 1 else "RGBA").save(
+                tmp_path / "m.png"
+            )
+            expected = values * (255 if grey in (0, 255) else grey)
+            np.testing.assert_array_equal(as_rows(read_label(tmp_path / "m.png").array), expected)
+
+
+def test_transparency_beside_a_mask_of_colours_must_agree(tmp_path):
+    def save(grey, alpha):
+        Image.fromarray(np.stack([grey] * 3 + [alpha], axis=-1)).save(tmp_path / "m.png")
+        return tmp_path / "m.png"
+
+    opaque = np.full_like(SHAPE, 255)
+    for alpha in (opaque, SHAPE * 255):
+        np.testing.assert_array_equal(as_rows(read_label(save(SHAPE * 7, alpha)).array), SHAPE * 7)
+    soft = opaque - SHAPE * 100
+    for alpha in (SHAPE[::-1] * 255, soft):
+        with pytest.raises(DataError, match=r"m\.png: colours and transparency show two different masks"):
+            read_label(save(SHAPE * 7, alpha))
+    with pytest.raises(DataError, match=r"m\.png: a lossy or transparent mask with areas of the level 155"):
+        read_label(save(opaque, soft))
 
 
 def test_a_mask_in_colours_is_refused(save_picture, tmp_path):
@@ -115,7 +200,7 @@ def test_values_that_are_not_finite_are_refused(save_picture, tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_image, read_label])
-def test_a_truncated_picture_is_named(save_picture, tmp_path, read):
+def test_a_truncated_image_is_named(save_picture, tmp_path, read):
     rows = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
     path = save_picture(tmp_path / "a.png", rows)
     path.write_bytes(path.read_bytes()[:2000])
@@ -123,24 +208,39 @@ def test_a_truncated_picture_is_named(save_picture, tmp_path, read):
         read(path)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_a_picture_is_turned_as_its_exif_says(tmp_path, suffix, orientation):
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    path = tmp_path / f"a.{suffix}"
-    Image.fromarray(ROWS).save(path, exif=exif)
-    upright = {1: ROWS, 2: ROWS[:, ::-1], 3: ROWS[::-1, ::-1], 4: ROWS[::-1]}
-    upright |= {5: ROWS.T, 6: ROWS.T[:, ::-1], 7: ROWS.T[::-1, ::-1], 8: ROWS.T[::-1]}
-    for read in (read_image, read_label):
-        np.testing.assert_array_equal(np.squeeze(as_rows(read(path).array)), upright[orientation])
-    assert read_header(path).shape == (*upright[orientation].shape[::-1], 1)
+def upright(rows, orientation):
+    turned = rows.swapaxes(0, 1)
+    first = {1: rows, 2: rows[:, ::-1], 3: rows[::-1, ::-1], 4: rows[::-1]}
+    return {**first, 5: turned, 6: turned[:, ::-1], 7: turned[::-1, ::-1], 8: turned[::-1]}[orientation]
 
 
-def test_a_picture_may_have_more_pixels_than_pillow_allows(tmp_path):
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def test_an_image_is_turned_as_its_exif_says(tmp_path):
+    for orientation, suffix in itertools.product(range(1, 9), ("png", "tif")):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        path = tmp_path / f"a{orientation}.{suffix}"
+        Image.fromarray(ROWS).save(path, exif=exif)
+        expected = upright(ROWS, orientation)
+        for read in (read_image, read_label):
+            np.testing.assert_array_equal(np.squeeze(as_rows(read(path).array)), expected)
+        assert read_header(path).shape == (*expected.shape[::-1], 1)
 
+
+def test_an_image_of_16_bit_colours_is_turned_too(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 4096, (5, 6, 3)).astype(np.uint16)
+    png = save_deep(tmp_path / "a.png", rows).read_bytes()
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        after_header = 8 + 25
+        tag = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+        (tmp_path / "a.png").write_bytes(png[:after_header] + tag + png[after_header:])
+        expected = upright(rows, orientation)
+        np.testing.assert_array_equal(as_rows(read_image(tmp_path / "a.png").array), expected)
+        assert read_header(tmp_path / "a.png").shape == (*expected.shape[1::-1], 1)
+
+
+def test_an_image_may_have_more_pixels_than_pillow_allows(tmp_path):
     header = struct.pack(">IIBBBBB", 30000, 20000, 8, 0, 0, 0, 0)
     content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     (tmp_path / "slide.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
@@ -148,7 +248,7 @@ def test_a_picture_may_have_more_pixels_than_pillow_allows(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"])
-def test_what_is_no_picture_is_named(tmp_path, content):
+def test_what_is_no_image_is_named(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png: not a readable 2D image"):
         read_header(tmp_path / "a.png")
@@ -163,5 +263,5 @@ def test_a_stack_of_pages_is_refused(tmp_path):
         read_header(tmp_path / "a.tif")
 
 
-def test_pictures_are_known_by_their_suffix(tmp_path):
+def test_2d_images_are_known_by_their_suffix(tmp_path):
     assert [is_picture(tmp_path / name) for name in ("a.PNG", "a.jpeg", "a.nii.gz", "a")] == [True, True, False, False]

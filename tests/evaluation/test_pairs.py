@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfseg.core.errors import ConfigError, DataError
-from tfseg.datasets.layouts.labels import Declared
+from tfseg.datasets.layouts.label_names import Declared
 from tfseg.datasets.names import stem
 from tfseg.evaluation.pairs import Pair, labels_of, other_files, pair_up
 

@@ -109,7 +109,7 @@ def test_ct_is_clipped_to_the_percentiles_of_its_foreground(ct):
 
 def test_ct_is_known_by_its_values_as_the_fingerprint_knows_it(ct):
     unnamed = replace(ct, channels=("image",))
-    _, fingerprint = inspect(unnamed)
+    fingerprint = inspect(unnamed).fingerprint
     assert fingerprint.channels[0].modality == "CT, Hounsfield units"
     assert derive(unnamed) == derive(ct)
     assert resolve(Recipe(), unnamed) == resolve(Recipe(), ct)

@@ -1,7 +1,7 @@
 """Inspect, prepare and make datasets. What is heavy is imported where it is used, so that each command starts fast."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +67,7 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> "Prepa
     check_out(out, dataset, recipe)
     with terminal.bar("checking", len(dataset.cases)) as advance:
         dataset = sound_cases(dataset, source.skip_bad, advance)
+    _report_warnings(dataset.warnings, terminal)
     left_out = {case.name: reason for case, reason in dataset.left_out.items()}
     _report_left_out(left_out, terminal)
     processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
@@ -78,6 +79,11 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> "Prepa
     prepared = Prepared(out)
     _report_left_out({name: why for name, why in prepared.skipped.items() if name not in left_out}, terminal)
     return prepared
+
+
+def _report_warnings(warnings: Iterable[str], terminal: Terminal) -> None:
+    for warning in warnings:
+        terminal.say(f"warning: {warning}")
 
 
 def _report_left_out(cases: Mapping[str, str], terminal: Terminal) -> None:
@@ -112,7 +118,7 @@ def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> N
     terminal = Terminal()
     dataset = read_dataset(data, subject_pattern)
     with terminal.bar("inspecting", len(dataset.cases)) as advance:
-        faults, fingerprint = inspection.inspect(dataset, advance)
+        faults, fingerprint, warnings = inspection.inspect(dataset, advance)
     if fingerprint:
         terminal.show(to_markdown(fingerprint))
     if fingerprint and pictures:
@@ -122,6 +128,7 @@ def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> N
         with terminal.bar("drawing", min(contact_sheet.MOST_CASES, len(sound.cases))) as advance:
             contact_sheet.write_contact_sheet(sound, fingerprint.axis, pictures, advance)
         terminal.say(f"contact sheet {pictures}")
+    _report_warnings(warnings, terminal)
     for fault in faults:
         terminal.say(fault.message)
     if faults:

@@ -11,6 +11,8 @@ from tfseg.core import memory
 from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array, shear_degrees, voxel_mm3
 
+# Values of a floating-point label map may differ from whole numbers by rounding.
+ROUNDING = 1e-3
 # Distances along axes that miss a right angle by this much are off by less than 0.5 %.
 MOST_SHEAR_DEGREES = 0.5
 
@@ -29,6 +31,19 @@ def naming(path: Path, problem: str) -> Iterator[None]:
     except Exception as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
         raise DataError(f"{path}: {problem}: {reason}") from error
+
+
+def check_encodable(path: Path) -> None:
+    """Refuse a name that is not UTF-8: tables and configurations cannot hold it.
+
+    Raises:
+        DataError: with the bytes that are not.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise DataError(f"{shown}: its name is not UTF-8; rename the file") from error
 
 
 def check_size(path: Path, shape: tuple[int, ...]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
-from tfseg.datasets.grids import AXES, Array, Header, longest_axis
+from tfseg.datasets.grids import AXES, Array, Header, slice_axis, voxel_mm3
 from tfseg.datasets.layouts import Dataset
 from tfseg.datasets.modality import ChannelMeasures, likely_modality, measure_channel
 
@@ -20,9 +20,11 @@ class CaseMeasures:
 
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
+    voxel_mm3: float
     stored: str
     in_pixels: bool
     voxels: dict[int, int]
+    background_voxels: int
     labelled_slices: tuple[int, ...]
     channels: tuple[ChannelMeasures, ...]
 
@@ -93,9 +95,11 @@ def measure(header: Header, channels: Sequence[Array], label: Array | None, data
     return CaseMeasures(
         shape=tuple(header.shape[axis] for axis in order),
         spacing_mm=tuple(header.spacing_mm[axis] for axis in order),
+        voxel_mm3=voxel_mm3(header.affine),
         stored="".join(nib.orientations.aff2axcodes(header.affine)),
         in_pixels=header.in_pixels,
         voxels={value: int(np.count_nonzero(label == value)) for value in dataset.labels},
+        background_voxels=int(np.count_nonzero(label == 0)),
         labelled_slices=slices,
         channels=tuple(measure_channel(channel, labelled) for channel in channels),
     )
@@ -104,7 +108,7 @@ def measure(header: Header, channels: Sequence[Array], label: Array | None, data
 def summarise(dataset: Dataset, cases: Sequence[CaseMeasures]) -> Fingerprint:
     """Summarise the measures of a dataset's cases."""
     spacings = np.array([case.spacing_mm for case in cases])
-    axis = longest_axis(spacings)
+    axis = slice_axis(np.array([case.shape for case in cases]), spacings)
     across = AXES.index(axis)
     slices = sum(case.shape[across] for case in cases)
     return Fingerprint(
@@ -132,7 +136,7 @@ def _range(values: Array) -> Range:
 
 def _label(value: int, name: str, cases: Sequence[CaseMeasures]) -> LabelPrint:
     voxels = np.array([case.voxels[value] for case in cases])
-    voxel_volumes = np.array([1 if case.in_pixels else np.prod(case.spacing_mm) / 1000 for case in cases])
+    voxel_volumes = np.array([1 if case.in_pixels else case.voxel_mm3 / 1000 for case in cases])
     present = voxels > 0
     return LabelPrint(
         value=value,

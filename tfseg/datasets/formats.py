@@ -32,15 +32,19 @@ def open_image(path: Path) -> Iterator[Opened]:
 
 
 @contextmanager
-def open_label(path: Path) -> Iterator[Opened]:
+def open_label(path: Path, shown: bool = False) -> Iterator[Opened]:
     """Open a label map: its header is read at once, its values as integers `[x, y, z]` on request.
+
+    Args:
+        path: of the label map.
+        shown: read the grey levels that the palette of a 2D mask shows, not its indices.
 
     Raises:
         DataError: as `open_image`, and if it is not 3D; on reading, if values are not whole numbers.
     """
     if path.is_dir():
         raise DataError(f"{path}: a folder, where the file of a label map is expected")
-    with _format_of(path).open_label(path) as label:
+    with picture.open_label(path, shown) if is_picture(path) else _format_of(path).open_label(path) as label:
         check_size(path, label.header.shape)
         check_affine(path, label.header.affine)
         yield label
@@ -76,13 +80,13 @@ def read_label_header(path: Path) -> Header:
         return label.header
 
 
-def read_label(path: Path) -> Volume:
-    """Read a label map as integers `[x, y, z]`.
+def read_label(path: Path, shown: bool = False) -> Volume:
+    """Read a label map as integers `[x, y, z]`; `shown` is as in `open_label`.
 
     Raises:
         DataError: as `open_label`.
     """
-    with open_label(path) as label:
+    with open_label(path, shown) as label:
         return label.read()
 
 

@@ -142,6 +142,26 @@ def canonical_spacing_mm(affine: Array) -> tuple[float, float, float]:
     return x, y, z
 
 
+def slice_axis(shapes: Array, spacings_mm: Array) -> str:
+    """Return the axis across which slices are cut: the one of a single voxel in every case, or else the longest.
+
+    Args:
+        shapes: voxels of every case, `[case, (x, y, z)]`.
+        spacings_mm: voxel sizes, `[case, (x, y, z)]`; the median decides.
+
+    >>> slice_axis(np.array([[1, 48, 40]]), np.array([[1, 1, 1]]))
+    'sagittal'
+    """
+    single = (np.asarray(shapes) == 1).all(axis=0)
+    return AXES[int(single.argmax())] if single.any() else longest_axis(spacings_mm)
+
+
+def canonical_shape(header: Header) -> tuple[int, int, int]:
+    """Voxels along x, y and z, or the axes nearest to them."""
+    x, y, z = np.asarray(header.shape)[np.argsort(nib.orientations.io_orientation(header.affine)[:, 0])].tolist()
+    return x, y, z
+
+
 def longest_axis(spacings_mm: Array) -> str:
     """Return the axis along which voxels are longest, axial if they are near cubes.
 

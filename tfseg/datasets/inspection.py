@@ -16,7 +16,9 @@ import numpy as np
 
 from tfseg.core import memory
 from tfseg.core.errors import DataError
-from tfseg.datasets import formats
+from tfseg.datasets import cautions, formats
+from tfseg.datasets.checks import check_encodable
+from tfseg.datasets.duplicates import check_not_label, digests_of, shared_voxels
 from tfseg.datasets.fingerprint import CaseMeasures, Fingerprint, measure, summarise
 from tfseg.datasets.grids import Header, Opened, stored_like
 from tfseg.datasets.layouts import Case, Dataset
@@ -37,9 +39,22 @@ class Fault:
     message: str
 
 
-class _Examined(NamedTuple):
+class Inspection(NamedTuple):
+    """The faults of a dataset, the fingerprint of the cases without one if there are any, and lines to report."""
+
     faults: list[Fault]
-    measures: CaseMeasures | None
+    fingerprint: Fingerprint | None
+    warnings: tuple[str, ...]
+
+
+class _Examined(NamedTuple):
+    """A case with its faults, its headers by file, its measures and the digests of its channels."""
+
+    case: Case
+    faults: list[Fault]
+    headers: dict[Path, Header]
+    measures: CaseMeasures | None = None
+    digests: tuple[str, ...] = ()
 
 
 def find_faults(dataset: Dataset, on_case: Callable[[], None] = lambda: None, *, values: bool = True) -> list[Fault]:
@@ -53,21 +68,25 @@ def find_faults(dataset: Dataset, on_case: Callable[[], None] = lambda: None, *,
     return [fault for case in _examine_all(dataset, on_case, values=values) for fault in case.faults]
 
 
-def inspect(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> tuple[list[Fault], Fingerprint | None]:
-    """Find every fault, and measure the fingerprint of the cases without one; each file is opened once.
+def inspect(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> Inspection:
+    """Find every fault and everything unusual, and measure the fingerprint of the cases without a fault.
 
     Args:
-        dataset: the cases to examine.
+        dataset: the cases to examine; each file is opened once.
         on_case: called after each case.
     """
     examined = _examine_all(dataset, on_case, values=True)
     faults = [fault for case in examined for fault in case.faults]
-    sound = [case.measures for case in examined if case.measures and not case.faults]
-    return faults, summarise(without_faulty(dataset, faults), sound) if sound else None
+    sound = [(each.case, each.measures) for each in examined if each.measures and not each.faults]
+    fingerprint = summarise(without_faulty(dataset, faults), [measures for _, measures in sound]) if sound else None
+    warnings = (*dataset.warnings, *_header_warnings(dataset, examined), *cautions.of_values(dataset, sound))
+    return Inspection(faults, fingerprint, tuple(dict.fromkeys(warnings)))
 
 
 def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = lambda: None) -> Dataset:
     """Return a dataset without a fault in its headers or, with `skip_bad`, without the cases that have any fault.
+
+    What is unusual in names and headers is added to its `warnings`.
 
     Args:
         dataset: the cases to examine.
@@ -77,14 +96,23 @@ def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = 
     Raises:
         DataError: if there is a fault, or with `skip_bad` if every case has one.
     """
-    faults = find_faults(dataset, on_case, values=skip_bad)
+    examined = _examine_all(dataset, on_case, values=skip_bad)
+    faults = [fault for case in examined for fault in case.faults]
     if faults and not skip_bad:
         cases = len({fault.case for fault in faults})
         raise DataError(
             f"{faults[0].message} (cases with a fault: {cases} of {len(dataset.cases)}; tfseg inspect lists all, "
             "--skip-bad leaves those cases out)"
         )
-    return without_faulty(dataset, faults) if faults else dataset
+    warnings = tuple(dict.fromkeys((*dataset.warnings, *_header_warnings(dataset, examined))))
+    return replace(without_faulty(dataset, faults) if faults else dataset, warnings=warnings)
+
+
+def _header_warnings(dataset: Dataset, examined: Sequence[_Examined]) -> list[str]:
+    headers = {path: header for each in examined for path, header in each.headers.items()}
+    of_files = [warning for header in headers.values() for warning in header.warnings]
+    placed = {path: header.is_placed for path, header in headers.items() if not header.in_pixels}
+    return [*of_files, *cautions.of_headers(placed), *cautions.of_names(dataset)]
 
 
 def without_faulty(dataset: Dataset, faults: Sequence[Fault]) -> Dataset:
@@ -118,6 +146,9 @@ def _examine_all(dataset: Dataset, on_case: Callable[[], None], *, values: bool)
                 examined.faults.append(Fault(case.name, case.images[0], message))
             results.append(examined)
             on_case()
+    sound = {each.case: each for each in results if not each.faults}
+    for case, message in shared_voxels((case, each.digests) for case, each in sound.items()):
+        sound[case].faults.append(Fault(case.name, case.images[0], message))
     return results
 
 
@@ -143,32 +174,44 @@ def _examine(case: Case, dataset: Dataset, values: bool, alone: _Alone) -> _Exam
             faults.append(Fault(case.name, _file_of(case, str(error)), str(error)))
             return None
 
+    for path in case.files:
+        attempt(check_encodable, path)
+    if faults:
+        return _Examined(case, faults, {})
     with ExitStack() as stack:
+        opened: dict[Path, Opened] = {}
 
-        def opened(open_file: Callable[[Path], AbstractContextManager[Opened]], path: Path) -> Opened | None:
-            return attempt(lambda: stack.enter_context(open_file(path)))
+        def open_file(manager: AbstractContextManager[Opened], path: Path) -> None:
+            opened[path] = stack.enter_context(manager)
 
-        files = [opened(formats.open_image, path) for path in case.images]
-        label_file = opened(formats.open_label, case.label) if case.label else None
-        images = [(path, file) for path, file in zip(case.images, files, strict=True) if file]
-        headers = [file.header for _, file in images]
-        header = attempt(join_headers, case, headers) if len(images) == len(files) else None
+        for path in case.images:
+            attempt(open_file, formats.open_image(path), path)
+        if case.label:
+            attempt(open_file, formats.open_label(case.label, dataset.masks_as_shown), case.label)
+        headers = {path: file.header for path, file in opened.items()}
+        of_images = [headers[path] for path in case.images if path in headers]
+        header = attempt(join_headers, case, of_images) if len(of_images) == len(case.images) else None
         if header:
             attempt(check_channels, case, header, dataset)
-        if header and label_file:
-            attempt(check_label_grid, case, label_file.header, header)
+        if header and case.label in headers:
+            attempt(check_label_grid, case, headers[case.label], header)
         if not values:
-            return _Examined(faults, None)
-        with alone.if_large(headers):
-            volumes = [attempt(read_varied, path, file) for path, file in images]
-            label = attempt(label_file.read) if label_file else None
+            return _Examined(case, faults, headers)
+        with alone.if_large(of_images):
+            images = [attempt(read_varied, path, opened[path]) for path in case.images if path in opened]
+            label = attempt(opened[case.label].read) if case.label in opened else None
             if label:
                 attempt(check_declared, case.label, label.array, dataset)
             if faults or header is None:
-                return _Examined(faults, None)
-            channels = [channel for image in volumes if image for channel in np.moveaxis(image.array, 3, 0)]
+                return _Examined(case, faults, headers)
+            read = [image for image in images if image]
+            digests = [digest for image in read for digest in digests_of(image)]
             turned = stored_like(label, header.affine).array if label else None
-            return _Examined(faults, measure(header, channels, turned, dataset))
+            if turned is not None:
+                for image in read:
+                    attempt(check_not_label, case, image.array, turned)
+            channels = [channel for image in read for channel in np.moveaxis(image.array, 3, 0)]
+            return _Examined(case, faults, headers, measure(header, channels, turned, dataset), tuple(digests))
 
 
 def _file_of(case: Case, message: str) -> Path:

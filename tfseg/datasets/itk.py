@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.checks import naming, whole
+from tfseg.datasets.checks import ROUNDING, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
-# Values of a floating-point label map may differ from whole numbers by rounding.
-ROUNDING = 1e-3
 
 
 @contextmanager

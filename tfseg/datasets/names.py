@@ -1,7 +1,7 @@
 """Names of image files: their suffixes, the name without them, and which files of a folder are images."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 # Longer suffixes first: `.nii.gz` is one suffix.
@@ -39,6 +39,21 @@ def stem(path: Path) -> str:
     return name[: len(name) - len(suffix(Path(name)))]
 
 
+def image_files(
+    folder: Path, suffixes: Collection[str] = SUFFIXES, recursive: bool = False
+) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder with an image suffix, in any case, and its other files, each by name.
+
+    Hidden files and folders are neither, and so are files that hold the voxels of a header beside them.
+    """
+    every = sorted(path for path in (folder.rglob("*") if recursive else folder.glob("*")) if path.is_file())
+    visible = [path for path in every if not is_hidden(path, folder)]
+    headers = {(path.parent, stem(path), suffix(path).lower()) for path in visible}
+    shown = [path for path in visible if not _holds_voxels(path, headers)]
+    images = [path for path in shown if suffix(path).lower() in suffixes]
+    return images, [path for path in shown if suffix(path).lower() not in suffixes]
+
+
 def beside(path: Path, suffixes: Iterable[str]) -> Path | None:
     """Return the file of the same stem with the first of some suffixes, in lower or upper case, if there is one."""
     spelled = (each for suffix in suffixes for each in (suffix, suffix.upper()))
@@ -48,3 +63,12 @@ def beside(path: Path, suffixes: Iterable[str]) -> Path | None:
 def is_hidden(path: Path, folder: Path) -> bool:
     """Whether a file, or a folder between it and `folder`, has a name that starts with a dot."""
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _holds_voxels(path: Path, headers: Collection[tuple[Path, str, str]]) -> bool:
+    """Whether a file holds the voxels of one of some headers: (folder, stem, suffix)."""
+    return any(
+        path.name.lower().endswith(ending) and (path.parent, path.name[: -len(ending)], header) in headers
+        for header, endings in DATA_OF.items()
+        for ending in endings
+    )

@@ -15,17 +15,21 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.checks import check_size, naming, whole
+from tfseg.datasets import mask
+from tfseg.datasets.checks import ROUNDING, check_size, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
-# JPEG compression blurs the two values of a mask.
-LOSSY = (".jpg", ".jpeg")
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 # EXIF's orientations in which columns are stored as rows.
 SIDEWAYS = (5, 6, 7, 8)
 # Pillow refuses images of many pixels; `check_size` compares with this machine's memory instead.
 Image.MAX_IMAGE_PIXELS = None
+# Modes of one channel, and the mode in which each is read; other modes are read as red, green and blue.
 GREY_MODES = {"1": "L", "L": "L", "LA": "L", "I": "I", "F": "F", "I;16": "I;16", "I;16B": "I;16B"}
+# Modes with transparency, and the mode in which a mask of each is read.
+ALPHA_MODES = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
+# Formats whose compression changes values.
+LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "JPEG2000")
 
 
 @contextmanager
@@ -35,22 +39,42 @@ def open_image(path: Path) -> Iterator[Opened]:
     Channels are grey, or red, green and blue; transparency is left out.
 
     Raises:
-        DataError: if the file is absent, not readable or has several pages; on reading, if it is cut short or holds
-            NaN or infinite values.
+        DataError: if the file is absent, not readable or has several pages; on reading, if it is cut short.
     """
     with _open(path) as image:
         yield Opened(_header(image, 1 if image.mode in GREY_MODES else 3), partial(_read_image, path, image))
 
 
 @contextmanager
-def open_label(path: Path) -> Iterator[Opened]:
-    """Open a mask; its values are integers `[x, y, 1]`: pixel values or indices of a palette, and JPEG as 0 and 255.
+def open_label(path: Path, shown: bool = False) -> Iterator[Opened]:
+    """Open a mask; its values are integers `[x, y, 1]`: pixel values, or the indices of a palette.
+
+    A mask in the transparency alone, and a lossy one of black and white, are read as 0 and 255.
+
+    Args:
+        path: of the mask.
+        shown: read the grey levels that a palette shows, not its indices.
 
     Raises:
-        DataError: as `open_image`; on reading, if the mask is in colours, or its values are not whole numbers.
+        DataError: as `open_image`; on reading, if values are not whole numbers, or the mask is in colours, in
+            transparency and in colours both, or lossy with levels between black and white.
     """
     with _open(path) as image:
-        yield Opened(_header(image, 1), partial(_read_label, path, image))
+        yield Opened(_header(image, 1), partial(_read_label, path, image, shown))
+
+
+def palette_of(path: Path) -> dict[int, tuple[int, ...]] | None:
+    """Return the colours of the indices that a mask uses; None for an image without a palette.
+
+    Raises:
+        DataError: as `open_label`.
+    """
+    with _open(path) as image:
+        if image.mode != "P":
+            return None
+        used = np.unique(_pixels(path, image, "P")).tolist()
+        colours = np.reshape(image.getpalette("RGB"), (-1, 3)).tolist()
+    return {index: tuple(colours[index]) if index < len(colours) else (0, 0, 0) for index in used}
 
 
 def _open(path: Path) -> Any:
@@ -60,7 +84,7 @@ def _open(path: Path) -> Any:
         image = Image.open(path)
     try:
         with naming(path, "not a readable 2D image"):
-            pages = getattr(image, "n_frames", 1)
+            pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO adds previews
         if pages > 1:
             raise DataError(f"{path}: expected one 2D image, found {pages} pages; save the stack as NIfTI")
         check_size(path, image.size)
@@ -77,19 +101,19 @@ def _header(image: Any, channels: int) -> Header:
 
 def _read_image(path: Path, image: Any) -> Volume:
     pixels = _pixels(path, image, GREY_MODES.get(image.mode, "RGB"))
-    rows = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32)
+    channels = 1 if image.mode in GREY_MODES else 3
+    rows = pixels.reshape(*pixels.shape[:2], -1)[..., :channels].astype(np.float32)
     return Volume(rows.swapaxes(0, 1)[:, :, np.newaxis], AFFINE, in_pixels=True)
 
 
-def _read_label(path: Path, image: Any) -> Volume:
-    pixels = _pixels(path, image, "P" if image.mode == "P" else GREY_MODES.get(image.mode, "RGB"))
-    if pixels.ndim == 3:
-        if (pixels != pixels[..., :1]).any():
-            raise DataError(f"{path}: expected one value a pixel, found colours; save the mask as label values")
-        pixels = pixels[..., 0]
-    if path.suffix.lower() in LOSSY:
-        pixels = np.where(pixels >= 128, 255, 0).astype(np.uint8)
-    return Volume(whole(path, pixels.swapaxes(0, 1)[:, :, np.newaxis]), AFFINE, in_pixels=True)
+def _read_label(path: Path, image: Any, shown: bool) -> Volume:
+    if image.mode == "P":
+        pixels = _pixels(path, image, "RGB" if shown else "P")
+    else:
+        pixels = _pixels(path, image, ALPHA_MODES.get(image.mode) or GREY_MODES.get(image.mode, "RGB"))
+    lossy = image.format in LOSSY_FORMATS or image.info.get("compression") == "jpeg"
+    values = mask.values_of(path, pixels.reshape(*pixels.shape[:2], -1), lossy)
+    return Volume(whole(path, values.swapaxes(0, 1)[:, :, np.newaxis], ROUNDING), AFFINE, in_pixels=True)
 
 
 def _orientation(image: Any) -> int:
@@ -99,8 +123,31 @@ def _orientation(image: Any) -> int:
 
 
 def _pixels(path: Path, image: Any, mode: str) -> Array:
+    """The pixels `[row, column]` or `[row, column, channels]`, upright."""
+    if _is_deep(image):
+        return _deep_pixels(path, image)
     image.filename = ""  # or Pillow maps uncompressed TIFFs into memory, those that lie sideways in a wrong shape
     with naming(path, "the 2D image cannot be read"):
         image.load()
         upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
         return np.asarray(upright if upright.mode == mode else upright.convert(mode))
+
+
+def _is_deep(image: Any) -> bool:
+    """Whether an image has several channels of 16 bits, of which Pillow would read the upper 8."""
+    return image.mode not in ("I;16", "I;16B", "I", "F") and any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def _deep_pixels(path: Path, image: Any) -> Array:
+    import cv2
+
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    with naming(path, "the 2D image cannot be read"):
+        stored = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+        if stored is None or stored.dtype != np.uint16:
+            raise ValueError("its channels of 16 bits cannot be read")
+        if stored.ndim == 3:  # blue, green, red and transparency
+            stored = stored[..., [2, 1, 0, *range(3, stored.shape[2])]]
+        turned = stored.swapaxes(0, 1) if orientation in SIDEWAYS else stored
+        turned = turned[::-1] if orientation in (3, 4, 7, 8) else turned
+        return turned[:, ::-1] if orientation in (2, 3, 6, 7) else turned

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import formats
+from tfseg.datasets.duplicates import check_not_label
 from tfseg.datasets.grids import (
     Array,
     Header,
@@ -72,7 +73,9 @@ def read_case(case: Case, dataset: Dataset) -> tuple[Volume, Volume]:
     """
     image = read_case_image(case)
     x, y, z, channels = image.array.shape
-    return image, _read_label(case, dataset, Header((x, y, z), channels, image.affine, image.in_pixels))
+    label = _read_label(case, dataset, Header((x, y, z), channels, image.affine, image.in_pixels))
+    check_not_label(case, image.array, label.array)
+    return image, label
 
 
 def _read_varied(path: Path) -> Volume:
@@ -83,8 +86,8 @@ def _read_varied(path: Path) -> Volume:
 def _read_label(case: Case, dataset: Dataset, header: Header) -> Volume:
     check_channels(case, header, dataset)
     path = case.label_file
-    label = stored_like(formats.read_label(path), header.affine)
-    _check_grid(path, label.array.shape, label.affine, case.images[0], header.shape, header.affine)
+    label = stored_like(formats.read_label(path, dataset.masks_as_shown), header.affine)
+    _check_label_grid(case, label.array.shape, label.affine, header)
     check_declared(path, label.array, dataset)
     return replace(label, affine=header.affine)
 
@@ -137,7 +140,12 @@ def check_label_grid(case: Case, label: Header, image: Header) -> None:
         DataError: if shapes or affines disagree, or the case has no label map.
     """
     turned = header_stored_like(label, image.affine)
-    _check_grid(case.label_file, turned.shape, turned.affine, case.images[0], image.shape, image.affine)
+    _check_label_grid(case, turned.shape, turned.affine, image)
+
+
+def _check_label_grid(case: Case, shape: tuple[int, ...], affine: Array, image: Header) -> None:
+    if not is_unscaled(image.shape, image.affine, shape, affine):
+        _check_grid(case.label_file, shape, affine, case.images[0], image.shape, image.affine)
 
 
 def is_unscaled(shape: tuple[int, ...], affine: Array, label_shape: tuple[int, ...], label_affine: Array) -> bool:
@@ -165,8 +173,6 @@ def check_declared(path: Path, label: Array, dataset: Dataset) -> None:
 def _check_grid(
     path: Path, shape: tuple[int, ...], affine: Array, first: Path, first_shape: tuple[int, ...], first_affine: Array
 ) -> None:
-    if is_unscaled(first_shape, first_affine, shape, affine):
-        return
     if shape != first_shape:
         raise DataError(f"{path}: its shape is {shape}, that of {first.name} {first_shape}")
     if not same_grid(first_shape, first_affine, affine):

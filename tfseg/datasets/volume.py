@@ -16,13 +16,11 @@ from nibabel.arrayproxy import ArrayProxy
 from tfseg.core.errors import DataError
 from tfseg.core.files import replacing
 from tfseg.datasets import names, nifti_header
-from tfseg.datasets.checks import check_size, naming, whole
+from tfseg.datasets.checks import ROUNDING, check_size, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 # Label values stored in steps no longer than this may lie half a step beside a whole number.
 FINE_STEP = 0.1
-# Values of a floating-point label map may differ from whole numbers by rounding.
-ROUNDING = 1e-3
 # Bytes that show which kind of NIfTI a file is, and those that are read at a time to reach its end.
 HEADER_BYTES, CHUNK_BYTES = 540, 1 << 20
 GZIP = b"\x1f\x8b"

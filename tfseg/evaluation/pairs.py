@@ -10,7 +10,7 @@ import pandas as pd
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array
-from tfseg.datasets.layouts.labels import Declared, read_declaration
+from tfseg.datasets.layouts.label_names import Declared, read_declaration
 from tfseg.datasets.names import stem, suffix
 
 # Files that declare labels, beside the label maps or beside their folder.

@@ -10,7 +10,7 @@ import numpy as np
 from tfseg.config.config import validate
 from tfseg.config.yaml_files import parse_yaml, read_yaml_chain
 from tfseg.core.errors import ConfigError, DataError
-from tfseg.datasets.grids import AXES, Array, Header, canonical_spacing_mm, longest_axis
+from tfseg.datasets.grids import AXES, Array, Header, canonical_shape, canonical_spacing_mm, slice_axis
 from tfseg.datasets.layouts import Dataset
 from tfseg.datasets.modality import is_ct
 from tfseg.preparation.scan import Box, make_grid
@@ -104,7 +104,7 @@ def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> R
     measured = survey.measure(boxed) if boxed else [None] * len(dataset.cases)
     headers = survey.headers()
     spacings_mm = np.array([canonical_spacing_mm(header.affine) for header in headers])
-    axis = recipe.axis or longest_axis(spacings_mm)
+    axis = recipe.axis or slice_axis(np.array([canonical_shape(header) for header in headers]), spacings_mm)
     filled = recipe.model_copy(
         update={
             "axis": axis,

@@ -178,6 +178,73 @@ def test_a_table_names_the_labels(write):
         read_dataset(folder)
 
 
+PAIRS = [f"sub-{n}/anat/sub-{n}_{suffix}.nii.gz" for n in "123" for suffix in ("T1w", "dseg")]
+
+
+def test_each_label_map_has_the_nearest_table(write):
+    folder = write(*PAIRS)
+    table = "index\tname\n{}\tleft\n{}\tright\n"
+    (folder / "dseg.tsv").write_text(table.format(2, 1))  # counts for none, since each has its own
+    for n in "123":
+        (folder / f"sub-{n}/anat/sub-{n}_dseg.tsv").write_text(table.format(1, 2), encoding="utf-8-sig")
+    assert read_dataset(folder).labels == {1: "left", 2: "right"}
+    (folder / "sub-2/anat/sub-2_dseg.tsv").write_text("index\tname\n2\tright\n")  # names fewer
+    assert read_dataset(folder).labels == {1: "left", 2: "right"}
+    (folder / "sub-2/anat/sub-2_dseg.tsv").unlink()
+    with pytest.raises(DataError, match=r"dseg\.tsv: 1 is left, in .*dseg\.tsv right|sub-\d_dseg\.tsv: 1 is left"):
+        read_dataset(folder)
+
+
+def test_tables_that_number_structures_differently_are_refused(write):
+    folder = write(*PAIRS)
+    for n, rows in (("1", "1\tleft\n2\tright\n"), ("2", "2\tleft\n1\tright\n"), ("3", "1\tleft\n")):
+        (folder / f"sub-{n}/anat/sub-{n}_dseg.tsv").write_text(f"index\tname\n{rows}")
+    with pytest.raises(DataError, match=r"sub-2_dseg\.tsv: 1 is right, in .*sub-1_dseg\.tsv left"):
+        read_dataset(folder)
+    (folder / "sub-2/anat/sub-2_dseg.tsv").write_text("index\tname\n3\tleft\n")
+    with pytest.raises(DataError, match=r"sub-2_dseg\.tsv: left is 3, in .*sub-1_dseg\.tsv 1"):
+        read_dataset(folder)
+    (folder / "labels.json").write_text('{"1": "a", "2": "b"}')
+    assert read_dataset(folder).labels == {1: "a", 2: "b"}
+
+
+def test_a_label_map_without_a_session_belongs_to_the_only_one(write):
+    images = [f"sub-{n}/ses-1/anat/sub-{n}_ses-1_run-1_T1w.nii.gz" for n in "12"]
+    folder = write(*images, *(f"derivatives/x/sub-{n}/anat/sub-{n}_dseg.nii.gz" for n in "12"))
+    assert listed(folder) == {
+        f"sub-{n}_ses-1_run-1": (n, [images[int(n) - 1], f"derivatives/x/sub-{n}/anat/sub-{n}_dseg.nii.gz"])
+        for n in "12"
+    }
+    write("sub-2/ses-2/anat/sub-2_ses-2_T1w.nii.gz")
+    said = r"sub-2_dseg\.nii\.gz may belong to sub-2_ses-1_run-1, sub-2_ses-2; name its session and run"
+    with pytest.raises(DataError, match=said):
+        read_dataset(folder)
+
+
+def test_an_image_without_a_session_may_have_a_label_map_with_one(write):
+    folder = write("sub-1/anat/sub-1_T1w.nii.gz", "derivatives/x/sub-1/ses-a/anat/sub-1_ses-a_dseg.nii.gz")
+    assert list(listed(folder)) == ["sub-1"]
+
+
+def test_files_that_are_left_out_are_reported(write):
+    folder = write(*PAIRS, "sub-1/anat/sub-1_label-x_mask.nii.gz", "sub-1/anat/sub-1_PDw.nii.gz")
+    assert read_dataset(folder).warnings == (
+        f"{folder}: 1 files are not read, label maps of another kind than those used: "
+        "sub-1/anat/sub-1_label-x_mask.nii.gz",
+        f"{folder}: 1 files are not read, images of a kind that most label maps do not have: "
+        "sub-1/anat/sub-1_PDw.nii.gz",
+    )
+
+
+def test_capitals_and_other_formats_are_read_and_hidden_folders_skipped(write):
+    folder = write(*PAIRS, "sub-4/anat/sub-4_T1w.nii.gz", "sub-4/anat/sub-4_dseg.nii.gz")
+    for name in ("T1w", "dseg"):
+        path = folder / f"sub-4/anat/sub-4_{name}.nii.gz"
+        path.rename(path.with_name(f"sub-4_{name}.NII.GZ"))
+    write(".heudiconv/sub-5/anat/sub-5_T1w.nii.gz", "sub-1/.cache/sub-1_ses-9_dseg.nii.gz")
+    assert list(listed(folder)) == ["sub-1", "sub-2", "sub-3", "sub-4"]
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [

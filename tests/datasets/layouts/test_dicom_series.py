@@ -71,6 +71,44 @@ def test_a_case_without_a_pair_has_a_missing_file(tmp_path, save_series, save_vo
     assert [case.label.is_file() for case in read_dataset(tmp_path).cases] == [True, False]
 
 
+def test_a_segmentation_beside_the_series_is_no_channel(tmp_path, save_series, save_file, save_volume):
+    for case in "ab":
+        save_series(tmp_path / "images" / case / "CT", SCAN + ord(case), AFFINE)
+        for kind, uid in (("SEG", "66.4"), ("RTSTRUCT", "481.3"), ("RTDOSE", "481.2")):
+            tags = {"SOPClassUID": f"1.2.840.10008.5.1.4.1.1.{uid}", "Modality": kind}
+            save_file(tmp_path / "images" / case / kind / "1.dcm", tags, SCAN[..., 0])
+        save_volume(tmp_path / "labels" / f"{case}.nrrd.nii.gz", LABEL, AFFINE)
+        (tmp_path / "labels" / f"{case}.nrrd.nii.gz").rename(tmp_path / "labels" / f"{case}.NII.GZ")
+    (tmp_path / "images" / ".cache").mkdir()
+    (tmp_path / "labels" / "notes.txt").touch()
+    read = read_dataset(tmp_path)
+    assert (read.channels, [case.name for case in read.cases]) == (("CT",), ["a", "b"])
+    assert find_faults(read) == []
+    assert read.warnings == (
+        *(
+            f"{tmp_path}/images/{case}/{kind}/1.dcm: {kind}, a {what}, which is not read"
+            for case in "ab"
+            for kind, what in (("RTDOSE", "dose distribution"), ("RTSTRUCT", "structure set"), ("SEG", "segmentation"))
+        ),
+        f"{tmp_path}: 1 files are not read, not of a volume format: labels/notes.txt",
+    )
+
+
+def test_a_radiographs_label_map_may_count_a_millimetre_for_each_pixel(tmp_path, save_series, save_volume):
+    affine = np.diag([-0.2, -0.3, 1, 1])
+    for case in "ab":
+        one = SCAN[..., :1] + ord(case)
+        save_series(tmp_path / "images" / case, one, affine, modality="CR")
+        save_volume(tmp_path / "labels" / f"{case}.nii.gz", LABEL[..., :1] + 1, np.diag([-1.0, -1, 1, 1]))
+    read = read_dataset(tmp_path)
+    assert find_faults(read) == []
+    image, label = read_case(read.cases[0], read)
+    assert image.spacing_mm[:2] == label.spacing_mm[:2] == pytest.approx((0.2, 0.3))
+    save_volume(tmp_path / "labels" / "b.nii.gz", LABEL[..., :1] + 1, np.diag([-0.5, -1, 1, 1]))
+    (fault,) = find_faults(read)
+    assert "labels/b.nii.gz: its affine is not that of b" in fault.message
+
+
 def test_two_labels_in_a_case_are_refused(tmp_path, save_series, save_volume):
     save_series(tmp_path / "a", SCAN, AFFINE)
     for name in ("liver", "spleen"):
@@ -82,7 +120,7 @@ def test_two_labels_in_a_case_are_refused(tmp_path, save_series, save_volume):
 @pytest.fixture
 def three_cases(tmp_path, save_series, save_volume):
     for case in "abc":
-        save_series(tmp_path / "images" / case, SCAN, AFFINE)
+        save_series(tmp_path / "images" / case, SCAN + ord(case), AFFINE)
         save_volume(tmp_path / "labels" / f"{case}.nii.gz", LABEL, AFFINE)
     return tmp_path
 

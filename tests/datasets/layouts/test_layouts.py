@@ -62,12 +62,11 @@ def test_channels_are_named_in_the_order_of_their_numbers(dataset):
     assert read_dataset(dataset(modality=modality)).channels == ("FLAIR", "T1w", "T2w", "T1gd")
 
 
-@pytest.mark.parametrize(
-    ("file", "name"), [("1.2.840.7.nii.gz", "1.2.840.7"), ("p01.v2.nii", "p01.v2"), ("plain", "plain")]
-)
-def test_a_case_is_named_by_its_image_without_the_suffix(dataset, file, name):
-    (case,) = read_dataset(dataset(training=[pair(file)])).cases
-    assert case.name == name
+def test_a_case_is_named_by_its_image_without_the_suffix(dataset):
+    names = {"1.2.840.7.nii.gz": "1.2.840.7", "p01.v2.NII": "p01.v2", "a.b.nrrd": "a.b", "plain": "plain"}
+    for file, name in names.items():
+        (case,) = read_dataset(dataset(training=[pair(file)])).cases
+        assert case.name == name
 
 
 def test_names_that_differ_after_a_dot_are_two_cases(dataset):
@@ -81,36 +80,55 @@ def test_cases_whose_files_are_not_there_are_listed(dataset):
     assert [case.name for case in read_dataset(folder).cases] == ["a", "a"]  # faults, for the inspection to find
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_a_damaged_description_is_named(tmp_path):
+    for text in (
         "{",
         "[]",
         "{}",
+        "[" * 10**5,
         '{"modality": ["CT"], "labels": {"1": "a"}, "training": []}',
         '{"modality": {"0": "CT"}, "labels": {"one": "a"}, "training": []}',
         '{"modality": {"0": "CT"}, "labels": {"1": "a"}, "training": ["a.nii"]}',
         '{"modality": {"0": "CT"}, "labels": {"1": "a"}, "training": 2}',
-    ],
-)
-def test_a_damaged_description_is_named(tmp_path, text):
-    (tmp_path / "dataset.json").write_text(text)
-    assert refusal(tmp_path).startswith(f"{tmp_path / 'dataset.json'}: not a Decathlon description")
+    ):
+        (tmp_path / "dataset.json").write_text(text)
+        assert refusal(tmp_path).startswith(f"{tmp_path / 'dataset.json'}: not a Decathlon description")
+    (tmp_path / "dataset.json").write_bytes(b'{"name": "\xff"}')
+    assert refusal(tmp_path).startswith(f"{tmp_path / 'dataset.json'}: not a text file in UTF-8")
 
 
-@pytest.mark.parametrize(
-    ("replaced", "said"),
-    [
+def test_a_file_per_channel_as_nnunet_v1_has_them_is_read(dataset):
+    folder = dataset(modality={"0": "T1", "1": "T2"}, training=[pair("a.nii.gz"), pair("b.nii.gz")])
+    for name in "ab":
+        (folder / "imagesTr" / f"{name}.nii.gz").unlink()
+        for channel in (1, 0):
+            (folder / "imagesTr" / f"{name}_000{channel}.nii.gz").touch()
+    read = read_dataset(folder)
+    assert [[path.name for path in case.images] for case in read.cases] == [
+        [f"{name}_0000.nii.gz", f"{name}_0001.nii.gz"] for name in "ab"
+    ]
+    assert (read.channels, read.warnings) == (("T1", "T2"), ())
+
+
+def test_files_that_the_description_does_not_list_are_reported(dataset):
+    folder = dataset()
+    for name in ("imagesTr/c.nii.gz", "labelsTr/notes.txt", "imagesTr/._a_1.nii.gz"):
+        (folder / name).touch()
+    assert read_dataset(folder).warnings == (
+        f"{folder}: 2 files are not read, not listed in dataset.json: imagesTr/c.nii.gz, labelsTr/notes.txt",
+    )
+
+
+def test_a_dataset_without_cases_or_with_labels_that_cannot_be_distinguished_is_refused(dataset):
+    for replaced, said in (
         ({"training": []}, "no cases"),
         ({"labels": {"0": "background"}}, "1 to 255 labels"),
         ({"labels": {str(value): f"region {value}" for value in range(1, 257)}}, "1 to 255 labels"),
         ({"labels": {"-1": "hole", "1": "liver"}}, "positive values, found [-1, 1]"),
         ({"labels": {"1": "liver", "2": "liver"}}, "names of their own"),
         ({"labels": {"1": "mean"}}, "other than mean"),
-    ],
-)
-def test_a_dataset_without_cases_or_with_labels_that_cannot_be_told_apart_is_refused(dataset, replaced, said):
-    assert said in refusal(dataset(**replaced))
+    ):
+        assert said in refusal(dataset(**replaced))
 
 
 def test_a_folder_without_a_description_is_no_dataset(tmp_path):

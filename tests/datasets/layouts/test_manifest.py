@@ -75,21 +75,36 @@ def test_blanks_around_cells_are_no_part_of_them(write):
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_the_same_manifest_in_other_spellings(write):
+    plain = "subject,image,label\n1,a.nii,labels/a.nii.gz\n2,b.nii,labels/b.nii.gz\n"
+    for text in (
+        plain,
+        # empty lines, and columns without a name
         "subject,image,label\n\n1,a.nii,labels/a.nii.gz\n , ,\n2,b.nii,labels/b.nii.gz\n\n",
         "subject,image,label\n1,a.nii,labels/a.nii.gz,\n2,b.nii,labels/b.nii.gz,\n",
         "subject,image,label,\n1,a.nii,labels/a.nii.gz,\n2,b.nii,labels/b.nii.gz,\n",
         ",subject,image,label\n0,1,a.nii,labels/a.nii.gz\n1,2,b.nii,labels/b.nii.gz\n",
-    ],
-)
-def test_empty_lines_and_columns_without_a_name_are_passed_over(write, text):
-    folder = write(text)
-    assert [(case.subject, *case.images, case.label) for case in read_dataset(folder).cases] == [
-        ("1", folder / "a.nii", folder / "labels/a.nii.gz"),
-        ("2", folder / "b.nii", folder / "labels/b.nii.gz"),
-    ]
+        # as other programs and systems write it
+        plain.replace(",", ";"),
+        plain.replace(",", "\t"),
+        plain.replace("subject,image,label", "Subject,IMAGE,Label"),
+        plain.replace("subject", '"subject"').replace(",", "; "),
+        plain.replace("\n", "\r\n"),
+        plain.replace("labels/", "labels\\"),
+    ):
+        for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+            folder = write("")
+            (folder / "manifest.csv").write_bytes(text.encode(encoding))
+            read = read_dataset(folder)
+            assert [(case.subject, *case.images, case.label) for case in read.cases] == [
+                ("1", folder / "a.nii", folder / "labels/a.nii.gz"),
+                ("2", folder / "b.nii", folder / "labels/b.nii.gz"),
+            ]
+
+
+def test_capitals_in_the_name_of_a_channel_stay(write):
+    read = read_dataset(write("Subject;Image_T1w;IMAGE_flair;Label\n1;a.nii;b.nii;labels/a.nii.gz\n"))
+    assert read.channels == ("T1w", "flair")
 
 
 def test_cells_that_a_row_lacks_are_empty(write):

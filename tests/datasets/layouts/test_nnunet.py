@@ -101,22 +101,88 @@ def test_an_ending_may_lack_its_dot(write):
     assert read_dataset(folder) == read_dataset(write(file_ending=".nii.gz"))
 
 
-@pytest.mark.parametrize(
-    "replaced",
-    [
+def test_a_damaged_description_is_named(write):
+    for replaced in (
         {"labels": {"background": 0, "a": 1.5}},
         {"labels": {"background": 0, "a": [1, True]}},
         {"labels": {"background": 0, "a": "one"}},
         {"labels": [1]},
         {"channel_names": {"first": "CT"}},
+        {"channel_names": {"CT": 0, "PET": 0}},
         {"file_ending": None},
-    ],
-)
-def test_a_damaged_description_is_named(write, replaced):
-    folder = write(*files_of("a"), **replaced)
-    with pytest.raises(DataError) as refused:
+        {"dataset": {"a": {"image": "a.nii.gz", "label": "b.nii.gz"}}},
+        {"dataset": ["a"]},
+    ):
+        folder = write(*files_of("a"), **replaced)
+        with pytest.raises(DataError) as refused:
+            read_dataset(folder)
+        assert str(refused.value).startswith(f"{folder / 'dataset.json'}: not an nnU-Net description")
+        assert "\n" not in str(refused.value)
+
+
+def test_names_and_numbers_the_other_way_round_are_read_and_reported(write):
+    folder = write(*files_of("a"))
+    expected = read_dataset(folder)
+    assert expected.warnings == ()
+    labels = {"0": "background", "2": "oedema", "1": "necrosis"}
+    for replaced, what in (
+        ({"channel_names": {"T1w": 1, "FLAIR": "0"}}, "channel_names are read as name: number"),
+        ({"labels": labels}, "labels are read as value: name"),
+    ):
+        read = read_dataset(write(**replaced))
+        assert (read.channels, read.labels) == (expected.channels, expected.labels)
+        (warning,) = read.warnings
+        assert warning.startswith(f"{folder / 'dataset.json'}: {what}; nnU-Net expects ")
+
+
+def test_a_byte_order_mark_is_no_damage(write):
+    folder = write(*files_of("a"))
+    for encoding in ("utf-8-sig", "utf-16"):
+        (folder / "dataset.json").write_text(json.dumps(DESCRIPTION), encoding=encoding)
+        assert read_dataset(folder).layout == "nnunet"
+
+
+def test_an_ending_that_no_file_has_is_refused_with_those_that_they_have(write):
+    folder = write(*files_of("a", "b", ending=".nii"))
+    said = "no file in imagesTr and labelsTr ends in .nii.gz, the file_ending; there are 6 that end in .nii"
+    with pytest.raises(DataError, match=f"^{folder}: {said}$"):
         read_dataset(folder)
-    assert str(refused.value).startswith(f"{folder / 'dataset.json'}: not an nnU-Net description")
+    assert [case.name for case in read_dataset(write(file_ending=".nii")).cases] == ["a", "b"]
+
+
+def test_files_that_are_left_out_are_reported(write):
+    left_out = ["imagesTr/b_0000.nii", "imagesTr/c.nii.gz", "labelsTr/d.nrrd"]
+    folder = write(*files_of("a"), *left_out)
+    read = read_dataset(folder)
+    assert [case.name for case in read.cases] == ["a"]
+    (warning,) = read.warnings
+    assert warning.startswith(f"{folder}: 3 files are not read, without the file_ending or the number of a channel")
+    assert warning.endswith(": imagesTr/b_0000.nii, imagesTr/c.nii.gz, labelsTr/d.nrrd")
+
+
+def test_an_ending_may_have_capitals(write):
+    folder = write(*files_of("a"), *files_of("b", ending=".NII.GZ"))
+    read = read_dataset(folder)
+    assert [case.name for case in read.cases] == ["a", "b"]
+    assert all(path.is_file() for case in read.cases for path in case.files)
+
+
+def test_other_formats_are_read_by_their_ending(write):
+    for ending in (".nrrd", ".mha", ".hdr", ".png"):
+        folder = write(*files_of(f"x{ending[1:]}", ending=ending), file_ending=ending)
+        (case,) = read_dataset(folder).cases
+        assert {path.name for path in case.files} == {f"x{ending[1:]}{part}{ending}" for part in ("_0000", "_0001", "")}
+
+
+def test_the_key_dataset_lists_files_in_any_folder(write, tmp_path):
+    entries = {
+        name: {"images": [f"{name}/t1.nii.gz", f"{name}/t2.nii.gz"], "label": f"{name}/seg.nii.gz"} for name in "ba"
+    }
+    entries["c"] = {"images": [str(tmp_path / "c" / "t1.nii.gz")] * 2, "label": "a/seg.nii.gz"}
+    folder = write(dataset=entries)
+    assert [(case.name, case.images[0], case.label) for case in read_dataset(folder).cases] == [
+        (name, folder / name / "t1.nii.gz", folder / ("a" if name == "c" else name) / "seg.nii.gz") for name in "abc"
+    ]
 
 
 def test_a_real_dataset_is_read(shared):

@@ -1,60 +1,26 @@
 """Read the Brain Imaging Data Structure: subjects and sessions in file names, label maps known by their suffix."""
 
-import csv
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.layouts.dataset import Case, Dataset, by_number
-from tfseg.datasets.layouts.labels import DECLARATION, labels_of
-from tfseg.datasets.names import stem
+from tfseg.datasets.layouts.bids_names import BidsFile, files_of
+from tfseg.datasets.layouts.bids_tables import names_in_tables
+from tfseg.datasets.layouts.dataset import Case, Dataset, not_read
+from tfseg.datasets.layouts.label_names import DECLARATION
+from tfseg.datasets.layouts.labels import Labels, labels_of
 
-# Entities that say whose scan a file is and when it was made; a case is one of each.
-CASE_ENTITIES = ("sub", "ses", "run")
-# Entities of the grid, which do not say which channel or label a file is.
-GRID_ENTITIES = ("space", "res")
 # Suffixes of label maps; if a dataset has several, the first of these is used.
 LABEL_SUFFIXES = ("dseg", "seg", "roi", "mask")
 # Suffixes of probability maps and of masks of faces, which are neither images nor label maps.
 NEITHER = ("probseg", "defacemask")
 
 
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    entities: dict[str, str]
-    suffix: str
-
-    @property
-    def case(self) -> str:
-        return "_".join(f"{key}-{self.entities[key]}" for key in CASE_ENTITIES if key in self.entities)
-
-    @property
-    def kind(self) -> str:
-        """The name without the case and the grid: `acq-3d_T1w`, `label-lesion_mask`."""
-        others = (f"{key}-{value}" for key, value in self.entities.items() if key not in CASE_ENTITIES + GRID_ENTITIES)
-        return "_".join((*others, self.suffix))
-
-    @property
-    def grid(self) -> tuple[str | None, ...]:
-        """The names of its space and resolution."""
-        return tuple(self.entities.get(key) for key in GRID_ENTITIES)
-
-    @property
-    def datatype(self) -> str:
-        """The name of its folder: `anat`, `dwi`, `func`."""
-        return self.path.parent.name
-
-    @property
-    def is_label(self) -> bool:
-        return self.suffix in LABEL_SUFFIXES
-
-
 def is_bids(folder: Path) -> bool:
-    """Whether a folder or its derivatives have `sub-…` folders with NIfTI files of such names."""
+    """Whether a folder or its derivatives have `sub-…` folders with volumes of such names."""
     folders = (path for pattern in ("sub-*", "derivatives/*/sub-*") for path in folder.glob(pattern))
-    return any(any(path.rglob("sub-*_*.nii*")) for path in folders)
+    return any(files_of(path) for path in folders)
 
 
 def read_bids(folder: Path) -> Dataset:
@@ -63,61 +29,55 @@ def read_bids(folder: Path) -> Dataset:
     A case's images are those of the label map's datatype (`anat`, `dwi`, …), or of any datatype if there are none; of
     these, those beside the label map, or else those in the raw data. If an image exists in several spaces or
     resolutions, the one in the label map's is used. Channels are the kinds of image that more than half of the label
-    maps have. Images without a label map are cases too, whose label map is missing.
-    Labels are declared in `labels.json` or a `dseg.tsv` (index, name), or are the values found in the label maps.
+    maps have. Images without a label map are cases too, whose label map is missing. A label map whose name has no
+    session or run belongs to the only one of its subject.
+    Labels are declared in `labels.json` or in the `dseg.tsv` (index, name) nearest to each label map, or are the
+    values found in the label maps.
 
     Source: Gorgolewski 2016 (10.1038/sdata.2016.44).
 
     Raises:
-        DataError: if there are no label maps, several kinds of them that are equally likely, or no images, or if a
-            case has two files of one kind.
+        DataError: if there are no label maps, several kinds of them that are equally likely, or no images, if a
+            case has two files of one kind, or if tables of names contradict each other.
     """
-    parsed = map(_parse, sorted(folder.rglob("sub-*_*.nii*")))
-    files = [file for file in parsed if file and file.suffix not in NEITHER]
-    labels = _labels(folder, [file for file in files if file.is_label])
+    files = [file for file in files_of(folder) if file.suffix not in NEITHER]
+    images_of: dict[str, list[BidsFile]] = defaultdict(list)
+    for file in files:
+        if file.suffix not in LABEL_SUFFIXES:
+            images_of[file.case].append(file)
+    maps = _structures(folder, [file for file in files if file.suffix in LABEL_SUFFIXES])
+    labels = _by_case(folder, maps, images_of)
     usual = {label.datatype for label in labels.values()}
-    images: dict[str, dict[str, Path]] = defaultdict(dict)
-    for case in sorted({file.case for file in files}):
-        datatypes = {labels[case].datatype} if case in labels else usual
-        any_type = [file for file in files if file.case == case and not file.is_label]
-        candidates = [file for file in any_type if file.datatype in datatypes] or any_type
-        beside = [file for file in candidates if case in labels and file.path.parent == labels[case].path.parent]
-        raw = [file for file in candidates if "derivatives" not in file.path.relative_to(folder).parts]
-        images[case] = _one_of_each_kind(folder, beside or raw or candidates, labels.get(case))
+    images = {
+        case: _images(folder, images_of[case], labels.get(case), usual)
+        for case in sorted(images_of.keys() | labels.keys())
+    }
     times = Counter(kind for case in labels for kind in images[case])
     channels = sorted(kind for kind, number in times.items() if 2 * number > len(labels))
     if not channels:
         raise DataError(
             f"{folder}: no kind of image exists for most label maps; found {', '.join(sorted(times)) or 'none'}"
         )
-    label_kind = next(iter(labels.values())).kind
-    cases = []
-    for case, kinds in images.items():
-        if case not in labels and not kinds.keys() & set(channels):
-            continue
-        place = labels[case].path.parent if case in labels else next(iter(kinds.values())).parent
-        paths = tuple(kinds.get(kind, place / f"{case}_{kind}.nii.gz") for kind in channels)
-        label = labels[case].path if case in labels else place / f"{case}_{label_kind}.nii.gz"
-        cases.append(Case(case, case.split("_")[0].removeprefix("sub-"), paths, label))
-    table = next(iter(sorted(folder.rglob("*dseg.tsv"))), None)
-    names = _read_table(table) if table and not (folder / DECLARATION).is_file() else None
+    cases = [
+        _case(name, kinds, channels, labels.get(name), maps[0].kind)
+        for name, kinds in images.items()
+        if name in labels or kinds.keys() & set(channels)
+    ]
+    table = {} if (folder / DECLARATION).is_file() else names_in_tables(folder, labels.values())
+    found = Labels(table) if table else labels_of(folder, (case.label_file for case in cases))
     return Dataset(
         name=folder.resolve().name,
         channels=tuple(channels),
-        labels=names or labels_of(folder, (case.label_file for case in cases)),
+        labels=found.names,
         cases=tuple(cases),
         layout="bids",
+        ignore_label=found.ignore_label,
+        warnings=(*_left_out(folder, files, maps, channels), *found.warnings),
     )
 
 
-def _parse(path: Path) -> _File | None:
-    *pairs, suffix = stem(path).split("_")
-    entities = dict(pair.split("-", 1) for pair in pairs if "-" in pair)
-    return _File(path, entities, suffix) if len(entities) == len(pairs) and "sub" in entities else None
-
-
-def _labels(folder: Path, files: list[_File]) -> dict[str, _File]:
-    """The label map of each case, of the suffix that comes first."""
+def _structures(folder: Path, files: list[BidsFile]) -> list[BidsFile]:
+    """The label maps of the one kind to use: of the suffix that comes first."""
     if not files:
         suffixes = ", ".join(f"_{suffix}" for suffix in LABEL_SUFFIXES)
         raise DataError(f"{folder}: no label maps, whose names end in {suffixes}")
@@ -130,17 +90,31 @@ def _labels(folder: Path, files: list[_File]) -> dict[str, _File]:
         raise DataError(
             f"{folder}: label maps of several kinds: {', '.join(kinds)}; list those to use in a manifest.csv"
         )
-    one_each: dict[str, _File] = {}
-    for file in structures:
-        if (other := one_each.setdefault(file.case, file)) is not file:
+    return structures
+
+
+def _by_case(folder: Path, maps: Iterable[BidsFile], images: Mapping[str, list[BidsFile]]) -> dict[str, BidsFile]:
+    """The label map of each case; one whose name lacks a session or run belongs to the only case that it may."""
+    labels: dict[str, BidsFile] = {}
+    for file in maps:
+        alike = [case for case, others in images.items() if others and file.may_be_of(others[0])]
+        if file.case not in images and len(alike) > 1:
+            path = file.path.relative_to(folder)
+            raise DataError(f"{folder}: {path} may belong to {', '.join(sorted(alike))}; name its session and run")
+        case = alike[0] if file.case not in images and alike else file.case
+        if (other := labels.setdefault(case, file)) is not file:
             raise _two_of_a_kind(folder, other, file)
-    return one_each
+    return labels
 
 
-def _one_of_each_kind(folder: Path, files: list[_File], label: _File | None) -> dict[str, Path]:
-    """Images by kind; of several, the one on the label map's grid."""
-    by_kind: dict[str, list[_File]] = defaultdict(list)
-    for file in files:
+def _images(folder: Path, files: list[BidsFile], label: BidsFile | None, usual: set[str]) -> dict[str, Path]:
+    """The images of a case by kind; of several, the one on the label map's grid."""
+    datatypes = {label.datatype} if label else usual
+    candidates = [file for file in files if file.datatype in datatypes] or files
+    beside = [file for file in candidates if label and file.path.parent == label.path.parent]
+    raw = [file for file in candidates if "derivatives" not in file.path.relative_to(folder).parts]
+    by_kind: dict[str, list[BidsFile]] = defaultdict(list)
+    for file in beside or raw or candidates:
         by_kind[file.kind].append(file)
     chosen = {}
     for kind, alike in by_kind.items():
@@ -151,15 +125,28 @@ def _one_of_each_kind(folder: Path, files: list[_File], label: _File | None) -> 
     return chosen
 
 
-def _two_of_a_kind(folder: Path, *files: _File) -> DataError:
+def _case(
+    name: str, kinds: Mapping[str, Path], channels: Iterable[str], label: BidsFile | None, label_kind: str
+) -> Case:
+    place = label.path.parent if label else next(iter(kinds.values())).parent
+    paths = tuple(kinds.get(kind, place / f"{name}_{kind}.nii.gz") for kind in channels)
+    label_file = label.path if label else place / f"{name}_{label_kind}.nii.gz"
+    return Case(name, name.split("_")[0].removeprefix("sub-"), paths, label_file)
+
+
+def _left_out(
+    folder: Path, files: Iterable[BidsFile], maps: Iterable[BidsFile], channels: Iterable[str]
+) -> tuple[str, ...]:
+    """Lines about label maps of another suffix or kind, and images of a kind that few cases have."""
+    used = {file.path for file in maps}
+    labels = [file.path for file in files if file.suffix in LABEL_SUFFIXES and file.path not in used]
+    rare = [file.path for file in files if file.suffix not in LABEL_SUFFIXES and file.kind not in channels]
+    return (
+        *not_read(folder, labels, "label maps of another kind than those used"),
+        *not_read(folder, rare, "images of a kind that most label maps do not have"),
+    )
+
+
+def _two_of_a_kind(folder: Path, *files: BidsFile) -> DataError:
     first, second = (str(file.path.relative_to(folder)) for file in files)
     return DataError(f"{folder}: {first} and {second} are of one kind; list those to use in a manifest.csv")
-
-
-def _read_table(path: Path) -> dict[int, str]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            names = by_number((row["index"], row["name"]) for row in csv.DictReader(file, delimiter="\t"))
-        return {value: name for value, name in names.items() if value != 0}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: expected the columns index and name: {error!r}") from error

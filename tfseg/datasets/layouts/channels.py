@@ -1,12 +1,28 @@
-"""Name an image's channels if a layout declares no names."""
+"""Name an image's channels: as a description declares them, or by what the images are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import formats
+from tfseg.datasets.layouts.dataset import by_number
+from tfseg.datasets.layouts.label_names import is_by_value
 
 COLOURS = ("red", "green", "blue")
+
+
+def declared_channels(channels: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return names in the order of their numbers, written `{"0": "CT"}` or, the other way round, `{"CT": 0}`.
+
+    Raises:
+        ValueError: if a number is not whole, or has no name or two.
+    """
+    pairs = channels.items() if is_by_value(channels) else ((number, name) for name, number in channels.items())
+    try:
+        return tuple(by_number(pairs).values())
+    except ValueError as error:
+        raise ValueError(f'channels: expected number: name, as {{"0": "CT"}}, received {dict(channels)}') from error
 
 
 def channels_of(images: Iterable[Path], name: str | None = None) -> tuple[str, ...]:
@@ -20,7 +36,7 @@ def channels_of(images: Iterable[Path], name: str | None = None) -> tuple[str, .
             header = formats.read_header(path)
         except DataError:  # reported as a fault of its case
             continue
-        if name is None and header.in_pixels:
+        if name is None and formats.is_picture(path):
             return COLOURS if header.channels == len(COLOURS) else ("grey",)
         if header.channels > 1:
             return tuple(f"{name or 'image'}_{index}" for index in range(header.channels))

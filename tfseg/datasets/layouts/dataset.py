@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,8 @@ from tfseg.datasets.checks import naming
 from tfseg.datasets.splits import Split
 
 Result = TypeVar("Result")
+# Files that a line about them names.
+MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Dataset:
             as regions.
         splits: those that the dataset brings.
         left_out: further cases, which are not used, each with the reason.
+        masks_as_shown: whether palettes of 2D masks are read as the grey levels that they show, not as indices.
+        warnings: lines to report: files that are not read, and what else is unusual.
 
     Raises:
         DataError: if the cases, labels or regions are not as above.
@@ -76,6 +80,8 @@ class Dataset:
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     splits: tuple[Split, ...] | None = None
     left_out: dict[Case, str] = field(default_factory=dict)
+    masks_as_shown: bool = False
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.cases:
@@ -115,6 +121,15 @@ def with_subjects(dataset: Dataset, pattern: str) -> Dataset:
             raise ConfigError(f"subject pattern {pattern}: does not match the case name {case.name}")
         cases.append(replace(case, subject=subject))
     return replace(dataset, cases=tuple(cases))
+
+
+def not_read(folder: Path, paths: Sequence[Path], reason: str) -> tuple[str, ...]:
+    """Return a line about the files of a folder that are left out; none if there are none."""
+    if not paths:
+        return ()
+    listed = ", ".join(path.relative_to(folder).as_posix() for path in paths[:MOST_LISTED])
+    more = ", …" if len(paths) > MOST_LISTED else ""
+    return (f"{folder}: {len(paths)} files are not read, {reason}: {listed}{more}",)
 
 
 def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]], Result]) -> Result:

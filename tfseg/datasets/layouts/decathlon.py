@@ -1,13 +1,19 @@
-"""Read the layout of the Medical Segmentation Decathlon: `dataset.json`, `imagesTr/`, `labelsTr/`."""
+"""Read the layout of the Medical Segmentation Decathlon and of nnU-Net v1: `dataset.json`, `imagesTr`, `labelsTr`."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, read_description
-from tfseg.datasets.layouts.labels import declared
-from tfseg.datasets.names import stem
+from tfseg.datasets.layouts.channels import declared_channels
+from tfseg.datasets.layouts.dataset import Case, Dataset, not_read, read_description
+from tfseg.datasets.layouts.label_names import declared_labels
+from tfseg.datasets.layouts.palettes import are_read_as_shown
+from tfseg.datasets.names import image_files, stem
 
 EXPECTED = "a Decathlon description (modality, labels and training expected)"
+# A file of one channel, in nnU-Net's raw data.
+CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
 def is_decathlon(folder: Path) -> bool:
@@ -18,6 +24,8 @@ def is_decathlon(folder: Path) -> bool:
 def read_decathlon(folder: Path) -> Dataset:
     """Read a Medical Segmentation Decathlon folder, each case its own subject.
 
+    The raw data of nnU-Net v1 have the same `dataset.json`, but a file per channel, `CASE_0000.nii.gz`.
+
     Source: Antonelli 2022 (10.1038/s41467-022-30695-9).
 
     Raises:
@@ -25,14 +33,38 @@ def read_decathlon(folder: Path) -> Dataset:
     """
 
     def parse(description: dict[str, Any]) -> Dataset:
-        channels = by_number(description["modality"].items())
         pairs = [(folder / entry["image"], folder / entry["label"]) for entry in description["training"]]
+        names = declared_labels(description["labels"])
+        channels = _channels_in(folder / "imagesTr")
+        cases = [
+            Case(stem(image), stem(image), (image,) if image.exists() else channels.get(stem(image), (image,)), label)
+            for image, label in pairs
+        ]
         return Dataset(
             name=str(description.get("name", folder.name)),
             layout="decathlon",
-            channels=tuple(channels.values()),
-            labels=declared(description["labels"]),
-            cases=tuple(Case(stem(image), stem(image), (image,), label) for image, label in pairs),
+            channels=declared_channels(description["modality"]),
+            labels=names.labels,
+            cases=tuple(cases),
+            ignore_label=names.ignore_label,
+            regions=dict(names.regions),
+            masks_as_shown=are_read_as_shown([label for _, label in pairs]),
+            warnings=_unlisted(folder, cases),
         )
 
     return read_description(folder / "dataset.json", EXPECTED, parse)
+
+
+def _channels_in(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """The files of each case of nnU-Net's raw data, a channel each, in order."""
+    channels: dict[str, list[Path]] = {}
+    for path in image_files(folder)[0]:
+        if match := CHANNEL.fullmatch(stem(path)):
+            channels.setdefault(match.group(1), []).append(path)
+    return {case: tuple(sorted(paths)) for case, paths in channels.items()}
+
+
+def _unlisted(folder: Path, cases: Sequence[Case]) -> tuple[str, ...]:
+    listed = {path.resolve() for case in cases for path in case.files}
+    inside = [path for place in ("imagesTr", "labelsTr") for files in image_files(folder / place) for path in files]
+    return not_read(folder, [path for path in inside if path.resolve() not in listed], "not listed in dataset.json")

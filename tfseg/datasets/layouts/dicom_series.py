@@ -1,4 +1,4 @@
-"""Read folders of DICOM series with NIfTI label maps."""
+"""Read folders of DICOM series with label maps in files of a volume format."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfseg.core.errors import DataError
-from tfseg.datasets import dicom
+from tfseg.datasets import dicom, dicom_files
 from tfseg.datasets.layouts.channels import channels_of
-from tfseg.datasets.layouts.dataset import Case, Dataset
+from tfseg.datasets.layouts.dataset import Case, Dataset, not_read
 from tfseg.datasets.layouts.folders import image_and_label_folders
 from tfseg.datasets.layouts.labels import labels_of
-from tfseg.datasets.names import stem
+from tfseg.datasets.names import ITK, NIFTI, image_files, stem
 
 
 class _Found(NamedTuple):
@@ -28,15 +28,15 @@ def is_dicom_series(folder: Path) -> bool:
 
 
 def read_dicom_series(folder: Path) -> Dataset:
-    """Read `images/CASE/` with `labels/CASE.nii.gz`, or `CASE/` with a NIfTI file in it, each case its own subject.
+    """Read `images/CASE/` with `labels/CASE.nii.gz`, or `CASE/` with a label map in it, each case its own subject.
 
     The files of a series are in the case's folder or in a folder inside it. Several series are channels, named by
-    their folders; a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Series without a label map
-    and label maps without a series are cases too, whose missing file is a fault. Labels are declared in `labels.json`,
-    or are the values found in the label maps.
+    their folders; a single one is named by its modality (`XC_0`, `XC_1`, `XC_2` in colour). Segmentations, structure
+    sets and doses are no channels. Series without a label map and label maps without a series are cases too, whose
+    missing file is a fault. Labels are declared in `labels.json`, or are the values found in the label maps.
 
     Raises:
-        DataError: if no series can be read, or a folder has several NIfTI files.
+        DataError: if no series can be read, or a folder has several label maps.
     """
     found = _find(folder)
     names = sorted({name for case in found for name in case.series})
@@ -49,25 +49,28 @@ def read_dicom_series(folder: Path) -> Dataset:
             images = (next(iter(case.series.values()), case.folder),)
         cases.append(Case(case.folder.name, case.folder.name, images, case.label))
     series = [place for case in found for place in case.series.values()]
+    labels = labels_of(folder, (case.label for case in found))
     return Dataset(
         name=folder.resolve().name,
         channels=tuple(names) if several else channels_of(series, _modality(series)),
-        labels=labels_of(folder, (case.label for case in found)),
+        labels=labels.names,
         cases=tuple(cases),
         layout="dicom",
+        ignore_label=labels.ignore_label,
+        warnings=(*_left_out(folder, found), *labels.warnings),
     )
 
 
 def _find(folder: Path) -> list[_Found]:
     beside = image_and_label_folders(folder)
-    folders = {path for path in (beside[0] if beside else folder).iterdir() if path.is_dir()}
+    folders = set(_folders_in(beside[0] if beside else folder))
     maps: dict[Path, list[Path]] = defaultdict(list)
     for place in [beside[1]] if beside else folders:
-        for path in _nifti_files(place):
+        for path in image_files(place, (*NIFTI, *ITK))[0]:
             maps[beside[0] / stem(path) if beside else place].append(path)
     cases = []
     for case in sorted(folders | maps.keys()):
-        places = [case, *sorted(place for place in case.iterdir() if place.is_dir())] if case in folders else []
+        places = [case, *_folders_in(case)] if case in folders else []
         series = {place.name: place for place in places if dicom.is_series(place)}
         labels = maps[case]
         if (series or beside) and len(labels) > 1:
@@ -78,12 +81,22 @@ def _find(folder: Path) -> list[_Found]:
     return cases
 
 
-def _nifti_files(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.lower().endswith((".nii", ".nii.gz")) and path.is_file() and not path.name.startswith(".")
-    )
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _left_out(folder: Path, found: Iterable[_Found]) -> list[str]:
+    """Lines about files that are no images, and about folders of cases that hold neither images nor label maps."""
+    lines = []
+    for case in found:
+        places = (
+            [place for place in _folders_in(case.folder) if place not in case.series.values()] if case.series else []
+        )
+        lines += [f"{line}, which is not read" for place in places for line in dicom_files.other_files(place)]
+    beside = image_and_label_folders(folder)
+    if beside:
+        lines += not_read(folder, image_files(beside[1], (*NIFTI, *ITK))[1], "not of a volume format")
+    return lines
 
 
 def _modality(series: Iterable[Path]) -> str:

@@ -1,113 +1,117 @@
-"""Name label values: as declared, or as found in the label maps."""
+"""Name the label values of a dataset: as `labels.json` declares them, or as they are found in the label maps."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import formats
-from tfseg.datasets.layouts.dataset import by_number, read_description, whole_number
+from tfseg.datasets.layouts.label_names import DECLARATION, read_declaration
+from tfseg.datasets.layouts.palettes import are_read_as_shown
 
-DECLARATION = "labels.json"
 # More values than this are a blurred mask, or an image.
 MOST_FOUND = 64
 # A black and white mask with more values than this that hardly any other mask has is a blurred one.
 MOST_GREYS, WHITE = 4, 255
 # The foreground of 8-bit and of 16-bit masks; 1 in another mask may mean the same.
 WHITES = {WHITE, 65535}
+# Values that fill at least this share of 1 to their greatest are numbers of classes; 255 beside them is no class.
+DENSE = 0.5
 
 
-def labels_of(folder: Path, paths: Iterable[Path]) -> dict[int, str]:
+class Labels(NamedTuple):
+    """Names by value, the value of unknown voxels, whether palettes are read as shown, and lines to report."""
+
+    names: dict[int, str]
+    ignore_label: int | None = None
+    masks_as_shown: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class _Map(NamedTuple):
+    """The positive values of a label map, whether it has a background, and whether its border is mostly white."""
+
+    values: set[int]
+    has_background: bool
+    is_white_at_border: bool
+
+
+def labels_of(folder: Path, paths: Iterable[Path]) -> Labels:
     """Return the labels that `labels.json` in `folder` declares or, without it, the values found in the label maps.
 
-    The file holds `{"1": "spleen", …}` or `{"spleen": 1, …}`. Label maps that cannot be read are skipped, and so are
-    negative values and the values of a mask that was blurred, for example by resizing: all are reported as faults.
+    The file holds `{"1": "spleen", …}` or `{"spleen": 1, …}`; "ignore" names the value of unknown voxels. Label maps
+    that cannot be read are skipped, and so are negative values and the values of a mask that was blurred, for example
+    by resizing: all are reported as faults. 255 beside the numbers of classes is unknown.
 
     Raises:
-        DataError: if the file is damaged, no label map can be read, the label maps hold too many values, or each
-            holds one value, which is white in some and another in others.
+        DataError: if the file is damaged, no label map can be read, the label maps hold too many values, some mark
+            their foreground with white and others with another value, or palettes contradict each other.
     """
-    if (folder / DECLARATION).is_file():
-        return read_description(folder / DECLARATION, 'labels, as {"1": "spleen"}', declared)
     maps = list(paths)
+    shown = are_read_as_shown(maps)
+    if (folder / DECLARATION).is_file():
+        declared = read_declaration(folder / DECLARATION)
+        return Labels(declared.labels, declared.ignore_label, shown)
     with ThreadPoolExecutor() as pool:
-        found = dict(zip(maps, pool.map(_values_in, maps), strict=True))
-    read = {path: values for path, values in found.items() if isinstance(values, set)}
-    trusted = _without_blurred(list(read.values()))
+        results = dict(zip(maps, pool.map(partial(_read, shown=shown), maps), strict=True))
+    read = {path: each for path, each in results.items() if isinstance(each, _Map)}
+    trusted = _without_blurred([each.values for each in read.values()])
     values = sorted(set().union(*trusted))
-    if not values and len(read) < len(found):
-        raise next(error for error in found.values() if isinstance(error, DataError))
+    if not values and len(read) < len(results):
+        raise next(error for error in results.values() if isinstance(error, DataError))
     if len(values) > MOST_FOUND:
-        most = max(read, key=lambda path: len(read[path]))
+        most = max(read, key=lambda path: len(read[path].values))
         raise DataError(
             f"{folder}: {len(values)} label values found ({values[0]} to {values[-1]}), most of them in {most}; "
             f"declare those that are labels in {DECLARATION}"
         )
-    whites = WHITES.intersection(values)
-    if whites and len(values) > 1 and all(len(each) <= 1 for each in trusted):
-        white = max(whites)
-        other = next(value for value in values if value != white)
-        first, second = (next(path for path in read if read[path] == {value}) for value in (white, other))
-        raise DataError(
-            f"{folder}: {first} marks its foreground with {white}, {second} with {other}; write all masks alike "
-            f"if they mean the same, else declare the values as labels in {DECLARATION}"
+    _check_whites(folder, read, trusted, values)
+    is_void = WHITE in values and len(values) > 1 and len(values) - 1 >= DENSE * values[-2]
+    labels = values[:-1] if is_void else values
+    names = {labels[0]: "foreground"} if len(labels) == 1 else {value: f"label_{value}" for value in labels}
+    warnings = _warnings(folder, list(read.values()), values, is_void)
+    return Labels(names, WHITE if is_void else None, shown, tuple(warnings))
+
+
+def no_background(dataset: str, lowest: int) -> str:
+    """Describe label maps without a voxel of 0."""
+    return f"{dataset}: no label map has a voxel of 0, the background; {lowest} is read as a structure"
+
+
+def _warnings(folder: Path, maps: Sequence[_Map], values: Sequence[int], is_void: bool) -> Iterable[str]:
+    if is_void:
+        times = sum(WHITE in each.values for each in maps)
+        yield (
+            f"{folder}: {WHITE} beside the values {values[0]} to {values[-2]}, in {times} of {len(maps)} label maps, "
+            f"is read as unknown: no loss and no score there; declare it in {DECLARATION} if it is a structure"
         )
-    return {values[0]: "foreground"} if len(values) == 1 else {value: f"label_{value}" for value in values}
+    if maps and not any(each.has_background for each in maps):
+        yield no_background(folder.resolve().name, values[0])
+    if set(values) <= WHITES and len(maps) > 1 and all(each.is_white_at_border for each in maps):
+        yield (
+            f"{folder}: white covers most of the border of every mask: if the structures are black on white, "
+            "invert the masks, because 0 is the background"
+        )
 
 
-class Declared(NamedTuple):
-    """The labels that a dataset declares: names by value, the value of unknown voxels, and unions of values by name."""
-
-    labels: dict[int, str]
-    ignore_label: int | None = None
-    regions: Mapping[str, tuple[int, ...]] = MappingProxyType({})
-
-
-def read_declaration(path: Path) -> Declared:
-    """Read the labels of a `dataset.json`, nnU-Net's or the Decathlon's, or of a `labels.json`.
-
-    Raises:
-        DataError: if the file cannot be read or declares no labels.
-    """
-
-    def parse(description: dict[str, Any]) -> Declared:
-        labels = description if path.name == DECLARATION else description["labels"]
-        is_nnunet = "channel_names" in description or any(isinstance(value, list) for value in labels.values())
-        return nnunet_labels(labels) if is_nnunet else Declared(declared(labels))
-
-    return read_description(path, "labels, each a whole number and a name", parse)
-
-
-def nnunet_labels(labels: dict[str, Any]) -> Declared:
-    """Return what nnU-Net's values by name declare: `ignore` is unknown; with a list of values, every name is a region.
-
-    >>> nnunet_labels({"background": 0, "whole": [1, 2], "core": 2, "ignore": 3})
-    Declared(labels={1: 'label_1', 2: 'core'}, ignore_label=3, regions={'whole': (1, 2), 'core': (2,)})
-    """
-    values = {
-        str(name): tuple(map(whole_number, value if isinstance(value, list) else [value]))
-        for name, value in labels.items()
-    }
-    (ignore_label,) = values.pop("ignore", (None,))
-    values = {name: value for name, value in values.items() if value != (0,)}
-    names = {value[0]: name for name, value in values.items() if len(value) == 1}
-    each = sorted({value for several in values.values() for value in several})
-    has_regions = any(len(value) > 1 for value in values.values())
-    return Declared(
-        {value: names.get(value, f"label_{value}") for value in each}, ignore_label, values if has_regions else {}
+def _check_whites(folder: Path, read: Mapping[Path, _Map], trusted: Sequence[set[int]], values: Sequence[int]) -> None:
+    """Refuse masks of which some are white and others have other values, though none has both."""
+    whites = WHITES.intersection(values)
+    if not whites or len(values) == 1 or any(whites & each and len(each) > 1 for each in trusted):
+        return
+    white = max(whites)
+    first = next(path for path in read if white in read[path].values)
+    second = next(path for path in read if read[path].values - {white})
+    other = min(read[second].values - {white})
+    raise DataError(
+        f"{folder}: {first} marks its foreground with {white}, {second} with {other}; write all masks alike "
+        f"if they mean the same, else declare the values as labels in {DECLARATION}"
     )
-
-
-def declared(labels: dict[str, Any]) -> dict[int, str]:
-    """Return names by value, without the background, from names by value (Decathlon) or values by name (nnU-Net)."""
-    by_value = all(key.lstrip("-").isdecimal() for key in labels)
-    pairs = labels.items() if by_value else ((value, name) for name, value in labels.items())
-    return {value: name for value, name in by_number(pairs).items() if value != 0}
 
 
 def _without_blurred(maps: list[set[int]]) -> list[set[int]]:
@@ -120,10 +124,13 @@ def _without_blurred(maps: list[set[int]]) -> list[set[int]]:
     return [values for values, own, few in zip(maps, alone, most, strict=True) if own <= few]
 
 
-def _values_in(path: Path) -> set[int] | DataError:
-    """The positive values of a label map."""
+def _read(path: Path, shown: bool) -> _Map | DataError:
     try:
-        values = np.unique(formats.read_label(path).array)
+        label = formats.read_label(path, shown)
     except DataError as error:
         return error
-    return set(values[values > 0].tolist())
+    values = np.unique(label.array)
+    rows = label.array[:, :, 0]
+    border = np.concatenate([rows[0], rows[-1], rows[:, 0], rows[:, -1]])
+    is_white = label.in_pixels and bool(np.isin(border, list(WHITES)).mean() > 0.5)
+    return _Map(set(values[values > 0].tolist()), bool((values == 0).any()), is_white)

@@ -17,6 +17,8 @@ from tfseg.datasets.splits import Split
 
 NAME = "manifest.csv"
 PARTS = ("train", "val", "test")
+COLUMNS = ("case", "subject", "image", "label", "split", "strata")
+DELIMITERS = (",", ";", "\t")
 
 
 class _Table(NamedTuple):
@@ -36,8 +38,9 @@ def read_manifest(folder: Path) -> Dataset:
     """Read a manifest; its paths are relative to its own folder.
 
     Required columns: `subject`, `label`, and `image` or one `image_CHANNEL` per channel. Optional columns: `case`,
-    `split` (train, val or test) and `strata`. An image is a NIfTI file, a 2D image or the folder of a DICOM series,
-    and may have several channels of its own. Without the column `case`, a case has the name of its subject; if a
+    `split` (train, val or test) and `strata`. Columns are separated by commas, semicolons or tabs, and their names may
+    have capitals. An image is a volume, a 2D image or the folder of a DICOM series, and may have several channels of
+    its own; its path may have backslashes. Without the column `case`, a case has the name of its subject; if a
     subject has several cases, that of its first image; if several images have one name, with their folders. Blanks
     around a cell, empty lines and columns without a name are skipped. Labels are declared in `labels.json` beside the
     manifest, or are the values found in the label maps.
@@ -59,9 +62,16 @@ def read_manifest(folder: Path) -> Dataset:
     root = path.resolve().parent
     names = _names(table, images[0])
     cases = tuple(
-        Case(name, row["subject"], tuple(root / row[image] for image in images), root / row["label"], row.get("strata"))
+        Case(
+            name,
+            row["subject"],
+            tuple(_path(root, row[image]) for image in images),
+            _path(root, row["label"]),
+            row.get("strata"),
+        )
         for name, row in zip(names, table.rows, strict=True)
     )
+    labels = labels_of(root, (case.label_file for case in cases))
     channels = [
         channels_of(
             (case.images[index] for case in cases), column.removeprefix("image_") if column != "image" else None
@@ -71,15 +81,19 @@ def read_manifest(folder: Path) -> Dataset:
     return Dataset(
         name=root.name,
         channels=tuple(chain.from_iterable(channels)),
-        labels=labels_of(root, (case.label_file for case in cases)),
+        labels=labels.names,
         cases=cases,
         layout="manifest",
+        ignore_label=labels.ignore_label,
+        masks_as_shown=labels.masks_as_shown,
+        warnings=labels.warnings,
         splits=(_split(path, table),) if "split" in table.columns else None,
     )
 
 
 def _table(path: Path) -> _Table:
-    reader = csv.reader(StringIO(files.read_text(path)), skipinitialspace=True, strict=True)
+    text = files.read_text(path)
+    reader = csv.reader(StringIO(text), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
@@ -88,6 +102,7 @@ def _table(path: Path) -> _Table:
     if not filled:
         raise DataError(f"{path}: not a readable CSV file: it is empty")
     (_, header), *rows = filled
+    header = [_column(name) for name in header]
     columns = [name for name in header if name]
     for name in columns:
         if columns.count(name) > 1:
@@ -99,13 +114,36 @@ def _table(path: Path) -> _Table:
     return _Table(columns, cells, [line for line, _ in rows])
 
 
+def _delimiter(text: str) -> str:
+    """The delimiter by which the first line has the most of the columns that are known."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+
+    def known(delimiter: str) -> int:
+        names = [_column(name.strip(' "')) for name in first.split(delimiter)]
+        return sum(name in COLUMNS or name.startswith("image_") for name in names)
+
+    return max(DELIMITERS, key=known)
+
+
+def _column(name: str) -> str:
+    """A column's name without capitals, except in the name of a channel."""
+    lower = name.lower()
+    return f"image_{name[6:]}" if lower.startswith("image_") else lower if lower in COLUMNS else name
+
+
+def _path(root: Path, cell: str) -> Path:
+    """The path of a cell, relative to `root`; backslashes, as Windows writes them, separate folders too."""
+    path = root / cell
+    return root / cell.replace("\\", "/") if "\\" in cell and not path.exists() else path
+
+
 def _names(table: _Table, first_image: str) -> list[str]:
     if "case" in table.columns:
         return [row["case"] for row in table.rows]
     subjects = [row["subject"] for row in table.rows]
     if len(set(subjects)) == len(subjects):
         return subjects
-    paths = [Path(row[first_image]) for row in table.rows]
+    paths = [Path(row[first_image].replace("\\", "/")) for row in table.rows]
     names = [stem(path) for path in paths]
     if len(set(names)) == len(names):
         return names

@@ -2,13 +2,18 @@
 
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tfseg.core import files
-from tfseg.datasets.layouts.dataset import Case, Dataset, by_number, read_description
-from tfseg.datasets.layouts.labels import nnunet_labels
-from tfseg.datasets.names import PICTURES
+from tfseg.core.errors import DataError
+from tfseg.datasets.layouts.channels import declared_channels
+from tfseg.datasets.layouts.dataset import Case, Dataset, not_read, read_description
+from tfseg.datasets.layouts.label_names import declared_labels, is_by_value
+from tfseg.datasets.layouts.palettes import are_read_as_shown
+from tfseg.datasets.names import PICTURES, image_files, suffix
 
 EXPECTED = "an nnU-Net description (channel_names, labels and file_ending expected)"
 
@@ -24,48 +29,95 @@ def is_nnunet(folder: Path) -> bool:
 def read_nnunet(folder: Path) -> Dataset:
     """Read a folder of nnU-Net v2's raw data, each case its own subject.
 
-    A label of several values is a region, and then every label is one. `ignore` is the value of unknown voxels.
-    Images without a label map and label maps without an image are cases too: their missing files are faults, and so
-    are channels that are not declared.
+    A label of several values is a region, and then every label is one. `ignore` is the value of unknown voxels. The
+    key `dataset` lists the files of cases in any folder. Images without a label map and label maps without an image
+    are cases too: their missing files are faults, and so are channels that are not declared.
 
     Source: Isensee 2021 (10.1038/s41592-020-01008-z).
 
     Raises:
-        DataError: if there is a damaged `dataset.json`.
+        DataError: if there is a damaged `dataset.json`, or no file has its `file_ending`.
     """
 
     def parse(description: dict[str, Any]) -> Dataset:
-        channels = by_number(description["channel_names"].items())
-        labels, ignore_label, regions = nnunet_labels(description["labels"])
+        channels = declared_channels(description["channel_names"])
+        names = declared_labels(description["labels"])
         ending = "." + description["file_ending"].removeprefix(".")
+        if "dataset" in description:
+            cases, warnings = _listed(folder, description["dataset"]), _swapped(folder, description)
+        else:
+            cases = _found(folder, len(channels), ending)
+            warnings = (*_swapped(folder, description), *_dropped(folder, cases))
         return Dataset(
             name=str(description.get("name", folder.name)),
-            channels=tuple(channels.values()),
-            labels=labels,
-            cases=_cases(folder, len(channels), ending),
+            channels=channels,
+            labels=names.labels,
+            cases=cases,
             layout="nnunet",
-            ignore_label=ignore_label,
-            regions=dict(regions),
+            ignore_label=names.ignore_label,
+            regions=dict(names.regions),
+            masks_as_shown=are_read_as_shown([case.label_file for case in cases]),
+            warnings=warnings,
         )
 
     return read_description(folder / "dataset.json", EXPECTED, parse)
 
 
-def _cases(folder: Path, channels: int, ending: str) -> tuple[Case, ...]:
-    images: dict[str, set[int]] = {name: set() for name in _stems(folder / "labelsTr", ending)}
-    for file in _stems(folder / "imagesTr", ending):
-        if match := re.fullmatch(r"(.+)_(\d{4})", file):
-            images.setdefault(match.group(1), set()).add(int(match.group(2)))
+def _listed(folder: Path, entries: Mapping[str, Any]) -> tuple[Case, ...]:
+    """The cases of the key `dataset`; paths are relative to the folder."""
+    return tuple(
+        Case(str(name), str(name), tuple(folder / image for image in entry["images"]), folder / entry["label"])
+        for name, entry in sorted(entries.items())
+    )
+
+
+def _found(folder: Path, channels: int, ending: str) -> tuple[Case, ...]:
+    """The cases of the files in `imagesTr` and `labelsTr` that have the ending, in any case."""
+    labels = _by_stem(folder / "labelsTr", ending)
+    images: dict[str, dict[int, Path]] = {name: {} for name in labels}
+    for name, path in _by_stem(folder / "imagesTr", ending).items():
+        if match := re.fullmatch(r"(.+)_(\d{4})", name):
+            images.setdefault(match.group(1), {})[int(match.group(2))] = path
+    if not images:
+        raise DataError(
+            f"{folder}: no file in imagesTr and labelsTr ends in {ending}, the file_ending{_endings(folder)}"
+        )
+    # A 2D image in colour is one file with all channels.
+    declared = range(1 if ending.lower() in PICTURES else channels)
     cases = []
     for name, found in sorted(images.items()):
-        # A 2D image in colour is one file with all channels.
-        declared = {0} if ending in PICTURES else set(range(channels))
-        paths = tuple(folder / "imagesTr" / f"{name}_{index:04d}{ending}" for index in sorted(declared | found))
-        cases.append(Case(name, name, paths, folder / "labelsTr" / f"{name}{ending}"))
+        expected = {index: folder / "imagesTr" / f"{name}_{index:04d}{ending}" for index in declared}
+        paths = {**expected, **found}
+        label = labels.get(name, folder / "labelsTr" / f"{name}{ending}")
+        cases.append(Case(name, name, tuple(paths[index] for index in sorted(paths)), label))
     return tuple(cases)
 
 
-def _stems(folder: Path, ending: str) -> list[str]:
-    """The names of a folder's files with an ending, without it; hidden files are left out."""
-    names = (path.name for path in folder.glob("*") if not path.name.startswith("."))
-    return [name.removesuffix(ending) for name in names if name.endswith(ending)]
+def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
+    """The visible files with an ending, in any case, by their names without it."""
+    files_ = (path for kind in image_files(folder) for path in kind)
+    return {path.name[: -len(ending)]: path for path in files_ if path.name.lower().endswith(ending.lower())}
+
+
+def _endings(folder: Path) -> str:
+    """The endings that the files have, and how many have each."""
+    images = [path for place in ("imagesTr", "labelsTr") for path in image_files(folder / place)[0]]
+    counts = Counter(suffix(path) for path in images).most_common()
+    return "; there are " + ", ".join(f"{count} that end in {ending}" for ending, count in counts) if counts else ""
+
+
+def _dropped(folder: Path, cases: tuple[Case, ...]) -> tuple[str, ...]:
+    read = {path for case in cases for path in case.files}
+    inside = [path for place in ("imagesTr", "labelsTr") for kind in image_files(folder / place) for path in kind]
+    reason = "without the file_ending or the number of a channel, such as _0000"
+    return not_read(folder, [path for path in inside if path not in read], reason)
+
+
+def _swapped(folder: Path, description: Mapping[str, Any]) -> tuple[str, ...]:
+    """Lines about names and numbers that are the other way round than nnU-Net expects them."""
+    lines = []
+    if not is_by_value(description["channel_names"]):
+        lines.append('channel_names are read as name: number; nnU-Net expects number: name, as {"0": "CT"}')
+    if is_by_value(description["labels"]):
+        lines.append('labels are read as value: name; nnU-Net expects name: value, as {"spleen": 1}')
+    return tuple(f"{folder / 'dataset.json'}: {line}" for line in lines)

@@ -1,0 +1,45 @@
+"""Decide whether masks with palettes are read as indices or as the grey levels that they show."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tfseg.core.errors import DataError
+from tfseg.datasets import formats, picture
+
+
+def are_read_as_shown(masks: Sequence[Path]) -> bool:
+    """Whether the palettes of masks give one index different meanings, and all of them show grey levels.
+
+    Masks whose palettes agree are read as indices, the numbers of classes.
+
+    Raises:
+        DataError: if palettes in colours contradict each other.
+    """
+    pictures = [path for path in masks if formats.is_picture(path)]
+    with ThreadPoolExecutor() as pool:
+        palettes = dict(zip(pictures, pool.map(_palette_of, pictures), strict=True))
+    colours: dict[int, tuple[Path, tuple[int, ...]]] = {}
+    indices: dict[tuple[int, ...], tuple[Path, int]] = {}
+    for path, palette in palettes.items():
+        for index, colour in palette.items():
+            first, usual = colours.setdefault(index, (path, colour))
+            other, number = indices.setdefault(colour, (path, index))
+            if colour == usual and index == number:
+                continue
+            if all(len(set(each)) == 1 for used in palettes.values() for each in used.values()):
+                return True
+            if colour != usual:
+                meaning = f"index {index} shows {colour}, in {first} {usual}"
+            else:
+                meaning = f"{colour} is index {index}, in {other} {number}"
+            raise DataError(f"{path}: {meaning}: the palettes of these masks contradict each other; save label values")
+    return False
+
+
+def _palette_of(path: Path) -> dict[int, tuple[int, ...]]:
+    """The colours that a mask with a palette uses, by index; a mask that cannot be read is a fault of its case."""
+    try:
+        return picture.palette_of(path) or {}
+    except DataError:
+        return {}
