@@ -62,5 +62,5 @@ def test_the_command_says_it_all_and_fails_where_a_step_does(monkeypatch, capsys
 
 
 def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(ConfigError, match="no device 'TPU:0' here"):
+    with pytest.raises(ConfigError, match="no device 'TPU:0'"):
         doctor.examine("TPU:0")

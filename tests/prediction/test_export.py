@@ -1,4 +1,4 @@
-"""The SavedModel: the run's own predictions, in a process that cannot import tfseg."""
+"""The SavedModel gives the run's own predictions, in a process that cannot import tfseg."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), own, atol=1e-5)
 
 
-def test_metadata_says_what_goes_in_and_what_comes_out(networks, prepared, tmp_path):
+def test_metadata_describes_input_and_output(networks, prepared, tmp_path):
     metadata = json.loads((export(networks, prepared, tmp_path / "out", "run") / "metadata.json").read_text())
     assert metadata["input"]["shape"] == ["batch", 32, 32, 1]
     assert metadata["output"]["classes"] == ["background", "left", "right"]
@@ -58,7 +58,7 @@ def test_metadata_says_what_goes_in_and_what_comes_out(networks, prepared, tmp_p
 def test_metadata_of_one_label(prepared_one_label):
     output = describe(prepared_one_label, 1, "run")["output"]
     assert (output["activation"], output["classes"], output["label_values"]) == ("sigmoid", ["blob"], [1])
-    assert output["decision"] == "foreground where the probability is at least 0.5"
+    assert output["decision"] == "foreground if the probability is at least 0.5"
 
 
 def test_an_existing_folder_is_refused(networks, prepared, tmp_path):

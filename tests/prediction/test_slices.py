@@ -1,4 +1,4 @@
-"""From probabilities to labels on the scan's grid."""
+"""Probabilities become labels on the scan's grid."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tfseg.prepared.targets import Targets
 
 
 class Known:
-    """Predicts known probabilities, in blocks of uneven size."""
+    """Predict known probabilities, in blocks of uneven size."""
 
     def __init__(self, probabilities):
         self._probabilities = probabilities
@@ -21,7 +21,7 @@ class Known:
         yield from np.split(self._probabilities, [1, 1, 3][: len(image)])
 
 
-def test_slices_go_through_in_batches_and_come_back_in_order():
+def test_slices_are_predicted_in_batches_and_returned_in_order():
     sizes = []
 
     def forward(image):
@@ -34,8 +34,8 @@ def test_slices_go_through_in_batches_and_come_back_in_order():
     assert sizes == [3, 3, 1]
 
 
-def test_a_perfect_network_gives_back_the_label_file(prepared, decathlon):
-    """Through slices and back, on the scan's own grid and with its own label values."""
+def test_a_perfect_network_reproduces_the_label_file(prepared, decathlon):
+    """Slices are mapped back to the scan's own grid and label values."""
     dataset = read_dataset(decathlon)
     classes = len(prepared.labels) + 1
     for source in dataset.cases:
@@ -46,7 +46,7 @@ def test_a_perfect_network_gives_back_the_label_file(prepared, decathlon):
 
 
 def test_probabilities_are_resampled_before_classes_are_decided():
-    """At twice the scan's spacing the border of a class lies between voxels, wherever its probabilities cross 0.5."""
+    """At twice the scan's spacing the border of a class lies between voxels, where its probability crosses 0.5."""
     grid = SliceGrid.of((8, 1, 1), np.eye(4), "axial", (4, 1), resampled=(4, 1, 1))
     foreground = np.array([0.0, 0.3, 0.9, 1.0], "float32").reshape(1, 4, 1, 1)
     case = PreparedCase("a", "a", foreground, foreground[..., 0], grid)
@@ -56,7 +56,7 @@ def test_probabilities_are_resampled_before_classes_are_decided():
     assert label_volume(Known(softmax), case, Targets({300: "organ", 2: "other"})).ravel().tolist() == expected
 
 
-def test_what_was_cropped_off_is_background():
+def test_voxels_outside_the_crop_are_background():
     grid = SliceGrid.of((6, 1, 1), np.eye(4), "axial", (4, 1), crop=((2, 4), (0, 1), (0, 1)), resampled=(4, 1, 1))
     case = PreparedCase("a", "a", np.zeros((1, 4, 1, 1)), np.zeros((1, 4, 1)), grid)
     labels = {2: "organ", 7: "other"}

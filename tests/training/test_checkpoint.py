@@ -1,4 +1,4 @@
-"""Checkpoints: read as they were written, or not at all."""
+"""Checkpoints are read exactly as written, or not at all."""
 
 import errno
 import os
@@ -29,18 +29,18 @@ def files_of(tmp_path):
     return sorted((tmp_path / "checkpoint").iterdir())
 
 
-def test_none_is_there_at_first(folder, said):
+def test_a_new_folder_has_no_checkpoint(folder, said):
     assert folder.newest() is None
     assert said == []
 
 
-def test_what_is_read_is_what_was_written(folder, said):
+def test_a_checkpoint_is_read_as_it_was_written(folder, said):
     folder.write(7, checkpoint(7))
-    found = folder.newest()
-    for array, expected in zip(found.arrays, checkpoint(7).arrays, strict=True):
+    read = folder.newest()
+    for array, expected in zip(read.arrays, checkpoint(7).arrays, strict=True):
         np.testing.assert_array_equal(array, expected)
         assert array.dtype == expected.dtype
-    assert repr(found.state) == repr(checkpoint(7).state)  # NaN and infinity among them
+    assert repr(read.state) == repr(checkpoint(7).state)  # including NaN and infinity
     assert said == []
 
 
@@ -52,7 +52,7 @@ def test_the_newest_two_are_kept(folder, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
-def test_a_damaged_one_is_told_and_the_one_before_is_used(folder, said, tmp_path, damage):
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(folder, said, tmp_path, damage):
     for epoch in (1, 2):
         folder.write(epoch, checkpoint(epoch))
     older, newer = files_of(tmp_path)
@@ -60,15 +60,15 @@ def test_a_damaged_one_is_told_and_the_one_before_is_used(folder, said, tmp_path
     data[len(data) // 2] ^= 1
     newer.write_bytes({"flip": bytes(data), "cut": data[:-1], "empty": b""}[damage])
     assert folder.newest().state["epoch"] == 1
-    assert said == [f"{newer} is damaged; going on from the one before it"]
-    # The good one stays when the next is written; the damaged one goes.
+    assert said == [f"{newer} is damaged; resuming from the previous one"]
+    # When the next one is written, the undamaged one is kept and the damaged one removed.
     folder.write(2, checkpoint(2))
     assert [path.name.split(".")[0] for path in files_of(tmp_path)] == ["000001", "000002"]
     assert files_of(tmp_path)[0] == older
     assert folder.newest().state["epoch"] == 2
 
 
-def test_one_that_the_disk_cannot_read_is_damaged(folder, said, tmp_path, monkeypatch):
+def test_a_checkpoint_that_the_disk_cannot_read_counts_as_damaged(folder, said, tmp_path, monkeypatch):
     for epoch in (1, 2):
         folder.write(epoch, checkpoint(epoch))
     newer, read, wrong = files_of(tmp_path)[1], Path.read_bytes, [errno.EIO]
@@ -80,13 +80,13 @@ def test_one_that_the_disk_cannot_read_is_damaged(folder, said, tmp_path, monkey
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert folder.newest().state["epoch"] == 1
-    assert said == [f"{newer} is damaged; going on from the one before it"]
+    assert said == [f"{newer} is damaged; resuming from the previous one"]
     wrong[0] = errno.EACCES
     with pytest.raises(PermissionError):
         folder.newest()
 
 
-def test_all_damaged_are_as_none(folder, said, tmp_path):
+def test_if_all_checkpoints_are_damaged_there_is_none(folder, said, tmp_path):
     for epoch in (1, 2):
         folder.write(epoch, checkpoint(epoch))
     older, newer = files_of(tmp_path)
@@ -94,16 +94,16 @@ def test_all_damaged_are_as_none(folder, said, tmp_path):
         path.write_bytes(b"")
     assert folder.newest() is None
     assert said == [
-        f"{newer} is damaged; going on from the one before it",
-        f"{older} is damaged; beginning again",
+        f"{newer} is damaged; resuming from the previous one",
+        f"{older} is damaged; starting over",
     ]
 
 
-def test_a_half_written_file_is_no_checkpoint_and_goes(folder, said, tmp_path):
+def test_a_partly_written_file_is_ignored_and_removed(folder, said, tmp_path):
     folder.write(1, checkpoint(1))
-    half = tmp_path / "checkpoint" / ".unfinished-000002.abc.npz"
-    half.write_bytes(b"PK")
+    partial = tmp_path / "checkpoint" / ".unfinished-000002.abc.npz"
+    partial.write_bytes(b"PK")
     assert folder.newest().state["epoch"] == 1
     assert said == []
     folder.write(2, checkpoint(2))
-    assert not half.exists()
+    assert not partial.exists()

@@ -1,4 +1,4 @@
-"""The hashes that prove that trainings were alike."""
+"""Hashes show whether trainings started from the same weights and batches."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ def model():
     return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 
 
-def test_what_changes_a_training_changes_its_hash(prepared, model):
+def test_a_change_of_weights_or_batches_changes_its_hash(prepared, model):
     names = prepared.index["case"].tolist()
     first, second = ([prepared.case(name) for name in part] for part in (names[:3], names[3:]))
     start = controls(model, [(SliceBatches(first, 4, seed=0), 2)])

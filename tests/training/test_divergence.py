@@ -1,4 +1,4 @@
-"""A loss that is no number stops a training, and says where."""
+"""A loss that is not finite stops a training; the error says where."""
 
 import math
 
@@ -8,7 +8,7 @@ from tfseg.training.divergence import Diverged, FiniteLoss
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_is_told_with_its_epoch_step_and_slices(loss):
+def test_a_loss_that_is_not_finite_is_reported_with_its_epoch_step_and_slices(loss):
     callback = FiniteLoss(lambda epoch, step: f"slices of {epoch}, {step}", epochs_before=10)
     callback.on_epoch_begin(2)
     callback.on_train_batch_end(0, {"loss": 0.5})

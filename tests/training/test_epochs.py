@@ -1,4 +1,4 @@
-"""What is set at the beginning of an epoch."""
+"""Dropout seeds and loss weights are set at the beginning of an epoch."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from tfseg.training.epochs import EpochSeeds, LossRamps
 
 
 def masks(epoch, seed=3, epochs_before=0):
-    """Two dropout masks, one after the other."""
+    """Return two consecutive dropout masks."""
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, keras.layers.Dropout(0.5)(image))
     callback = EpochSeeds(seed, epochs_before)
@@ -26,11 +26,11 @@ def test_dropout_is_a_function_of_seed_epoch_and_step():
     assert not np.array_equal(first, masks(epoch=4, seed=4)[0])
 
 
-def test_epochs_are_counted_over_stages():
+def test_epochs_are_counted_across_stages():
     np.testing.assert_array_equal(masks(epoch=1, epochs_before=3)[0], masks(epoch=4)[0])
 
 
-def test_ramped_weights_move_with_the_epoch():
+def test_ramped_weights_change_with_the_epoch():
     loss = get("dice") * 1.0 + get("bce") * {"from": 0.0, "to": 1.0, "epochs": 4}
     truth, prediction = np.ones((1, 2, 2, 1), "float32"), np.full((1, 2, 2, 1), 0.5, "float32")
     callback = LossRamps(loss)
@@ -40,4 +40,4 @@ def test_ramped_weights_move_with_the_epoch():
         values.append(float(loss(truth, prediction)))
     steps = np.diff(values)
     np.testing.assert_allclose(steps, [np.log(2) / 4] * 4 + [0], rtol=1e-5, atol=1e-7)
-    LossRamps(get("dice")).on_epoch_begin(1)  # has none, and is left alone
+    LossRamps(get("dice")).on_epoch_begin(1)  # no ramps: unchanged

@@ -1,4 +1,4 @@
-"""A training that cannot go on says why in one line, and loses nothing."""
+"""A training that cannot continue says why in one line and loses nothing."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ TINY = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch
 
 @pytest.fixture
 def poisoned(prepared, tmp_path):
-    """The prepared cases, one slice of case_1 with a NaN in it."""
+    """Copy the prepared cases, with a NaN in one slice of case_1."""
     folder = tmp_path / "prepared"
     shutil.copytree(prepared.folder, folder)
     path = folder / "cases" / "case_1" / "image.npy"
@@ -39,14 +39,14 @@ def poisoned(prepared, tmp_path):
 
 
 def step_of(prepared, subjects, epoch, case, index):
-    """The step of an epoch, from 1, in which a slice is seen first."""
+    """Return the step of an epoch, from 1, in which a slice is first used."""
     cases = prepared.cases_of(subjects)
     order = SliceBatches(cases, 4, 0).plan(epoch)
     number = [each.name for each in cases].index(case)
     return int(np.argmax((order == (number, index)).all(axis=-1).any(axis=-1))) + 1
 
 
-def test_a_loss_that_is_nan_says_when_and_on_which_slices_and_keeps_the_best(poisoned, tmp_path):
+def test_a_nan_loss_is_reported_with_step_and_slices_and_the_best_network_is_kept(poisoned, tmp_path):
     (tmp_path / "best.keras").write_text("the best so far")
     split = Split(("case_0", "case_1"), ("case_4",), ())
     step = step_of(poisoned, split.train, 0, "case_1", 3)
@@ -55,8 +55,8 @@ def test_a_loss_that_is_nan_says_when_and_on_which_slices_and_keeps_the_best(poi
     assert (tmp_path / "best.keras").read_text() == "the best so far"
 
 
-def test_weights_that_the_last_step_spoils_are_no_network(prepared, tmp_path):
-    """The loss of that step is still a number; a network that finds nothing has a Dice like any other."""
+def test_weights_that_become_nan_in_the_last_step_are_not_kept(prepared, tmp_path):
+    """The loss of that step is still finite, and a network that predicts nothing has an ordinary Dice."""
     wild = ["training.optimizer=sgd", "training.learning_rate=1e38", "training.epochs=1", "training.steps_per_epoch=1"]
     split = Split(("case_0",), ("case_1",), ())
     with pytest.raises(Diverged, match="the validation loss is nan in epoch 1, step 1, on case_0"):
@@ -65,18 +65,18 @@ def test_weights_that_the_last_step_spoils_are_no_network(prepared, tmp_path):
 
 
 def exit_code():
-    """What `tfseg` with the arguments of `sys.argv` ends with."""
+    """Run `tfseg` with the arguments of `sys.argv` and return its exit code."""
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return ended.value.code
 
 
 class Killed(BaseException):
-    """What is raised in place of a kill."""
+    """Raised in place of a kill."""
 
 
-def test_a_fold_that_diverges_in_fit_is_told_and_made_up_for_later(prepared, poisoned, tmp_path, monkeypatch, capsys):
-    """One of two folds trains on a slice with a NaN; it is mended, and the next start is killed before its scores."""
+def test_a_fold_that_diverges_is_reported_and_trained_again(prepared, poisoned, tmp_path, monkeypatch, capsys):
+    """One of two folds trains on a slice with a NaN; it is repaired, and the next call is killed before it scores."""
     settings = [argument for setting in (*TINY, "folds=2", "training.epochs=1") for argument in ("--set", setting)]
     out = tmp_path / "run"
     call = ["tfseg", "fit", "--prepared", str(poisoned.folder), "--out", str(out), *settings]
@@ -100,8 +100,8 @@ def test_a_fold_that_diverges_in_fit_is_told_and_made_up_for_later(prepared, poi
     assert "finished already" in capsys.readouterr().out
 
 
-def test_a_training_goes_on_when_there_is_room_again(prepared, tmp_path, monkeypatch):
-    """The first checkpoint is written, then nothing more."""
+def test_a_training_resumes_once_there_is_space_again(prepared, tmp_path, monkeypatch):
+    """The disk is full after the first checkpoint."""
     config, split = load_config(None, TINY), Split(("case_0",), ("case_1",), ("case_2",))
     replace, full = os.replace, []
 
@@ -121,29 +121,29 @@ def test_a_training_goes_on_when_there_is_room_again(prepared, tmp_path, monkeyp
     run_cell(config, prepared, split, 0, "dice", tmp_path / "cell", HERE, Progress(on_resume=resumed.append))
     assert resumed == [1]
     assert (tmp_path / "cell" / "scores.csv").is_file()
-    assert not (tmp_path / "cell" / "checkpoint").exists()  # what is finished needs none
+    assert not (tmp_path / "cell" / "checkpoint").exists()  # a finished cell needs none
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (
             OSError(errno.ENOSPC, "?"),
-            "No space left on device: cannot write to {out}; when it can be, the same command",
+            "No space left on device: cannot write to {out}; once it can be written to, the same command",
         ),
-        (OSError(errno.EROFS, "?", "{out}/fold_0/best.keras"), "Read-only file system: cannot write to {out}; when"),
-        (OSError("99999 requested and 2484 written"), "No space left on device: cannot write to {out}; when"),
+        (OSError(errno.EROFS, "?", "{out}/fold_0/best.keras"), "Read-only file system: cannot write to {out}; once"),
+        (OSError("99999 requested and 2484 written"), "No space left on device: cannot write to {out}; once"),
         (OSError(errno.EACCES, "denied", "scans/case_0.nii.gz"), "denied: 'scans/case_0.nii.gz'"),
         (OSError(errno.ENOENT, "not there"), "not there"),
         (OSError("cannot identify image file"), "cannot identify image file"),
     ],
 )
-def test_what_cannot_be_written_is_one_line(tmp_path, error, told):
+def test_a_failed_write_is_reported_in_one_line(tmp_path, error, message):
     if error.filename:
         error.filename = error.filename.format(out=tmp_path)
     with pytest.raises(OSError) as raised, resumable(tmp_path):
         raise error
-    assert told.format(out=tmp_path) in str(raised.value)
+    assert message.format(out=tmp_path) in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -155,16 +155,16 @@ main()
 """
 
 
-def test_a_disk_that_is_full_while_scans_are_prepared_is_one_line(decathlon, prepared, tmp_path, monkeypatch, capsys):
-    """In a process whose files may grow no larger than a part of a case's array; then there is room again."""
+def test_a_disk_full_during_preparation_is_reported_in_one_line(decathlon, prepared, tmp_path, monkeypatch, capsys):
+    """A limit on file size, smaller than a case's array, stands in for a full disk; then it is lifted."""
     arguments = ["prep", "--data", str(decathlon), "--out", str(tmp_path / "prepared")]
     done = subprocess.run([sys.executable, "-c", FULL, *arguments], capture_output=True, text=True)
     assert done.returncode == 1
-    (told,) = done.stderr.strip().splitlines()
+    (message,) = done.stderr.strip().splitlines()
     assert re.fullmatch(
-        r"tfseg: .*(No space left on device|File too large): cannot write to .*prepared; when it can be, "
-        "the same command goes on from here",
-        told,
+        r"tfseg: .*(No space left on device|File too large): cannot write to .*prepared; once it can be "
+        "written to, the same command resumes",
+        message,
     )
     assert not list((tmp_path / "prepared").rglob("*.npy"))
     monkeypatch.setattr(sys, "argv", ["tfseg", *arguments])

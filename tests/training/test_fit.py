@@ -1,4 +1,4 @@
-"""Training one network: what it starts from, what it keeps, and that it is the same again."""
+"""Train one network: what it starts from, what it keeps, and that repeating it gives the same bits."""
 
 import json
 import subprocess
@@ -36,8 +36,8 @@ def test_best_epoch_is_the_one_with_the_highest_validation_dice(trained):
     assert trained.best_epoch == history["epoch"][history["val_dice"].idxmax()]
 
 
-def test_patience_stops_a_training_that_no_longer_gains(prepared, split, small_config, tmp_path):
-    """A network that does not change, since its rate is next to nothing and it has no norm, never gains again."""
+def test_patience_stops_a_training_that_no_longer_improves(prepared, split, small_config, tmp_path):
+    """With a negligible learning rate and no normalisation, the network never improves."""
     training = small_config.training.model_copy(update={"epochs": 9, "patience": 2, "learning_rate": 1e-12})
     model = small_config.model.model_copy(update={"norm": "none"})
     config = small_config.model_copy(update={"training": training, "model": model})
@@ -45,15 +45,15 @@ def test_patience_stops_a_training_that_no_longer_gains(prepared, split, small_c
     assert (stopped.best_epoch, stopped.epochs) == (1, 3)
 
 
-def test_test_subjects_are_not_looked_at(prepared, split, small_config, tmp_path):
-    """A split that names an unknown test subject trains all the same."""
+def test_test_subjects_are_not_used(prepared, split, small_config, tmp_path):
+    """A split with an unknown test subject can be trained on."""
     blind = Split(split.train[:1], split.val[:1], ("nobody",))
     training = small_config.training.model_copy(update={"epochs": 1})
     config = small_config.model_copy(update={"training": training})
     assert train(config, prepared, blind, 0, tmp_path, HERE).path.is_file()
 
 
-def test_listeners_hear_every_step_and_epoch(prepared, split, small_config, tmp_path):
+def test_listeners_receive_every_step_and_epoch(prepared, split, small_config, tmp_path):
     steps, epochs = [], []
     listener = Progress(lambda: steps.append(1), lambda epoch, logs: epochs.append((epoch, logs["val_dice"])))
     train(small_config, prepared, split, 0, tmp_path, HERE, listener)
@@ -103,16 +103,16 @@ for out, overrides, stopped in runs:
 
 
 def last_arrays(out):
-    """The arrays of the last checkpoint."""
+    """Return the arrays of the last checkpoint."""
     with np.load(max((out / "checkpoint").glob("*.npz"))) as last:
         return [last[name] for name in sorted(last.files) if name != "state"]
 
 
 def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
-    """On the same global batches, without dropout and with overlap per sample, up to rounding; stopped on the way.
+    """On the same global batches, without dropout and with overlap per sample, up to rounding; stopped and resumed.
 
-    SGD, whose steps are as long as the gradient; Adam's are as long where it is nothing but rounding. With
-    dropout and in half precision, where the loss is scaled, a training that was stopped ends the same.
+    SGD steps scale with the gradient; Adam makes full steps even if the gradient is only rounding error. With
+    dropout and in half precision, which scales the loss, a training that was stopped ends with the same bits.
     """
     overrides = [
         *("model.filters=3", "model.depth=1", "model.dropout=[0, 0]", "training.epochs=2", "training.batch_size=10"),
@@ -138,7 +138,7 @@ def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
     np.testing.assert_allclose(two["val_dice"], one["val_dice"], atol=1e-3)
     whole, stopped = (last_arrays(tmp_path / name) for name in ("dropout", "stopped"))
     assert [array.tobytes() for array in whole] == [array.tobytes() for array in stopped]
-    assert [array.item() for array in stopped if array.size == 1 and array > 1000]  # by which the loss is scaled
+    assert [array.item() for array in stopped if array.size == 1 and array > 1000]  # the loss scale
     assert pd.read_csv(tmp_path / "dropout" / "history.csv")["loss"][0] != one["loss"][0]
     keras.utils.set_random_seed(0)
     begun = unet_2d(prepared.image_shape, prepared.targets.channels, filters=3, depth=1).get_weights()

@@ -1,4 +1,4 @@
-"""What TensorBoard is given to show."""
+"""TensorBoard receives curves and images."""
 
 import numpy as np
 import pandas as pd
@@ -9,22 +9,22 @@ from tensorboard.backend.event_processing import event_accumulator
 from tfseg.training.logs import Logs, fullest_slice, side_by_side
 
 
-def test_side_by_side_is_grey_and_colours_what_is_labelled():
-    image = np.array([[[0.0, 9], [1, 9]], [[2, 9], [4, 9]]])
-    picture = side_by_side(image, np.array([[0, 1], [0, 2]]), np.zeros((2, 2), int))
-    assert (picture.shape, picture.dtype) == ((2, 6, 3), np.uint8)
+def test_side_by_side_shows_the_image_in_grey_and_the_labels_in_colour():
+    slice_2d = np.array([[[0.0, 9], [1, 9]], [[2, 9], [4, 9]]])
+    image = side_by_side(slice_2d, np.array([[0, 1], [0, 2]]), np.zeros((2, 2), int))
+    assert (image.shape, image.dtype) == ((2, 6, 3), np.uint8)
     grey = np.array([[0, 64], [128, 255]])
-    np.testing.assert_array_equal(picture[:, :2], np.repeat(grey[..., np.newaxis], 3, axis=-1))
-    np.testing.assert_array_equal(picture[:, 4:], picture[:, :2])  # nothing found
-    np.testing.assert_array_equal(picture[0, 3], np.round((63.75 + np.array([31, 119, 180])) / 2))
-    np.testing.assert_array_equal(picture[1, 3], np.round((255 + np.array([255, 127, 14])) / 2))
+    np.testing.assert_array_equal(image[:, :2], np.repeat(grey[..., np.newaxis], 3, axis=-1))
+    np.testing.assert_array_equal(image[:, 4:], image[:, :2])  # nothing predicted
+    np.testing.assert_array_equal(image[0, 3], np.round((63.75 + np.array([31, 119, 180])) / 2))
+    np.testing.assert_array_equal(image[1, 3], np.round((255 + np.array([255, 127, 14])) / 2))
 
 
 def test_a_flat_image_is_black():
     assert not side_by_side(np.full((2, 2, 1), 7.0), np.zeros((2, 2)), np.zeros((2, 2))).any()
 
 
-def test_the_fullest_slice_is_pictured(prepared):
+def test_the_fullest_slice_is_the_one_with_the_most_foreground(prepared):
     case = prepared.case("case_0")
     image, label = fullest_slice(case)
     assert (label != 0).sum() == max((each != 0).sum() for each in case.label)
@@ -43,7 +43,7 @@ def events_of(folder):
 
 
 def test_tensorboard_reads_the_file(trained):
-    """Its own reader finds curves and images, and no damage."""
+    """TensorBoard's own reader loads the curves and images."""
     reader = event_accumulator.EventAccumulator(str(trained.path.parent / "logs"), size_guidance={"tensors": 0})
     reader.Reload()
     tags = reader.Tags()
@@ -63,14 +63,14 @@ def test_scores_within_epochs_are_curves_over_steps(prepared, tmp_path):
     logs.on_train_begin()
     logs.write_within(4, {"val_dice": 0.25})
     logs.write_within(8, {"val_dice": 0.5})
-    found = [(e.step, v.tag, v.simple_value) for e in events_of(tmp_path) for v in e.summary.value]
-    assert found == [(4, "steps/val_dice", 0.25), (8, "steps/val_dice", 0.5)]
+    curves = [(e.step, v.tag, v.simple_value) for e in events_of(tmp_path) for v in e.summary.value]
+    assert curves == [(4, "steps/val_dice", 0.25), (8, "steps/val_dice", 0.5)]
 
 
-def test_pictures_are_those_of_the_first_epoch(events, small_config, split, prepared):
-    pictures = {(e.step, v.tag): v for e in events for v in e.summary.value if v.tag.startswith("validation")}
-    assert {step for step, _ in pictures} == {1}  # and then every fifth
-    assert len(pictures) == len(split.val)
-    value = pictures[1, "validation/0"]
+def test_images_are_written_in_the_first_epoch(events, small_config, split, prepared):
+    images = {(e.step, v.tag): v for e in events for v in e.summary.value if v.tag.startswith("validation")}
+    assert {step for step, _ in images} == {1}  # then every fifth
+    assert len(images) == len(split.val)
+    value = images[1, "validation/0"]
     image = tf.io.decode_png(value.image.encoded_image_string)
     assert image.shape == (value.image.height, value.image.width, 3) == (32, 96, 3)

@@ -1,4 +1,4 @@
-"""A training that was stopped goes on to the same bits."""
+"""A training that was stopped resumes with bit-identical results."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tfseg.training.fit import Progress, train
 from tfseg.training.resuming import check_conditions
 
 HERE = tf.distribute.get_strategy()
-# What keeps a state from step to step or from epoch to epoch: momentum, plateau, averages, best scores, stages.
+# Everything that keeps a state across steps or epochs: momentum, plateau, averages, best scores, stages.
 RICH = [
     *("model.filters=2", "model.depth=1", "training.batch_size=4", "loss=dice_ce", "training.optimizer=adamw"),
     *("training.weight_decay=1e-3", "training.clip_norm=1", "training.validate_every_steps=2"),
@@ -33,23 +33,23 @@ RICH = [
 
 
 class Stopped(Exception):
-    """What the listener throws, in place of a kill."""
+    """Raised by the listener in place of a kill."""
 
 
 def stopping_after(steps):
-    """A listener that stops a training after some steps."""
-    heard = []
+    """Return a listener that stops a training after some steps."""
+    counted = []
 
     def on_step():
-        heard.append(None)
-        if len(heard) == steps:
+        counted.append(None)
+        if len(counted) == steps:
             raise Stopped
 
     return Progress(on_step)
 
 
 def outcome(out):
-    """All that must be the same: the history without seconds, the best network, and the last checkpoint."""
+    """Return everything that must be equal: the history without seconds, the best network, the last checkpoint."""
     history = pd.read_csv(out / "history.csv").drop(columns=["train_seconds", "validation_seconds"])
     best = keras.saving.load_model(out / "best.keras").get_weights()
     with np.load(max((out / "checkpoint").glob("*.npz"))) as last:
@@ -70,10 +70,10 @@ def never_stopped(prepared, small, tmp_path_factory):
     return out
 
 
-def test_a_training_that_is_stopped_again_and_again_ends_the_same(never_stopped, prepared, small, tmp_path):
-    """Stopped within both stages; the newest checkpoint is damaged, and the one before leads to the same."""
+def test_a_training_stopped_several_times_ends_the_same(never_stopped, prepared, small, tmp_path):
+    """It is stopped in both stages; the newest checkpoint is damaged, so it resumes from the previous one."""
     config = load_config(None, RICH)
-    for steps in (5, 17):  # of three an epoch: after epochs 1 and 6
+    for steps in (5, 17):  # three steps per epoch: stopped after epochs 1 and 6
         with pytest.raises(Stopped):
             train(config, prepared, small, 0, tmp_path, HERE, stopping_after(steps))
     newest = max((tmp_path / "checkpoint").glob("*.npz"))
@@ -81,15 +81,15 @@ def test_a_training_that_is_stopped_again_and_again_ends_the_same(never_stopped,
     resumed, said = [], []
     train(config, prepared, small, 0, tmp_path, HERE, Progress(on_resume=resumed.append, say=said.append))
     assert resumed == [5]
-    assert said == [f"{newest} is damaged; going on from the one before it"]
+    assert said == [f"{newest} is damaged; resuming from the previous one"]
     assert outcome(tmp_path) == outcome(never_stopped)
-    again = train(config, prepared, small, 0, tmp_path, HERE, stopping_after(1))  # nothing is left to do
+    again = train(config, prepared, small, 0, tmp_path, HERE, stopping_after(1))  # nothing left to do
     assert again.epochs == len(pd.read_csv(never_stopped / "history.csv"))
     assert outcome(tmp_path) == outcome(never_stopped)
 
 
-def test_a_best_network_that_is_damaged_is_told_and_trained_again(prepared, small, tmp_path):
-    """A training that is over, so that its scoring would have to do with what is there."""
+def test_a_damaged_best_network_is_reported_and_trained_again(prepared, small, tmp_path):
+    """The training is finished, so scoring would otherwise use the damaged file."""
     tiny = ["model.filters=2", "model.depth=1", "training.batch_size=4", "training.epochs=2", "loss=dice"]
     arguments = load_config(None, tiny), prepared, small, 0, tmp_path, HERE
     train(*arguments)
@@ -113,19 +113,19 @@ OTHER_MACHINE = {
 
 def test_other_conditions_are_refused(never_stopped, prepared, small, monkeypatch):
     before = outcome(never_stopped)
-    with pytest.raises(ConfigError, match="was begun with digest of settings and data"):
+    with pytest.raises(ConfigError, match="was started with digest of settings and data"):
         train(load_config(None, [*RICH, "training.learning_rate=0.1"]), prepared, small, 0, never_stopped, HERE)
     for name, (condition, other, value) in OTHER_MACHINE.items():
         with monkeypatch.context() as machine:
             machine.setattr(f"tfseg.training.fit.{name}", other)
-            told = rf"was begun with {condition} .+, and this is {value}: go on as it was begun"
-            with pytest.raises(ConfigError, match=told):
+            message = rf"was started with {condition} .+, but received {value}: resume under the same"
+            with pytest.raises(ConfigError, match=message):
                 train(load_config(None, RICH), prepared, small, 0, never_stopped, HERE)
     assert outcome(never_stopped) == before
 
 
-def test_a_condition_that_was_not_known_of_is_another(tmp_path):
-    with pytest.raises(ConfigError, match="was begun with processor unknown, and this is m68k"):
+def test_a_condition_missing_from_the_checkpoint_counts_as_different(tmp_path):
+    with pytest.raises(ConfigError, match="was started with processor unknown, but received m68k"):
         check_conditions(Checkpoint([], {"conditions": {}}), {"processor": "m68k"}, tmp_path)
 
 
@@ -139,14 +139,15 @@ from tfseg.datasets.splits import Split
 from tfseg.training.fit import Progress, train
 prepared, out, overrides, split = json.loads(sys.argv[1])
 split = Split(*map(tuple, split))
-tell = Progress(on_step=lambda: print("step", flush=True))
-train(load_config(None, overrides), Prepared(Path(prepared)), split, 0, Path(out), tf.distribute.get_strategy(), tell)
+progress = Progress(on_step=lambda: print("step", flush=True))
+strategy = tf.distribute.get_strategy()
+train(load_config(None, overrides), Prepared(Path(prepared)), split, 0, Path(out), strategy, progress)
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_process_killed_at_random_moments_goes_on_to_the_same_bits(never_stopped, prepared, small, tmp_path):
-    """A process with the same versions and threads gives the bits of this one."""
+def test_a_process_killed_at_random_moments_resumes_with_the_same_bits(never_stopped, prepared, small, tmp_path):
+    """Another process with the same versions and threads computes the same bits as this one."""
     draw = random.Random(0)
     arguments = json.dumps([str(prepared.folder), str(tmp_path), RICH, [small.train, small.val, small.test]])
     command = [sys.executable, "-c", KILLED, arguments]

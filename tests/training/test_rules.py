@@ -1,4 +1,4 @@
-"""What the settings of a training do to its weights, its order and its table."""
+"""Each training setting changes weights, order and history as documented."""
 
 import json
 
@@ -21,7 +21,7 @@ TINY = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch
 
 
 def step(gradient, **training):
-    """The weights 1, 2 after one step of rate 0.1 along a gradient."""
+    """Return the weights 1, 2 after one step with learning rate 0.1."""
     optimizer = make_optimizer(TrainingConfig.model_validate({"learning_rate": 0.1, **training}), 0.1)
     kernel = keras.Variable([1.0, 2.0], name="kernel")
     optimizer.apply([tf.constant(gradient)], [kernel])
@@ -36,7 +36,7 @@ def test_sgd_steps_by_the_rate_times_the_gradient():
     np.testing.assert_allclose(step([3.0, -0.5], optimizer="sgd"), [0.7, 2.05], rtol=1e-6)
 
 
-def test_momentum_adds_the_steps_before():
+def test_momentum_adds_earlier_steps():
     optimizer = make_optimizer(TrainingConfig(optimizer="sgd", momentum=0.5), 0.1)
     kernel = keras.Variable([1.0], name="kernel")
     for expected in (0.9, 0.75, 0.575):  # steps of 0.1, 0.15, 0.175
@@ -58,11 +58,11 @@ def test_weight_decay_is_refused_for_adam():
 
 
 @pytest.mark.parametrize(("gradient", "expected"), [([3.0, -4.0], [1 - 0.06, 2.08]), ([0.3, -0.4], [0.97, 2.04])])
-def test_gradients_longer_than_the_norm_are_shortened_to_it(gradient, expected):
+def test_gradients_above_the_norm_are_scaled_down_to_it(gradient, expected):
     np.testing.assert_allclose(step(gradient, optimizer="sgd", clip_norm=1.0), expected, rtol=1e-6)
 
 
-def test_gradients_are_clipped_as_they_are_without_the_scale_of_half_precision():
+def test_gradients_are_clipped_after_the_loss_scale_is_removed():
     training = TrainingConfig(optimizer="sgd", momentum=0, clip_norm=1.0)
     scaled = keras.optimizers.LossScaleOptimizer(make_optimizer(training, 0.1), initial_scale=8.0)
     kernel = keras.Variable([1.0, 2.0], name="kernel")
@@ -72,7 +72,7 @@ def test_gradients_are_clipped_as_they_are_without_the_scale_of_half_precision()
     np.testing.assert_allclose(np.asarray(kernel), [1 - 0.06, 2.08], rtol=1e-6)
 
 
-def test_l1_counts_kernels_alone():
+def test_l1_counts_only_kernels():
     image = keras.Input((4, 4, 1))
     model = keras.Model(image, keras.layers.BatchNormalization()(keras.layers.Conv2D(2, 3)(image)))
     model.set_weights([np.full(weight.shape, -0.5, "float32") for weight in model.get_weights()])
@@ -84,7 +84,7 @@ def test_l1_counts_kernels_alone():
 
 @pytest.fixture(scope="module")
 def small(prepared):
-    """Two cases to train on, one to validate with: three steps an epoch."""
+    """Two cases to train on, one to validate with: three steps per epoch."""
     return Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
 
 
@@ -95,7 +95,7 @@ def run(prepared, split, out, *overrides, strategy=HERE):
 
 @pytest.fixture(scope="module")
 def plateaus(prepared, small, tmp_path_factory):
-    """In half precision; a loss that hardly moves: from the second epoch on every epoch is a plateau."""
+    """Train in half precision; with min_delta 10, every epoch from the second on is a plateau."""
     out = tmp_path_factory.mktemp("plateaus")
     plateau = "training.schedule={name: plateau, factor: 0.2, patience: 1, min_delta: 10}"
     overrides = ["training.epochs=3", "training.learning_rate=0.01", "training.steps_per_epoch=5", plateau]
@@ -103,9 +103,9 @@ def plateaus(prepared, small, tmp_path_factory):
     return run(prepared, small, out, *overrides, "training.validate_every=9", half), out
 
 
-def test_a_plateau_lowers_the_rate_and_steps_and_validations_are_as_many_as_asked(plateaus):
+def test_a_plateau_lowers_the_rate_and_steps_and_validations_follow_the_settings(plateaus):
     (history, _, trained), out = plateaus
-    np.testing.assert_allclose(history["learning_rate"], [0.01, 0.01, 0.002], rtol=1e-5)  # each epoch's own
+    np.testing.assert_allclose(history["learning_rate"], [0.01, 0.01, 0.002], rtol=1e-5)  # at each first step
     assert history["steps"].tolist() == [5, 5, 5]
     assert history["val_dice"].notna().tolist() == [False, False, True]
     assert trained.best_epoch == 3
@@ -113,7 +113,7 @@ def test_a_plateau_lowers_the_rate_and_steps_and_validations_are_as_many_as_aske
         assert 15 in [int(last[name]) for name in last.files if last[name].dtype.kind == "i"]  # the optimiser's steps
 
 
-def test_mixed_precision_computes_in_half_and_keeps_weights_whole(plateaus):
+def test_mixed_precision_computes_in_half_and_keeps_float32_weights(plateaus):
     (history, best, _), _ = plateaus
     convolution = next(layer for layer in best.layers if isinstance(layer, keras.layers.Conv2D))
     assert (convolution.compute_dtype, convolution.dtype) == ("bfloat16", "float32")
@@ -123,7 +123,7 @@ def test_mixed_precision_computes_in_half_and_keeps_weights_whole(plateaus):
 
 
 def test_a_training_starts_from_given_weights(prepared, small, tmp_path):
-    """At a rate that changes nothing, without norm, the best network is the given one."""
+    """With a negligible learning rate and no normalisation, the best network is the given one."""
     frozen = ["model.norm=none", "training.learning_rate=1e-30", "training.epochs=1"]
     _, first, trained = run(prepared, small, tmp_path / "first", "model.norm=none", "training.epochs=1")
     _, second, _ = run(prepared, small, tmp_path / "second", *frozen, f"training.start_from={trained.path}")
@@ -132,11 +132,11 @@ def test_a_training_starts_from_given_weights(prepared, small, tmp_path):
     begun = [json.loads((tmp_path / name / "controls.json").read_text()) for name in ("first", "second")]
     assert begun[0]["initial_weights_sha256"] != begun[1]["initial_weights_sha256"]
     other = [*frozen, "model.filters=3", f"training.start_from={trained.path}"]
-    with pytest.raises(ConfigError, match=r"training\.start_from: those weights are another network's"):
+    with pytest.raises(ConfigError, match=r"training\.start_from: the weights do not fit this network"):
         run(prepared, small, tmp_path / "third", *other)
 
 
-def test_weights_that_are_not_there_are_refused(prepared, small, tmp_path):
+def test_missing_or_damaged_weights_are_refused(prepared, small, tmp_path):
     with pytest.raises(ConfigError, match=r"training\.start_from: cannot read nowhere\.keras"):
         run(prepared, small, tmp_path, "training.start_from=nowhere.keras")
     (tmp_path / "damaged.keras").write_bytes(b"PK")
@@ -144,18 +144,18 @@ def test_weights_that_are_not_there_are_refused(prepared, small, tmp_path):
         run(prepared, small, tmp_path, f"training.start_from={tmp_path / 'damaged.keras'}")
 
 
-def test_stages_go_on_from_the_weights_before_with_their_own_loss_and_rate(prepared, small, tmp_path):
+def test_a_stage_continues_from_the_previous_weights_with_its_own_loss_and_rate(prepared, small, tmp_path):
     second = "{loss: bce, training: {epochs: 1, learning_rate: 1e-30, optimizer: sgd, batch_size: 6}}"
     stages = f"stages=[{{training: {{epochs: 2}}}}, {second}]"
     history, best, trained = run(prepared, small, tmp_path, "model.norm=none", stages)
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["stage"].tolist() == [1, 1, 2]
     assert history["steps"].tolist() == [3, 3, 2]
-    assert trained.best_epoch == 3  # a stage's best is its own
+    assert trained.best_epoch == 3  # each stage selects its own best epoch
     with np.load(min((tmp_path / "checkpoint").glob("*.npz"))) as end_of_first:
         arrays = [end_of_first[name] for name in sorted(end_of_first.files) if name != "state"]
     with np.load(max((tmp_path / "checkpoint").glob("*.npz"))) as end_of_second:
-        assert len(end_of_second.files) < len(arrays)  # SGD keeps a moment of each weight where Adam keeps two
+        assert len(end_of_second.files) < len(arrays)  # SGD keeps one moment per weight, Adam two
     for weight, before in zip(best.get_weights(), arrays, strict=False):
         np.testing.assert_array_equal(weight, before)
     assert history["val_dice"].iloc[2] == history["val_dice"].iloc[1]
@@ -163,7 +163,7 @@ def test_stages_go_on_from_the_weights_before_with_their_own_loss_and_rate(prepa
 
 
 @pytest.mark.parametrize(("select_by", "best"), [("val_iou", 2), ("val_loss", 3)])
-def test_the_best_epoch_is_that_of_the_score_that_selects(prepared, small, tmp_path, monkeypatch, select_by, best):
+def test_select_by_decides_the_best_epoch(prepared, small, tmp_path, monkeypatch, select_by, best):
     scores = iter(zip([0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [2.0, 3.0, 1.0], strict=True))
     names = ("val_dice", "val_iou", "val_loss")
     monkeypatch.setattr("tfseg.training.stage.score_volumes", lambda *_: dict(zip(names, next(scores), strict=True)))
@@ -173,8 +173,8 @@ def test_the_best_epoch_is_that_of_the_score_that_selects(prepared, small, tmp_p
     assert trained.best_epoch == best
 
 
-def test_the_best_network_may_be_one_from_within_an_epoch(prepared, small, tmp_path, monkeypatch):
-    """The first of three steps scores best: that network is the one of a training of one step."""
+def test_the_best_network_may_come_from_within_an_epoch(prepared, small, tmp_path, monkeypatch):
+    """The first of three steps scores best: its network equals that of a one-step training."""
     constant = ["training.epochs=1", "training.schedule={name: constant}"]
     _, expected, _ = run(prepared, small, tmp_path / "one", *constant, "training.steps_per_epoch=1")
     scores = iter([0.9, 0.1, 0.2])
@@ -190,8 +190,8 @@ def test_the_best_network_may_be_one_from_within_an_epoch(prepared, small, tmp_p
         np.testing.assert_array_equal(weight, other)
 
 
-def test_ramps_and_shares_of_foreground_are_those_of_the_training(prepared, small, tmp_path):
-    """A network that does not change, on the same slices in another order: its loss goes as the ramp."""
+def test_loss_ramps_and_foreground_share_take_effect(prepared, small, tmp_path):
+    """The network does not change and sees the same slices in another order: its loss follows the ramp."""
     frozen = ["model.norm=none", "model.dropout=[0, 0]", "training.learning_rate=1e-30", "training.epochs=3"]
     ramp = "loss={sum: [{name: dice, overlap_over: sample, weight: {from: 1, to: 3, epochs: 2}}]}"
     share = "training.foreground_share=1"

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, at steps whose rates are known."""
+"""Learning-rate schedules at steps with known rates."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from tfseg.training.schedules import learning_rate_schedule
 
 def rates(steps, **schedule):
     training = TrainingConfig.model_validate({"learning_rate": 0.1, "epochs": 10, "schedule": schedule})
-    made = learning_rate_schedule(training, steps_per_epoch=5)
-    return [made if isinstance(made, float) else float(made(step)) for step in steps]
+    rate = learning_rate_schedule(training, steps_per_epoch=5)
+    return [rate if isinstance(rate, float) else float(rate(step)) for step in steps]
 
 
 def test_constant():
@@ -24,8 +24,8 @@ def test_cosine_halves_at_the_middle_and_ends_at_zero():
     assert rates([0, 25, 50], name="cosine") == pytest.approx([0.1, 0.05, 0.0], abs=1e-8)
 
 
-def test_warm_up_rises_linearly_and_then_the_cosine_begins():
-    """No step is made at a rate of zero."""
+def test_warm_up_rises_linearly_before_the_cosine():
+    """No step has a rate of zero."""
     expected = [0.01, 0.06, 0.1, 0.1, 0.05, 0]
     assert rates([0, 5, 9, 10, 30, 50], name="cosine", warmup_epochs=2) == pytest.approx(expected, abs=1e-8)
 
@@ -42,9 +42,9 @@ def test_polynomial_ends_at_zero():
 
 @pytest.mark.parametrize(("name", "after"), [("constant", 0.1), ("plateau", 0.1), ("step", 0.01), ("polynomial", 0.05)])
 def test_every_schedule_begins_after_its_warm_up(name, after):
-    """Ten steps of rising, then what it is at its own step 20, half of its 40."""
-    found = rates([0, 5, 9, 10, 30], name=name, warmup_epochs=2, power=1)
-    assert found == pytest.approx([0.01, 0.06, 0.1, 0.1, after], abs=1e-8)
+    """Ten steps of warm-up; step 30 is then the schedule's own step 20, half of its 40."""
+    values = rates([0, 5, 9, 10, 30], name=name, warmup_epochs=2, power=1)
+    assert values == pytest.approx([0.01, 0.06, 0.1, 0.1, after], abs=1e-8)
 
 
 def test_a_plateau_scales_the_rate():

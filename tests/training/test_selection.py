@@ -1,4 +1,4 @@
-"""Which epoch is kept, and when no more come."""
+"""The best epoch is kept, and patience ends a training."""
 
 import math
 
@@ -17,7 +17,7 @@ def small_model():
 
 
 def watch(callback, model, monitor, values, first=0):
-    """Epochs whose weights all are the epoch's number."""
+    """Run epochs in which every weight equals the epoch's number."""
     callback.set_model(model)
     for epoch, value in enumerate(values, first):
         model.set_weights([np.full(weight.shape, epoch, "float32") for weight in model.get_weights()])
@@ -42,7 +42,7 @@ def test_best_weights_are_those_of_the_best_epoch(tmp_path, monitor, values, bes
     assert all((weight == best).all() for weight in saved.get_weights())
 
 
-def test_a_network_that_is_damaged_in_any_byte_is_not_whole_or_still_the_same(tmp_path):
+def test_a_file_with_any_damaged_byte_is_not_whole_or_still_loads_the_same_weights(tmp_path):
     path = tmp_path / "best.keras"
     callback = BestWeights(path, "val_dice")
     watch(callback, small_model(), "val_dice", [0.2])
@@ -62,7 +62,7 @@ def test_a_network_that_is_damaged_in_any_byte_is_not_whole_or_still_the_same(tm
     assert not is_whole(path)
 
 
-def test_what_is_best_is_remembered(tmp_path):
+def test_a_restored_best_score_is_not_replaced_by_a_lower_one(tmp_path):
     first = BestWeights(tmp_path / "best.keras", "val_dice")
     watch(first, small_model(), "val_dice", [0.2, 0.6])
     again = BestWeights(tmp_path / "best.keras", "val_dice")
@@ -85,7 +85,7 @@ def test_a_new_stage_keeps_its_own_best(tmp_path):
         ([0.4, 0.5, 0.5, 0.4], 4),
         ([0.1, 0.2, 0.3], None),
         ([math.nan, math.nan], 2),
-        ([0.5, None, None, None, 0.4], 5),  # the scored ones alone end a training
+        ([0.5, None, None, None, 0.4], 5),  # only a scored epoch ends a training
     ],
 )
 def test_patience_counts_epochs_without_a_better_network(tmp_path, values, over_after):

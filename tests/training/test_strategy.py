@@ -1,4 +1,4 @@
-"""Devices and strategies; two logical devices are tried in a process of their own."""
+"""Devices and strategies; a test with two logical devices is in `test_fit.py`, in its own process."""
 
 import numpy as np
 import pytest
@@ -11,26 +11,26 @@ from tfseg.prediction.forward import compiled_forward
 from tfseg.training.strategy import choose_devices, device_kinds, gpu_names, make_strategy
 
 
-def test_one_cpu_is_chosen_where_there_is_no_gpu():
+def test_one_cpu_is_chosen_without_a_gpu():
     if tf.config.list_logical_devices("GPU"):
         pytest.skip("this machine has a GPU")
     assert choose_devices(None) == ["CPU:0"]
     assert make_strategy(["CPU:0"]).num_replicas_in_sync == 1
 
 
-def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(ConfigError, match="no device 'GPU:7' here; there are CPU:0"):
+def test_an_unknown_device_is_refused():
+    with pytest.raises(ConfigError, match="no device 'GPU:7'; available: CPU:0"):
         choose_devices("GPU:7")
 
 
 @pytest.mark.parametrize("devices", ["CPU:0,CPU:0", "cpu:0, CPU:0", "GPU:0,CPU:0"])
-def test_devices_are_different_ones_of_one_kind(devices, monkeypatch):
+def test_devices_must_be_distinct_and_of_one_kind(devices, monkeypatch):
     monkeypatch.setattr("tfseg.training.strategy.logical_devices", lambda: ["CPU:0", "GPU:0"])
     with pytest.raises(ConfigError, match=r"--devices: expected different devices of one kind, received .PU:0, CPU:0"):
         choose_devices(devices)
 
 
-def test_devices_are_told_by_what_they_are():
+def test_device_kinds_name_the_hardware():
     kind = gpu_names()[0] if gpu_names() else "CPU"
     assert device_kinds(tf.distribute.get_strategy()) == kind
     assert device_kinds(tf.distribute.OneDeviceStrategy("/device:CPU:0")) == "CPU"

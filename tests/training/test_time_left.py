@@ -1,4 +1,4 @@
-"""How far a training is, and how long the rest takes, by a clock that is set by hand."""
+"""The progress of a training and the time left, with a clock that is set by hand."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tfseg.training.time_left import Course, Pace
 
 
 class Clock:
-    """Shows `now`."""
+    """Return `now`."""
 
     def __init__(self):
         self.now = 100.0
@@ -26,7 +26,7 @@ def make_steps(course, clock, steps, seconds_each):
         course.step()
 
 
-def test_what_is_left_takes_as_long_as_what_was_done(clock):
+def test_remaining_steps_take_as_long_as_those_done(clock):
     """Two epochs of four steps and one of six, the first network of three."""
     course = Course([4, 4, 6], before=0, after=2, run=Pace(clock), clock=clock)
     make_steps(course, clock, 5, seconds_each=2)
@@ -36,7 +36,7 @@ def test_what_is_left_takes_as_long_as_what_was_done(clock):
     assert course.run == (5 / 14, 3, (9 + 2 * 14) * 2)
 
 
-def test_what_lies_between_steps_counts(clock):
+def test_time_between_steps_counts(clock):
     course = Course([4, 4], before=0, after=0, run=Pace(clock), clock=clock)
     make_steps(course, clock, 4, seconds_each=2)
     clock.now += 8  # validation
@@ -44,7 +44,7 @@ def test_what_lies_between_steps_counts(clock):
     assert course.network.seconds == 4 * 4
 
 
-def test_what_was_trained_before_a_kill_is_done_but_tells_no_pace(clock):
+def test_steps_before_an_interruption_are_done_but_do_not_count_in_the_pace(clock):
     course = Course([4] * 5, before=0, after=1, run=Pace(clock), clock=clock)
     course.go_to(3)
     make_steps(course, clock, 2, seconds_each=3)
@@ -52,7 +52,7 @@ def test_what_was_trained_before_a_kill_is_done_but_tells_no_pace(clock):
     assert course.run.seconds == (6 + 20) * 3
 
 
-def test_a_run_goes_on_at_the_pace_of_all_its_networks(clock):
+def test_the_time_left_of_a_run_uses_the_pace_of_all_its_networks(clock):
     """The second network is slower; the first was stopped early, after three of its four steps."""
     run = Pace(clock)
     first = Course([2, 2], before=1, after=2, run=run, clock=clock)

@@ -1,4 +1,4 @@
-"""Validation subjects are scored as volumes, when it is time."""
+"""Validation subjects are scored as whole volumes, at the configured epochs and steps."""
 
 import math
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tfseg.training.validation import Validation, score_volumes
 
 
 def test_validation_scores_volumes_by_subject_then_label(prepared):
-    """The network says the truth, except on one case, where it finds nothing."""
+    """The network predicts the truth, except for one case, in which it predicts nothing."""
     cases = prepared.cases_of(prepared.subjects[:3])
     answers = {case.image[...].tobytes(): np.eye(3, dtype="float32")[case.label] for case in cases}
     silent = cases[0]
@@ -30,7 +30,7 @@ def test_validation_scores_volumes_by_subject_then_label(prepared):
     assert scores["val_loss"] == pytest.approx(wrong)
 
 
-def test_a_label_that_is_nowhere_and_not_found_does_not_lower_the_score(prepared):
+def test_a_label_absent_from_truth_and_prediction_does_not_lower_the_score(prepared):
     case = prepared.cases_of(prepared.subjects[:1])[0]
     targets = Targets({**prepared.labels, 9: "absent"})
     truth = np.eye(4, dtype="float32")[case.label]
@@ -39,8 +39,8 @@ def test_a_label_that_is_nowhere_and_not_found_does_not_lower_the_score(prepared
     assert math.isnan(scores["val_dice_absent"])
 
 
-def test_what_is_ignored_is_not_scored(prepared):
-    """Every voxel that the network gets wrong is ignored."""
+def test_ignored_voxels_are_not_scored(prepared):
+    """Every wrongly predicted voxel is ignored."""
     case = prepared.cases_of(prepared.subjects[:1])[0]
     wrong = np.eye(3, dtype="float32")[np.roll(case.label, 3, axis=2)]
     ignoring = replace(case, label=np.where(wrong.argmax(-1) == case.label, case.label, 255))
@@ -52,34 +52,34 @@ def test_what_is_ignored_is_not_scored(prepared):
     assert seen[1]["val_dice"] == seen[1]["val_iou"] == 1
 
 
-def test_regions_are_scored_in_place_of_labels(prepared):
-    """`right` is all taken for `left`, which the region of both does not mind."""
+def test_regions_are_scored_instead_of_labels(prepared):
+    """All of `right` is predicted as `left`, which does not change the region of both."""
     case = prepared.cases_of(prepared.subjects[:1])[0]
     targets = Targets(prepared.labels, {"both": (1, 2), "right": (2,)})
-    found = targets.encode(np.minimum(case.label, 1)).astype("float32")
+    prediction = targets.encode(np.minimum(case.label, 1)).astype("float32")
     shapes = []
 
     def slice_loss(truth, probability):
         shapes.append((truth.shape, probability.shape))
         return np.abs(truth - probability).mean()
 
-    scores = score_volumes([case], targets, lambda image: found, slice_loss, len(found))
+    scores = score_volumes([case], targets, lambda image: prediction, slice_loss, len(prediction))
     assert (scores["val_dice_both"], scores["val_dice_right"], scores["val_dice"]) == (1, 0, 0.5)
     assert scores["val_loss"] == pytest.approx((np.asarray(case.label) == 2).mean() / 2)
-    assert shapes == [(found.shape, found.shape)]
+    assert shapes == [(prediction.shape, prediction.shape)]
     assert "val_dice_left" not in scores
 
 
 def scored(epochs, steps_per_epoch, every, every_steps):
-    """When scores are made: `(epoch, step)` within epochs, `epoch` at their ends."""
-    heard = []
+    """Return when scores are computed: `(epoch, step)` within epochs, `epoch` at their ends."""
+    scorings = []
     validation = Validation(
         lambda: {"val_dice": 0.5},
         every,
         every_steps,
         epochs,
         steps_per_epoch,
-        lambda epoch, step, scores: heard.append((epoch, step)),
+        lambda epoch, step, scores: scorings.append((epoch, step)),
     )
     for epoch in range(epochs):
         validation.on_epoch_begin(epoch)
@@ -89,8 +89,8 @@ def scored(epochs, steps_per_epoch, every, every_steps):
         validation.on_epoch_end(epoch, logs)
         if logs:
             assert logs == {"val_dice": 0.5}
-            heard.append(epoch)
-    return heard
+            scorings.append(epoch)
+    return scorings
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def scored(epochs, steps_per_epoch, every, every_steps):
         (1, None, [0, 1, 2, 3, 4]),
         (2, None, [1, 3, 4]),
         (9, None, [4]),
-        (2, 4, [(1, 0), 1, (2, 1), 3, 4]),  # after steps 4 and 8; the 12th is an end that is scored
+        (2, 4, [(1, 0), 1, (2, 1), 3, 4]),  # after steps 4 and 8; step 12 ends an epoch that is scored
         (3, 3, [(0, 2), (1, 2), 2, (3, 2), 4]),
     ],
 )
 def test_when_validation_scores(every, every_steps, when):
-    found = scored(5, 3, every, every_steps)
-    assert sorted(found, key=str) == sorted(when, key=str)
+    scorings = scored(5, 3, every, every_steps)
+    assert sorted(scorings, key=str) == sorted(when, key=str)

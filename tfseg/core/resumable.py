@@ -1,4 +1,4 @@
-"""What a person is told when a disk is full or a folder cannot be written to."""
+"""Report clearly that a disk is full or a folder cannot be written to."""
 
 import errno
 import os
@@ -12,10 +12,10 @@ CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """Let an error in writing, of this block's work in a folder, say where it was and that nothing is lost.
+    """Turn a write error of this block into a message that names the folder and says that work can be resumed.
 
     Raises:
-        OSError: with the same number.
+        OSError: with the same errno.
     """
     try:
         yield
@@ -24,10 +24,10 @@ def resumable(out: Path) -> Iterator[None]:
         elsewhere = error.filename and not Path(error.filename).resolve().is_relative_to(out.resolve())
         if number not in CANNOT_WRITE or elsewhere:
             raise
-        told = f"{os.strerror(number)}: cannot write to {out}; when it can be, the same command goes on from here"
-        raise OSError(number, told) from error
+        message = f"{os.strerror(number)}: cannot write to {out}; once it can be written to, the same command resumes"
+        raise OSError(number, message) from error
 
 
 def _is_cut_short(error: OSError) -> bool:
-    """Whether NumPy wrote a part of an array, which it tells without a number."""
+    """Return whether NumPy wrote only part of an array, which it reports without an errno."""
     return error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error)) is not None

@@ -1,4 +1,4 @@
-"""Hand a run over as a SavedModel, with a description of how to prepare an image for it."""
+"""Export a run as a SavedModel, with a description of how to prepare an image for it."""
 
 import json
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ METADATA = "metadata.json"
 
 
 def mean_network(paths: Sequence[Path]) -> keras.Model:
-    """Return one network from `image` to `probability`, the mean of several `best.keras` files."""
+    """Return one network from `image` to `probability`, the mean prediction of several `best.keras` files."""
     networks = [_load(path) for path in paths]
     for number, network in enumerate(networks):
-        network.name = f"network_{number}"  # one model holds each name once
+        network.name = f"network_{number}"  # names must be unique within a model
     image = keras.Input(networks[0].input_shape[1:], name="image")
     outputs = [network(image) for network in networks]
     mean = outputs[0] if len(outputs) == 1 else keras.layers.Average()(outputs)
@@ -34,11 +34,11 @@ def export(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) ->
     """Write a SavedModel of the mean of some networks, which `tf.saved_model.load` runs without tfseg.
 
     Its `serving_default` takes float32 `image` `[batch, h, w, channels]`, prepared as `metadata.json` says, and
-    gives `probability` `[batch, h, w, classes]`.
+    returns `probability` `[batch, h, w, classes]`.
 
     Args:
         networks: `best.keras` files of a run.
-        prepared: what they were trained on.
+        prepared: the folder that they were trained on.
         out: a new folder.
         run: the run's name, for the metadata.
 
@@ -63,7 +63,7 @@ def _load(network: Path) -> keras.Model:
 
 
 def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
-    """Return what a user of the SavedModel must know: the image it expects, step by step, and what it answers."""
+    """Return what a user of the SavedModel must know: how to prepare its input, and what its output means."""
     height, width, channels = prepared.image_shape
     targets = prepared.targets
     recipe = validate(Recipe, prepared.recipe, str(prepared.folder / "recipe.yaml"))
@@ -90,16 +90,16 @@ def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
 
 
 def _channels_of(targets: Targets) -> dict[str, object]:
-    """What the channels are, and how label values are decided from them."""
+    """Return what the channels mean, and how label values are decided from them."""
     if targets.regions:
         return {
             "regions": list(targets.regions),
             "labels": {str(value): name for value, name in targets.labels.items()},
             "region_values": [list(values) for values in targets.regions.values()],
-            "decision": "the label whose regions have the largest sum of log(p / (1 - p)), 0 where no sum is above 0",
+            "decision": "the label whose regions have the largest sum of log(p / (1 - p)); 0 if no sum is above 0",
         }
     if targets.channels == 1:
-        decision = f"foreground where the probability is at least {THRESHOLD}"
+        decision = f"foreground if the probability is at least {THRESHOLD}"
         return {"classes": list(targets.labels.values()), "label_values": list(targets.labels), "decision": decision}
     return {
         "classes": ["background", *targets.labels.values()],

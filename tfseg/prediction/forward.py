@@ -1,4 +1,4 @@
-"""A network as a function on NumPy batches."""
+"""Call a network as a function on NumPy batches."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ Forward = Callable[[Array], Array]
 
 
 def compiled_forward(model: keras.Model) -> Forward:
-    """Return the network's prediction on NumPy batches `[batch, h, w, channels]`, dropout off, as one graph."""
+    """Compile the network's prediction on NumPy batches `[batch, h, w, channels]`, without dropout, to one graph."""
     signature = [tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)]
     graph = tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
 

@@ -1,4 +1,4 @@
-"""Turn a prepared image into probabilities: what everything that predicts has in common."""
+"""Define the interface of everything that turns a prepared image into probabilities."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -8,7 +8,7 @@ from tfseg.prepared.stored import Slices
 
 
 class Predictor(Protocol):
-    """A network, or several, that predicts a prepared image in blocks, so that memory does not grow with the scan."""
+    """One or several networks that predict a prepared image in blocks, so that memory does not grow with the scan."""
 
     def blocks(self, image: Slices) -> Iterator[Array]:
         """Yield the probabilities float32 `[slice, h, w, classes]` of consecutive blocks of slices, in order.

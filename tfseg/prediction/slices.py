@@ -20,7 +20,7 @@ class SlicePredictor:
 
     Args:
         forward: the network.
-        batch_size: slices in a batch, which is a block; the last one may be smaller.
+        batch_size: slices per batch; each batch is a block, and the last one may be smaller.
     """
 
     forward: Forward
@@ -36,7 +36,7 @@ def label_volume(predictor: Predictor, case: PreparedCase, targets: Targets) -> 
     """Predict a case and return label values on its scan's own grid, `[i, j, k]`.
 
     If the scan was resampled, probabilities are interpolated linearly before classes are decided. What was cropped
-    off is background. One block's probabilities are in memory at a time.
+    off is background. Only one block of probabilities is in memory at a time.
     """
     classes = np.zeros(case.grid.shape, np.uint8)
     for place, probabilities in case.grid.slabs(predictor.blocks(case.image)):

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: arrays and a state in one file, whose name holds its checksum; the newest two are kept."""
+"""Write and read checkpoints: arrays and a state in one file, with its checksum in its name; keep the newest two."""
 
 import errno
 import hashlib
@@ -20,7 +20,7 @@ SUFFIX = ".npz"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stood: arrays in an order of the writer's, and what JSON can hold."""
+    """The state of a training: arrays in the order the writer chose, and values that JSON can hold."""
 
     arrays: list[Array]
     state: dict[str, Any]
@@ -30,8 +30,8 @@ class CheckpointFolder:
     """The checkpoints of one training, `EPOCH.SHA256.npz`, of which the newest two are kept.
 
     Args:
-        folder: made when the first is written.
-        say: is told of every checkpoint that is damaged.
+        folder: created when the first checkpoint is written.
+        say: receives a message for every damaged checkpoint.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
@@ -40,18 +40,18 @@ class CheckpointFolder:
         self._newest: Path | None = None
 
     def newest(self) -> Checkpoint | None:
-        """Return the newest one that is as it was written; None where there is none."""
+        """Return the newest undamaged checkpoint; None if there is none."""
         paths = sorted(self._folder.glob(f"[0-9]*{SUFFIX}"))
         while paths:
             path = paths.pop()
-            if (found := _read(path)) is not None:
+            if (checkpoint := _read(path)) is not None:
                 self._newest = path
-                return found
-            self._say(f"{path} is damaged; {'going on from the one before it' if paths else 'beginning again'}")
+                return checkpoint
+            self._say(f"{path} is damaged; {'resuming from the previous one' if paths else 'starting over'}")
         return None
 
     def write(self, epoch: int, checkpoint: Checkpoint) -> None:
-        """Write one, and remove all but it and the newest before it."""
+        """Write a checkpoint and remove all others except the newest before it."""
         data = encode(checkpoint)
         path = self._folder / f"{epoch:06}.{hashlib.sha256(data).hexdigest()}{SUFFIX}"
         with files.replacing(path) as temporary:
@@ -62,14 +62,14 @@ class CheckpointFolder:
         self._newest = path
 
     def clear(self) -> None:
-        """Remove all, the newest first."""
+        """Remove all checkpoints, the newest first."""
         for path in sorted(self._folder.iterdir(), reverse=True):
             path.unlink()
         self._newest = None
 
 
 def _read(path: Path) -> Checkpoint | None:
-    """Return a checkpoint; None where its bytes are not what they were, or the disk can no longer read them."""
+    """Return a checkpoint; None if its bytes have changed or the disk can no longer read them."""
     try:
         return decode(path.read_bytes(), checksum=path.name.split(".")[1])
     except OSError as error:
@@ -88,7 +88,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
 
 
 def decode(data: bytes, checksum: str) -> Checkpoint | None:
-    """Return what `encode` wrote; None where the SHA-256 of the bytes is another."""
+    """Return what `encode` wrote; None if the SHA-256 of the bytes differs."""
     if hashlib.sha256(data).hexdigest() != checksum:
         return None
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:

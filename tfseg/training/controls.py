@@ -1,4 +1,4 @@
-"""Hash what a fair comparison holds equal: the initial weights, and the plan of every batch."""
+"""Hash what a fair comparison holds equal: the initial weights and the plan of every batch."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from tfseg.prepared.batches import Batches
 
 
 def controls(model: keras.Model, stages: Sequence[tuple[Batches, int]]) -> dict[str, str]:
-    """Return SHA-256 of the weights that a training begins with, and of the batches of all epochs that it may have.
+    """Return the SHA-256 of the initial weights, and of the planned batches of all epochs.
 
     Args:
         model: the network before its first step.
-        stages: what each stage is trained on, and for how many epochs at most.
+        stages: batches and maximum number of epochs of each stage.
     """
     weights, order = hashlib.sha256(), hashlib.sha256("\0".join(stages[0][0].case_names).encode())
     for variable in model.get_weights():

@@ -1,4 +1,4 @@
-"""Stopping a training whose loss is no longer a finite number, since nothing can be learned from there."""
+"""Stop a training whose loss is no longer finite."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import keras
 
 
 class Diverged(FloatingPointError):
-    """A loss that is NaN or infinite: in which epoch and step, from 1, and on which slices."""
+    """A loss is NaN or infinite; holds the epoch and step, from 1, and the slices."""
 
     def __init__(self, loss: float, epoch: int, step: int, slices: str, which: str = "loss") -> None:
         super().__init__(
@@ -19,10 +19,10 @@ class Diverged(FloatingPointError):
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Raises `Diverged` at the first step whose loss is not finite.
+    """Raise `Diverged` at the first step whose loss is not finite.
 
     Args:
-        describe: the slices of an epoch's step, both from 0, in words.
+        describe: returns the slices of an epoch and step, both from 0, as text.
         epochs_before: epochs of earlier stages.
     """
 
@@ -34,19 +34,19 @@ class FiniteLoss(keras.callbacks.Callback):
         self._step = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Remember the epoch."""
+        """Store the epoch."""
         self._epoch = self._before + epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the mean loss of the epoch's steps so far, which is finite while each of them is."""
+        """Check the mean loss of the epoch so far, which is finite if the loss of every step is."""
         self._step = batch
         self.check(float((logs or {}).get("loss", math.nan)))
 
     def check(self, loss: float, which: str = "loss") -> None:
-        """Look at a loss after the latest step, whose slices made the weights that it comes from.
+        """Check a loss that was computed after the latest step; an error names the slices of that step.
 
         Raises:
-            Diverged: where it is not finite.
+            Diverged: if it is not finite.
         """
         if not math.isfinite(loss):
             raise Diverged(loss, self._epoch + 1, self._step + 1, self._describe(self._epoch, self._step), which)

@@ -1,4 +1,4 @@
-"""What is set at the beginning of an epoch, as a function of the epoch alone."""
+"""Set dropout seeds and loss weights at the beginning of an epoch; both depend only on the epoch's number."""
 
 import keras
 import numpy as np
@@ -7,9 +7,9 @@ from tfseg import losses
 
 
 class EpochSeeds(keras.callbacks.Callback):
-    """Makes every dropout mask a function of (seed, epoch, layer, step), so that an epoch can be run again alone.
+    """Make every dropout mask a function of (seed, epoch, layer, step), so that a resumed epoch repeats its masks.
 
-    `epochs_before` were trained in earlier stages.
+    `epochs_before`: epochs of earlier stages.
     """
 
     def __init__(self, seed: int, epochs_before: int = 0) -> None:
@@ -26,7 +26,7 @@ class EpochSeeds(keras.callbacks.Callback):
 
 
 class LossRamps(keras.callbacks.Callback):
-    """Gives the ramped weights of a sum of losses their values, epoch by epoch of a stage."""
+    """Set the ramped weights of a sum of losses at each epoch of a stage."""
 
     def __init__(self, loss: keras.losses.Loss) -> None:
         super().__init__()

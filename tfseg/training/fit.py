@@ -1,4 +1,4 @@
-"""Training one network, through all its stages."""
+"""Train one network, through all its stages."""
 
 import zipfile
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ CHECKPOINTS = "checkpoint"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training ended with: the file of its best network, and the epoch (from 1) that it comes from."""
+    """The result of a training: the file of the best network, its epoch (from 1), and the number of epochs trained."""
 
     path: Path
     best_epoch: int
@@ -44,24 +44,24 @@ def train(
     strategy: tf.distribute.Strategy,
     progress: Progress = QUIET,
 ) -> Trained:
-    """Train one network and keep its best weights, by validation subjects scored as volumes.
+    """Train one network and keep the weights that score best on the validation subjects, as whole volumes.
 
-    A training that was killed goes on from its last checkpoint, to the same bits.
+    A training that was killed resumes from its last checkpoint, with bit-identical results.
 
     Args:
         config: what to train and how.
         prepared: the prepared folder.
-        split: subjects to train on and to validate with; `test` is not looked at.
-        seed: decides initial weights, order of slices and dropout.
+        split: subjects to train on and to validate with; `test` is not used.
+        seed: determines initial weights, order of slices and dropout.
         out: folder for `best.keras`, `history.csv`, `checkpoint/` and `logs/`.
         strategy: the devices.
         progress: listeners.
 
     Raises:
-        ConfigError: where `out` holds a training begun under other conditions, or weights to start from do not fit.
-        Diverged: where the loss is no longer a finite number.
-        Stopped: where `progress` asks for it after an epoch; the same call resumes.
-        FloatingPointError: where the score that selects an epoch never is one.
+        ConfigError: if `out` holds a training started under other conditions, or the weights to start from do not fit.
+        Diverged: if the loss is no longer finite.
+        Stopped: if `progress` asks for it after an epoch; the same call resumes.
+        FloatingPointError: if the score that selects the best epoch was never finite.
     """
     machine = {
         "training.threads": threads_used(),
@@ -93,7 +93,7 @@ def train(
         history.stage = stage + 1 if len(stages) > 1 else None
         weights, best_epoch = train_stage(shared, stage, weights, saved if stage == begin else None)
     if best_epoch < 0:
-        raise FloatingPointError(f"{stages[-1].training.select_by} was never a finite number: no epoch is the best")
+        raise FloatingPointError(f"{stages[-1].training.select_by} was never finite: no epoch is the best")
     return Trained(best, best_epoch + 1, len(history.rows))
 
 
@@ -101,7 +101,7 @@ def given_weights(path: str | None) -> Weights | None:
     """Read the weights of a Keras file.
 
     Raises:
-        ConfigError: where it is not one.
+        ConfigError: if it cannot be read.
     """
     if path is None:
         return None

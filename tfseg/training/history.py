@@ -1,4 +1,4 @@
-"""One row per epoch, on disk and to a listener."""
+"""Record one row per epoch in `history.csv`, and report it to a listener."""
 
 import math
 import time
@@ -14,9 +14,9 @@ from tfseg.training.validation import Validation
 
 
 class History(keras.callbacks.Callback):
-    """Writes one row per epoch to `history.csv`: losses, scores, the rate of its first step, steps, seconds.
+    """Write one row per epoch to `history.csv`: losses, scores, learning rate at its first step, steps, seconds.
 
-    The rate is put into the epoch's logs, for the callbacks after it.
+    The learning rate is added to the epoch's logs, for the callbacks that follow.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class History(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the clock, and read the rate."""
+        """Start the clock and read the learning rate."""
         self._started = time.perf_counter()
         self._rate = float(self.model.optimizer.learning_rate)
 
@@ -59,16 +59,16 @@ class History(keras.callbacks.Callback):
         return latest
 
     def state(self) -> dict[str, Any]:
-        """What `restore` takes."""
+        """Return what `restore` takes."""
         return {"rows": self.rows}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.rows = state["rows"]
 
 
 class Listening(keras.callbacks.Callback):
-    """Tells a listener about every step and every epoch."""
+    """Report every step and every epoch to a listener."""
 
     def __init__(self, progress: Progress, history: History) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Listening(keras.callbacks.Callback):
         self._history = history
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Tell of a step."""
+        """Report a step."""
         self._progress.on_step()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

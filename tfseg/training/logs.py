@@ -20,8 +20,8 @@ from tfseg.preparation.label_maps import IGNORED
 from tfseg.prepared.prepared import PreparedCase
 from tfseg.prepared.targets import Targets
 
-PICTURED = 4
-# Of labels 1, 2, …, and again from the first: blue, orange, green, red, violet, brown.
+DRAWN_CASES = 4
+# Colours of labels 1, 2, …, repeated after the last: blue, orange, green, red, violet, brown.
 COLOURS = np.array(
     [[31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189], [140, 86, 75]], np.float32
 )
@@ -59,7 +59,7 @@ class Logs(keras.callbacks.Callback):
 
     Args:
         folder: the folder that `tensorboard --logdir` reads.
-        cases: validation cases; the slice with the most foreground of each of the first few is drawn.
+        cases: validation cases; of each of the first few, the slice with the most foreground is drawn.
         targets: what the network's channels mean.
         forward: the network.
         every: epochs between images; no images if None.
@@ -77,14 +77,14 @@ class Logs(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._folder = folder
-        self._slices = [fullest_slice(case) for case in cases[:PICTURED]] if every else []
+        self._slices = [fullest_slice(case) for case in cases[:DRAWN_CASES]] if every else []
         self._targets = targets
         self._forward = forward
         self._every = every
         self._before = epochs_before
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Begin a file."""
+        """Create the event file."""
         self._events = EventFile(self._folder)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -97,30 +97,30 @@ class Logs(keras.callbacks.Callback):
         self._events.write(self._before + epoch + 1, logs or {}, images)
 
     def write_within(self, step: int, scores: Mapping[str, float]) -> None:
-        """Write scores that were made within an epoch, after so many steps of the whole training, as `steps/NAME`."""
+        """Write scores from within an epoch as `steps/NAME`; `step` counts the steps of the whole training."""
         self._events.write(step, {f"steps/{name}": value for name, value in scores.items()})
 
 
 def fullest_slice(case: PreparedCase) -> tuple[Array, Array]:
-    """Return the image and the classes of the slice with the most foreground; what is ignored counts as background."""
+    """Return the image and the classes of the slice with the most foreground; ignored voxels count as background."""
     label = np.asarray(case.label)
     classes = np.where(label == IGNORED, 0, label)
     index = int(np.argmax((classes != 0).sum(axis=(1, 2))))
     return np.asarray(case.image[index]), classes[index]
 
 
-def side_by_side(image: Array, truth: Array, found: Array) -> Array:
-    """Return uint8 `[h, 3 w, 3]`: the first channel of an image in grey, under the truth, under what was found.
+def side_by_side(image: Array, truth: Array, prediction: Array) -> Array:
+    """Return uint8 `[h, 3 w, 3]`: the first channel in grey, then with the truth, then with the prediction over it.
 
     Args:
         image: `[h, w, channels]`.
         truth: classes `[h, w]`, 0 for background.
-        found: as `truth`.
+        prediction: as `truth`.
     """
     plane = image[..., 0].astype(np.float32)
     low, high = plane.min(), plane.max()
     grey = np.repeat(((plane - low) / max(high - low, 1e-6) * 255)[..., np.newaxis], 3, axis=-1)
-    return np.concatenate([grey, _overlay(grey, truth), _overlay(grey, found)], axis=1).round().astype(np.uint8)
+    return np.concatenate([grey, _overlay(grey, truth), _overlay(grey, prediction)], axis=1).round().astype(np.uint8)
 
 
 def _overlay(grey: Array, classes: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Optimisers, and what keeps weights small."""
+"""Make optimisers, with weight decay, gradient clipping and an L1 penalty."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ import tensorflow as tf
 from tfseg.config.config import TrainingConfig
 from tfseg.training.schedules import Rate
 
-# Neither shrinks nor is counted by L1: shifts and scales, which have no reason to be near zero.
+# Shifts and scales have no reason to be near zero: neither weight decay nor L1 applies to them.
 NOT_DECAYED = ["bias", "gamma", "beta"]
 
 
 class Clipping:
-    """Scales the gradient of the whole batch, over all replicas, to a global norm of at most `largest_norm`.
+    """Scale the gradient of the whole batch, summed over all replicas, to a global norm of at most `largest_norm`.
 
-    Keras clips each replica's part before they are summed, which is another training on every number of devices.
+    Keras clips each replica's gradient before the sum, so its result depends on the number of devices.
     """
 
     largest_norm: float
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
-        """Clip, then apply."""
+        """Clip the gradients, then apply them."""
         replica = tf.distribute.get_replica_context()
         parts = 1 if replica is None else replica.num_replicas_in_sync
         if parts > 1:
@@ -50,9 +50,9 @@ CLASSES: dict[str, tuple[Any, Any]] = {
 
 
 def make_optimizer(training: TrainingConfig, rate: Rate) -> keras.optimizers.Optimizer:
-    """Return the configured optimiser with a rate, its decay and its clipping.
+    """Return the configured optimiser with its learning rate, weight decay and clipping.
 
-    Weight decay is apart from the gradient, `w ← w - rate · weight_decay · w`, on kernels alone.
+    Weight decay is decoupled from the gradient, `w ← w - rate · weight_decay · w`, and applies only to kernels.
 
     Source: Adam: Kingma 2015 (arXiv:1412.6980). AdamW: Loshchilov 2019 (arXiv:1711.05101). Clipping: Pascanu 2013
     (arXiv:1211.5063).
@@ -70,7 +70,7 @@ def make_optimizer(training: TrainingConfig, rate: Rate) -> keras.optimizers.Opt
 
 
 def penalise_weights(model: keras.Model, l1: float) -> None:
-    """Add `l1 · Σ|w|` over all kernels to what the model learns to lower; the saved model knows nothing of it."""
+    """Add `l1 · Σ|w|` over all kernels to the training loss; the penalty is not part of the saved model."""
     for variable in model.trainable_variables if l1 else ():
         if variable.name not in NOT_DECAYED:
             variable.regularizer = keras.regularizers.L1(l1)

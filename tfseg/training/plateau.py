@@ -1,4 +1,4 @@
-"""Lowering the learning rate where a training no longer gains."""
+"""Lower the learning rate when training stops improving."""
 
 import math
 from typing import Any
@@ -10,11 +10,13 @@ from tfseg.training.schedules import ScaledRate
 
 
 class Plateau:
-    """Says when a value has not gained more than `min_delta` for `patience` epochs, and then counts again.
+    """Detect that a value has not improved by more than `min_delta` for `patience` epochs, then count again.
 
     Args:
-        sign: 1 where more is a gain, -1 where less is.
-        average: what is looked at is this share of its last value plus the rest of the new one; 0 for the new one.
+        sign: 1 if higher is better, -1 if lower is better.
+        patience: epochs without improvement.
+        min_delta: smallest change that counts as an improvement.
+        average: watch the moving average `average·last + (1 - average)·new`; 0 to watch the value itself.
     """
 
     def __init__(self, sign: int, patience: int, min_delta: float, average: float = 0.0) -> None:
@@ -27,14 +29,14 @@ class Plateau:
         self._waited = 0
 
     def reached(self, value: float) -> bool:
-        """Look at an epoch's value; one that is not finite says nothing."""
+        """Return whether an epoch's value completes a plateau; a value that is not finite is skipped."""
         if not math.isfinite(value):
             return False
         before = value if self._average is None else self._average
         self._average = self._share * before + (1 - self._share) * value
-        gained = self._sign * self._average
-        if gained > self._best + self._min_delta:
-            self._best, self._waited = gained, 0
+        score = self._sign * self._average
+        if score > self._best + self._min_delta:
+            self._best, self._waited = score, 0
             return False
         self._waited += 1
         if self._waited < self._patience:
@@ -43,16 +45,16 @@ class Plateau:
         return True
 
     def state(self) -> dict[str, Any]:
-        """What `restore` takes."""
+        """Return what `restore` takes."""
         return {"average": self._average, "best": self._best, "waited": self._waited}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self._average, self._best, self._waited = state["average"], state["best"], state["waited"]
 
 
 class PlateauRate(keras.callbacks.Callback):
-    """Multiplies the rate by `factor` at every plateau of a validation score or of the training loss's average."""
+    """Multiply the learning rate by `factor` at each plateau of a validation score or the averaged training loss."""
 
     def __init__(self, schedule: ScheduleConfig, rate: ScaledRate) -> None:
         super().__init__()
@@ -69,17 +71,17 @@ class PlateauRate(keras.callbacks.Callback):
         self._scale = 1.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the epoch's value, where it has one."""
+        """Check the epoch's value, if it has one."""
         value = (logs or {}).get(self._watched)
         if value is not None and self._plateau.reached(value):
             self._set(self._scale * self._factor)
 
     def state(self) -> dict[str, Any]:
-        """What `restore` takes."""
+        """Return what `restore` takes."""
         return {"scale": self._scale, "plateau": self._plateau.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self._plateau.restore(state["plateau"])
         self._set(state["scale"])
 

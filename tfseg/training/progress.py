@@ -10,7 +10,7 @@ def _to_standard_error(line: str) -> None:
 
 
 class Stopped(Exception):
-    """A training that was asked to stop after an epoch; `epochs` are done, over all stages."""
+    """A training stopped after an epoch because its caller asked for it; `epochs` are done, over all stages."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__(f"stopped after epoch {epochs}")
@@ -25,8 +25,8 @@ class Progress:
         on_step: after each step.
         on_epoch: after each epoch, with its number from 0 over all stages and the last known values of its logs.
         on_resume: once, if a training resumes from a checkpoint, with the epochs that were trained before.
-        say: takes what a person must read; standard error if nothing else takes it.
-        stop_after: whether to stop after an epoch, asked with what `on_epoch` receives, once its checkpoint is written.
+        say: receives messages for the user; prints to standard error by default.
+        stop_after: returns whether to stop after an epoch; called as `on_epoch`, once the checkpoint is written.
     """
 
     on_step: Callable[[], None] = lambda: None

@@ -1,4 +1,4 @@
-"""Saving a training after every epoch, so that one that was killed goes on to the same bits."""
+"""Save a training after every epoch, so that one that was killed resumes with bit-identical results."""
 
 import hashlib
 import json
@@ -19,20 +19,20 @@ Conditions = dict[str, str | int]
 
 
 class Stateful(Protocol):
-    """A part of a training with a state that JSON can hold."""
+    """A part of a training whose state fits into JSON."""
 
     def state(self) -> dict[str, Any]:
-        """What `restore` takes."""
+        """Return what `restore` takes."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
 
 
 class Saving(keras.callbacks.Callback):
-    """Writes a checkpoint after every epoch: weights, optimiser, and the state of the other parts.
+    """Write a checkpoint after every epoch: weights, optimiser, and the state of the other parts.
 
-    Stands after the callbacks whose states it saves. What else a step needs, the order of slices, the dropout and the
-    ramps of losses, are functions of seed and epoch.
+    It comes after the callbacks whose states it saves. The order of slices, the dropout masks and the ramps of losses
+    are functions of seed and epoch, and need no saving.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Saving(keras.callbacks.Callback):
         self._folder.write(self._before + epoch + 1, Checkpoint(arrays, state))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Give the model, whose optimiser must be built, and the parts what a checkpoint holds."""
+        """Restore the model, whose optimiser must be built, and the parts from a checkpoint."""
         for variable, array in zip(variables_of(self.model), checkpoint.arrays, strict=True):
             variable.assign(array)
         for name, part in self._parts.items():
@@ -71,12 +71,12 @@ class Saving(keras.callbacks.Callback):
 
 
 def variables_of(model: keras.Model) -> list[keras.Variable]:
-    """Return weights and the optimiser's variables."""
+    """Return the weights and the optimiser's variables."""
     return [*model.weights, *model.optimizer.variables]
 
 
 def conditions_of(config: Config, prepared: Prepared, split: Split, seed: int, machine: Conditions) -> Conditions:
-    """Return what must be the same for the same bits: a digest of what is trained on what, and what else is given."""
+    """Return what must stay equal for bit-identical results: a digest of settings and data, and the machine."""
     decisive = config.decisive()
     inputs = {name: decisive[name] for name in ("loss", "model", "training", "stages")}
     inputs |= {"prepared": prepared.digest, "train": split.train, "val": split.val, "seed": seed}
@@ -85,15 +85,15 @@ def conditions_of(config: Config, prepared: Prepared, split: Split, seed: int, m
 
 
 def check_conditions(checkpoint: Checkpoint, now: Conditions, out: Path) -> None:
-    """Refuse to go on under other conditions than those a training was begun with.
+    """Refuse to resume a training under conditions that differ from those it started with.
 
     Raises:
-        ConfigError: naming the first that differs.
+        ConfigError: naming the first condition that differs.
     """
     for name, value in now.items():
         was = checkpoint.state["conditions"].get(name, "unknown")
         if was != value:
             raise ConfigError(
-                f"{out} was begun with {name} {was}, and this is {value}: "
-                "go on as it was begun, or choose another folder with --out"
+                f"{out} was started with {name} {was}, but received {value}: "
+                "resume under the same conditions, or choose another folder with --out"
             )

@@ -1,4 +1,4 @@
-"""How the learning rate goes on over a training."""
+"""Schedule the learning rate over a training."""
 
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ Rate: TypeAlias = float | LearningRateSchedule
 
 
 class WarmUp(LearningRateSchedule):
-    """A linear rise to `rate`, which the last of `steps` has, then another schedule from its beginning, or `rate`."""
+    """Rise linearly to `rate`, reached at the last of `steps`; then follow another schedule, or stay at `rate`."""
 
     def __init__(self, rate: float, steps: int, after: LearningRateSchedule | None) -> None:
         self.rate = rate
@@ -28,7 +28,7 @@ class WarmUp(LearningRateSchedule):
 
 
 class ScaledRate(LearningRateSchedule):
-    """A rate, itself a schedule or constant, times what `scale` holds."""
+    """Multiply a constant rate or a schedule by `scale`, a variable."""
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate

@@ -1,4 +1,4 @@
-"""The network of the best epoch, and stopping where no better one comes."""
+"""Keep the network of the best epoch, and stop if no better one follows."""
 
 import math
 import zipfile
@@ -13,13 +13,13 @@ from tfseg.core import files
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keeps the network of the best epoch in a file: standard layers alone, uncompiled, so it opens without tfseg.
+    """Keep the network of the best epoch in a file: only standard layers, uncompiled, so it opens without tfseg.
 
     Args:
         path: the file, `best.keras`.
-        monitor: the score that decides, `val_dice`, `val_iou` or `val_loss`.
-        epochs_before: epochs of earlier stages, whose losses and so scores may not be comparable: the first
-            epoch of a stage replaces what they kept.
+        monitor: the score that selects, `val_dice`, `val_iou` or `val_loss`.
+        epochs_before: epochs of earlier stages. Their losses, and so their scores, may not be comparable: the first
+            epoch of a stage replaces the network that they kept.
     """
 
     def __init__(self, path: Path, monitor: str, epochs_before: int = 0) -> None:
@@ -32,34 +32,34 @@ class BestWeights(keras.callbacks.Callback):
         self.best_epoch = -1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Save the network where it is better than before."""
+        """Save the network if it is better than before."""
         self.consider(epoch, logs or {})
 
     def consider(self, epoch: int, scores: dict[str, float]) -> None:
-        """Save the network where the scores, if the monitored one is among them, are better than before."""
+        """Save the network if the monitored score is among these scores and better than before."""
         value = self._sign * scores.get(self._monitor, math.nan)
         if value > self._best:
             self._best, self.best_epoch = value, self._before + epoch
-            # A new model around the same layers: what was compiled is not saved.
+            # A new model around the same layers, so that the optimiser and the loss are not saved.
             uncompiled = keras.Model(self.model.input, self.model.output, name=self.model.name)
             with files.replacing(self._path) as temporary:
                 uncompiled.save(temporary)
 
     def waited(self, epochs: int) -> int:
-        """Epochs since the best one, or since the stage began, after `epochs` of the stage."""
+        """Return the epochs since the best one, or since the stage began, after `epochs` of the stage."""
         return self._before + epochs - 1 - max(self.best_epoch, self._before - 1)
 
     def state(self) -> dict[str, Any]:
-        """What `restore` takes."""
+        """Return what `restore` takes."""
         return {"best": self._best, "best_epoch": self.best_epoch}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self._best, self.best_epoch = state["best"], state["best_epoch"]
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the file of a network is there and as it was written, by the checksums of its archive."""
+    """Return whether the file of a network exists and is undamaged, by the checksums of its archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -68,9 +68,9 @@ def is_whole(path: Path) -> bool:
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """Stops a training when `patience` epochs have brought no better network, at an epoch that was scored.
+    """Stop a training, at an epoch that is scored, if the last `patience` epochs brought no better network.
 
-    `is_scored` says whether an epoch of the stage, from 0, is.
+    `is_scored`: returns whether the end of an epoch of the stage, from 0, is scored.
     """
 
     def __init__(self, best: BestWeights, patience: int, is_scored: Callable[[int], bool]) -> None:
@@ -80,10 +80,10 @@ class EarlyStopping(keras.callbacks.Callback):
         self._is_scored = is_scored
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Stop where it is time."""
+        """Stop the training if it is over."""
         if self.is_over(epoch + 1):
             self.model.stop_training = True
 
     def is_over(self, epochs: int) -> bool:
-        """Whether `epochs` of the stage are enough."""
+        """Return whether the stage is over after so many epochs."""
         return self._is_scored(epochs - 1) and self._best.waited(epochs) >= self._patience

@@ -1,4 +1,4 @@
-"""Training one stage: a network, a loss, an optimiser and a number of epochs."""
+"""Train one stage: a network, a loss, an optimiser and a number of epochs."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ Weights = list[np.ndarray]
 
 @dataclass(frozen=True)
 class Training:
-    """What the stages of one network's training share."""
+    """Everything that the stages of one network's training share."""
 
     stages: Sequence[Config]
     prepared: Prepared
@@ -56,12 +56,12 @@ class Training:
 
 
 def make_loss(config: Config, regions: bool = False, ignore_label: int | None = None) -> keras.losses.Loss:
-    """Make the configured loss; `training.overlap_over` goes to every loss that measures overlap.
+    """Make the configured loss; `training.overlap_over` is passed to every loss that measures overlap.
 
     Args:
         config: names the loss.
-        regions: channels are regions that may overlap, where the loss does not say otherwise.
-        ignore_label: class whose voxels bring no loss, where the loss does not say otherwise.
+        regions: channels are regions that may overlap, unless the loss says otherwise.
+        ignore_label: class whose voxels do not count in the loss, unless the loss says otherwise.
 
     Raises:
         ValueError: on an unknown loss or parameter, or a value out of its range.
@@ -71,7 +71,7 @@ def make_loss(config: Config, regions: bool = False, ignore_label: int | None = 
 
 
 def compiled_model(config: Config, shared: Training, loss: keras.losses.Loss, rate: Rate) -> keras.Model:
-    """Build the network with its optimiser, ready to train; to be called in the strategy's scope."""
+    """Build the network with its optimiser, ready to train; call it in the strategy's scope."""
     settings = config.model.model_dump(exclude={"name"})
     synchronized = shared.strategy.num_replicas_in_sync > 1
     build, targets = MODELS[config.model.name], shared.prepared.targets
@@ -80,21 +80,21 @@ def compiled_model(config: Config, shared: Training, loss: keras.losses.Loss, ra
     penalise_weights(model, config.training.l1)
     # XLA trains this network several times slower on a CPU.
     model.compile(make_optimizer(config.training, rate), loss, jit_compile=False)
-    # A checkpoint can be restored into variables alone that are there.
+    # A checkpoint can only be restored into variables that exist.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def start_from(model: keras.Model, weights: Weights) -> None:
-    """Give the network weights.
+    """Set the weights of the network.
 
     Raises:
-        ConfigError: where they are another network's.
+        ConfigError: if they belong to another network.
     """
     try:
         model.set_weights(weights)
     except ValueError as error:
-        raise ConfigError(f"training.start_from: those weights are another network's: {error}") from error
+        raise ConfigError(f"training.start_from: the weights do not fit this network: {error}") from error
 
 
 def make_batches(training: TrainingConfig, shared: Training) -> Batches:
@@ -112,8 +112,8 @@ def train_stage(
     Args:
         shared: what all stages share.
         stage: its number from 0.
-        weights: to begin from; drawn by the seed where None.
-        checkpoint: to go on from, in place of beginning.
+        weights: initial weights; drawn from the seed if None.
+        checkpoint: where to resume; start from the beginning if None.
     """
     config, history, targets = shared.stages[stage], shared.history, shared.prepared.targets
     training = config.training
@@ -140,7 +140,7 @@ def train_stage(
 
     def score() -> dict[str, float]:
         scores = score_volumes(validated, targets, SlicePredictor(forward, training.batch_size), slice_loss)
-        # Weights that the last step spoilt find nothing, which is a Dice like any other.
+        # NaN weights after the last step predict nothing, which gives an ordinary Dice: check the loss.
         finite.check(scores["val_loss"], "validation loss")
         return scores
 

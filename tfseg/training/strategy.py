@@ -1,4 +1,4 @@
-"""The devices that a process trains on."""
+"""Choose the devices, threads and precision that a process trains with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,26 +21,26 @@ def open_strategy(devices: str | None, threads: int | None) -> tf.distribute.Str
     """Set the threads of this process and return the strategy for its devices.
 
     Args:
-        devices: as "GPU:0,GPU:1"; all GPUs, or the CPU if there are none, if None.
-        threads: threads of an operation; as many as there are cores if None.
+        devices: such as "GPU:0,GPU:1"; if None, all GPUs, or the CPU if there are none.
+        threads: threads of an operation; if None, as many as there are cores.
 
     Raises:
-        ConfigError: on a device that does not exist, or threads other than those TensorFlow runs with already.
+        ConfigError: if a device does not exist, or TensorFlow already runs with another number of threads.
     """
     set_threads(threads or usable_cores())
     return make_strategy(choose_devices(devices))
 
 
 def set_threads(threads: int) -> None:
-    """Let TensorFlow use this many threads for an operation, and run as many operations at a time.
+    """Let TensorFlow use this many threads within an operation, and run as many operations at once.
 
     Raises:
-        ConfigError: if TensorFlow runs with another number already.
+        ConfigError: if TensorFlow already runs with another number.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError as error:  # it has started
+    except RuntimeError as error:  # TensorFlow has started
         if threads_used() != threads:
             message = f"training.threads: TensorFlow already runs with {threads_used()} in this process"
             raise ConfigError(f"{message}; received {threads}") from error
@@ -52,20 +52,20 @@ def threads_used() -> int:
 
 
 def logical_devices() -> list[str]:
-    """Return the names of all devices, as `CPU:0`, `GPU:0`."""
+    """Return the names of all devices, such as `CPU:0` and `GPU:0`."""
     with quiet_stderr():
-        found = tf.config.list_logical_devices()
-    return [device.name.removeprefix("/device:") for device in found]
+        devices = tf.config.list_logical_devices()
+    return [device.name.removeprefix("/device:") for device in devices]
 
 
 def gpu_names() -> list[str]:
-    """Return what the GPUs call themselves, in the order of `GPU:0`, `GPU:1`."""
+    """Return the product names of the GPUs, in the order `GPU:0`, `GPU:1`."""
     gpus = tf.config.list_physical_devices("GPU")
     return [tf.config.experimental.get_device_details(gpu).get("device_name", "unknown GPU") for gpu in gpus]
 
 
 def device_kinds(strategy: tf.distribute.Strategy) -> str:
-    """Return what the devices of a strategy are, one by one: "CPU, CPU", or what the GPUs call themselves."""
+    """Return the kind of each device of a strategy: "CPU, CPU", or the product names of the GPUs."""
     is_default = strategy is tf.distribute.get_strategy()
     devices = choose_devices(None)[:1] if is_default else strategy.extended.worker_devices
     gpus = gpu_names()
@@ -74,27 +74,27 @@ def device_kinds(strategy: tf.distribute.Strategy) -> str:
 
 
 def choose_devices(devices: str | None) -> list[str]:
-    """Return names of logical devices: all GPUs (one CPU where there are none), or those in "GPU:0,GPU:2".
+    """Return the names of the chosen logical devices: those in "GPU:0,GPU:2", else all GPUs, else one CPU.
 
     Raises:
-        ConfigError: on a device that is not there, twice the same, or a CPU beside a GPU.
+        ConfigError: if a device does not exist or is named twice, or CPUs and GPUs are mixed.
     """
-    there = logical_devices()
+    available = logical_devices()
     if devices is None:
-        return [name for name in there if name.startswith("GPU")] or ["CPU:0"]
+        return [name for name in available if name.startswith("GPU")] or ["CPU:0"]
     chosen = [name.strip().upper() for name in devices.split(",")]
     for name in chosen:
-        if name not in there:
-            raise ConfigError(f"--devices: no device {name!r} here; there are {', '.join(there)}")
+        if name not in available:
+            raise ConfigError(f"--devices: no device {name!r}; available: {', '.join(available)}")
     if len(set(chosen)) < len(chosen) or len({name.split(":")[0] for name in chosen}) > 1:
         raise ConfigError(f"--devices: expected different devices of one kind, received {', '.join(chosen)}")
     return chosen
 
 
 def make_strategy(devices: list[str]) -> tf.distribute.Strategy:
-    """Return a MirroredStrategy over several devices, or a strategy for the only one.
+    """Return a MirroredStrategy for several devices, or a strategy for a single one.
 
-    A second MirroredStrategy in one process crashes on CPU devices: make one and keep it.
+    A second MirroredStrategy on CPU devices crashes the process: make one and keep it.
     """
     if devices == ["CPU:0"] and not tf.config.list_physical_devices("GPU"):
         return tf.distribute.get_strategy()
@@ -107,7 +107,7 @@ def make_strategy(devices: list[str]) -> tf.distribute.Strategy:
 
 @contextmanager
 def precision(name: str) -> Iterator[None]:
-    """Build networks that compute in another precision; weights and probabilities stay float32."""
+    """Build networks that compute in the given precision; weights and probabilities stay float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

@@ -1,4 +1,4 @@
-"""How far a training is, and how long the rest will take."""
+"""Estimate how far a training is and how long the rest will take."""
 
 import time
 from bisect import bisect_left
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Pace:
-    """How long steps take, with all that lies between them, by those that were made since it was begun."""
+    """The mean duration of a step, including everything between steps, since the pace was created."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -16,16 +16,16 @@ class Pace:
         self._steps = 0
 
     def step(self) -> None:
-        """Count a step that was made."""
+        """Count a step."""
         self._steps += 1
 
     def seconds(self, steps: float) -> float:
-        """Return the seconds that so many more steps will take."""
+        """Return the estimated seconds for so many more steps."""
         return (self._clock() - self._begun) / max(self._steps, 1) * steps
 
 
 class Part(NamedTuple):
-    """So much is done of so much, and so many seconds are left."""
+    """How much is done, of how much in total, and the seconds left."""
 
     done: float
     total: int
@@ -33,14 +33,22 @@ class Part(NamedTuple):
 
 
 class Course:
-    """Where the training of a network stands, in steps; those made before a kill say nothing of how long others take.
+    """The progress of a network's training, in steps; steps from before an interruption do not count in the pace.
 
     Args:
-        steps: of each of its epochs.
+        steps: steps of each epoch.
         before: networks of the run that are done.
-        after: networks of the run that are still to come, which are taken to be as long as this one.
+        after: networks of the run that are still to come, assumed to be as long as this one.
         run: the pace of all networks of the run.
-        clock: seconds.
+        clock: returns the time in seconds.
+
+    >>> seconds = iter([0.0, 0.0, 6.0])  # created, created, read after three steps
+    >>> clock = lambda: next(seconds)
+    >>> course = Course([4, 4], before=0, after=0, run=Pace(clock), clock=clock)
+    >>> for _ in range(3):
+    ...     course.step()
+    >>> course.network
+    Part(done=3, total=8, seconds=10.0)
     """
 
     def __init__(
@@ -59,35 +67,35 @@ class Course:
         self._done = 0
 
     def step(self) -> None:
-        """Count a step that was made now."""
+        """Count a step that was just made."""
         self._done += 1
         self._own.step()
         self._run.step()
 
     def go_to(self, epochs: int) -> None:
-        """Stand at the end of so many epochs."""
+        """Move to the end of so many epochs, trained before an interruption."""
         self._done = self._ends[epochs]
 
     @property
     def epoch_number(self) -> int:
-        """The epoch, from 1, that the latest step belongs to."""
+        """The epoch, from 1, of the latest step."""
         return max(bisect_left(self._ends, self._done), 1)
 
     @property
     def epoch(self) -> Part:
-        """The epoch, in steps."""
+        """Progress of the current epoch, in steps."""
         begin, end = self._ends[self.epoch_number - 1 : self.epoch_number + 1]
         return Part(self._done - begin, end - begin, self._own.seconds(end - self._done))
 
     @property
     def network(self) -> Part:
-        """The network, in steps."""
+        """Progress of the network, in steps."""
         total = self._ends[-1]
         return Part(self._done, total, self._own.seconds(total - self._done))
 
     @property
     def run(self) -> Part:
-        """The run, in networks."""
+        """Progress of the run, in networks."""
         total = self._ends[-1]
         left = self._run.seconds(total - self._done + self._after * total)
         return Part(self._before + self._done / total, self._before + 1 + self._after, left)

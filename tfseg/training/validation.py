@@ -21,8 +21,8 @@ def score_volumes(
     """Predict and score validation cases, one block in memory at a time.
 
     Returns:
-        `val_dice` and `val_iou` (mean over subjects per label or region, then over those; one that is empty in truth
-        and prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
+        `val_dice` and `val_iou` (mean over subjects for each label or region, then over these; one that is empty in
+        truth and prediction is left out), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
     """
     scores, slice_losses, slices = [], [], []
     for case in cases:
@@ -43,22 +43,22 @@ def score_volumes(
         scores += [(case.subject, name, overlap.dice(each), overlap.iou(each)) for name, each in names]
     table = pd.DataFrame(scores, columns=["subject", "label", "dice", "iou"])
     means = table.groupby(["label", "subject"])[["dice", "iou"]].mean().groupby("label").mean()
-    # No structure anywhere and none predicted: nothing was wrong.
+    # No structure in any truth or prediction: every prediction is correct.
     dice, iou = means.mean().fillna(1.0).tolist()
     by_label = {f"val_dice_{label}": float(means["dice"][label]) for label in targets.scored}
     return {"val_dice": dice, "val_iou": iou, **by_label, "val_loss": float(np.average(slice_losses, weights=slices))}
 
 
 class Validation(keras.callbacks.Callback):
-    """Writes scores of the validation subjects into the logs of epochs; stands before the callbacks that read them.
+    """Add the scores of the validation subjects to the logs of epochs; comes before the callbacks that read them.
 
     Args:
-        score: gives the scores, by their names in the logs.
+        score: returns the scores, by their names in the logs.
         every: epochs between scorings; the last epoch is always scored.
-        every_steps: score within epochs too, whenever the training has made as many steps.
-        epochs: how many there will be.
-        steps_per_epoch: steps of each.
-        scored: is told the epoch and step, from 0, and the scores of each scoring within an epoch.
+        every_steps: also score within epochs, after every so many steps of the stage; not if None.
+        epochs: number of epochs.
+        steps_per_epoch: steps of each epoch.
+        scored: called after each scoring within an epoch with the epoch and step, from 0, and the scores.
     """
 
     def __init__(
@@ -81,24 +81,24 @@ class Validation(keras.callbacks.Callback):
         self.seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the count of seconds."""
+        """Reset the seconds spent on validation."""
         self._epoch = epoch
         self.seconds = 0.0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Score within an epoch, where it is time and its end does not do so."""
+        """Score within an epoch if it is due, unless the end of the epoch is scored at this step."""
         steps = self._epoch * self._steps_per_epoch + batch + 1
         last = batch + 1 == self._steps_per_epoch and self.is_scored(self._epoch)
         if self._every_steps is not None and steps % self._every_steps == 0 and not last:
             self._scored(self._epoch, batch, self._timed_scores())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Score at an epoch's end, where it is time."""
+        """Score at the end of an epoch if it is due."""
         if logs is not None and self.is_scored(epoch):
             logs.update(self._timed_scores())
 
     def is_scored(self, epoch: int) -> bool:
-        """Whether the end of an epoch is scored."""
+        """Return whether the end of an epoch is scored."""
         return (epoch + 1) % self._every == 0 or epoch + 1 == self._epochs
 
     def _timed_scores(self) -> dict[str, float]:
