@@ -29,7 +29,7 @@ def test_table_has_a_row_per_label_with_failures_beside_the_means(printed):
     terminal, text = printed
     terminal.show_summary(pd.concat([summary("spleen", 9, 0.05), summary("mean", 9, np.nan)]))
     row = next(line.split() for line in text().splitlines() if line.strip().startswith("spleen"))
-    assert row == ["spleen", "9", "0.812±0.050", "12.3±0.1", "0.500±0.050", "2", "1", "3"]
+    assert row == ["spleen", "9", "0.812±0.050", "12.34±0.05", "0.500±0.050", "2", "1", "3"]
     assert any(line.strip().startswith("mean") for line in text().splitlines())
 
 

@@ -44,12 +44,12 @@ def test_losses_begin_and_go_on_alike(compared, cell_facts):
     assert all(each["steps"] == 2 * 2 and each["peak_memory_bytes"] > 1e8 for each in facts.values())
 
 
-def test_a_network_that_fails_is_told_and_the_others_finish(compared, page):
+def test_a_network_that_fails_is_reported_and_the_others_finish(compared, page):
     out, _, message = compared
     assert f"{UNFIT}, seed 0, fold 0" in message
     told = [json.loads(path.read_text()) for path in out.glob(f"runs/{UNFIT_RUN}/*/failure.json")]
     assert sorted((each["arm"], each["seed"], each["fold"]) for each in told) == [(UNFIT, 0, fold) for fold in (0, 1)]
-    assert "2 networks could not be trained" in page.text
+    assert "2 networks failed" in page.text
     assert told[0]["reason"] in page.text
 
 
@@ -131,7 +131,7 @@ def test_hashes_stand_on_the_page(compared, page, cell_facts):
     for facts in cell_facts(out).values():
         assert facts["initial_weights_sha256"][:16] in page.text
         assert facts["batches_sha256"][:16] in page.text
-    assert "all losses began with the same weights" in page.text
+    assert "all losses started from the same weights" in page.text
 
 
 def test_unequal_training_is_no_fair_comparison(compared, tmp_path, read_page):

@@ -24,7 +24,7 @@ def test_the_slice_with_the_most_label_is_chosen_and_stands_upright(one_case):
     shown = choose_slice(dataset.cases[0], dataset, "axial")
     # Stored from right to left and from front to back: rows run down the picture as y, columns to the right as x.
     np.testing.assert_array_equal(shown.label, label[:, :, 4].T)
-    assert (shown.number, shown.aspect, shown.is_picture) == (5, 2, False)
+    assert (shown.number, shown.aspect, shown.is_2d) == (5, 2, False)
     assert np.all(np.diff(shown.image, axis=1) >= 0) and np.all(np.diff(shown.image, axis=0) >= 0)
     assert (shown.image.min(), shown.image.max()) == (pytest.approx(0, abs=0.05), pytest.approx(1, abs=0.05))
 
@@ -62,7 +62,7 @@ def test_pictures_stand_as_they_are(tmp_path, save_picture):
     dataset = read_dataset(tmp_path)
     shown = choose_slice(dataset.cases[0], dataset, "axial")
     assert shown.image.shape == (2, 4, 3)
-    assert shown.is_picture
+    assert shown.is_2d
     np.testing.assert_array_equal(shown.label, rows[..., 0] // 120 * 255)
     order = np.argsort(shown.image.sum(axis=2).ravel(), kind="stable")
     np.testing.assert_array_equal(order, np.arange(8))

@@ -44,7 +44,7 @@ def test_critical_difference_names_losses_with_their_ranks() -> None:
     joined = [" ".join(text.split()) for text in drawn]
     assert {"focal 1.25", "dice 1.75", "3.00 bce"} <= set(joined)
     assert {"1", "2", "3", "critical difference 0.80"} <= set(joined)
-    assert "mean rank over 20 subjects, 1 the best; Friedman p = 0.001" in joined
+    assert "mean rank over 20 subjects, 1 is best; Friedman p = 0.001" in joined
 
 
 def test_critical_difference_draws_a_bar_for_every_group() -> None:
@@ -54,10 +54,10 @@ def test_critical_difference_draws_a_bar_for_every_group() -> None:
         assert strokes(drawn, "#0072b2", 3.5) == len(groups)
 
 
-def test_critical_difference_says_that_nothing_was_found() -> None:
+def test_critical_difference_says_that_no_difference_is_significant() -> None:
     ranks = {"a": 1.9, "b": 2.0, "c": 2.1}
     drawn = texts(figures_comparison.critical_difference(ranking(ranks, ("a", "b", "c"), p=0.6)))
-    assert "mean rank over 20 subjects, 1 the best; Friedman p = 0.60; not told apart" in drawn
+    assert "mean rank over 20 subjects, 1 is best; Friedman p = 0.60; no significant difference" in drawn
 
 
 def test_critical_difference_without_a_test_gives_the_reason() -> None:
@@ -128,6 +128,11 @@ def test_sizes_of_a_label_that_lacks_a_third() -> None:
     drawn = texts(figures_comparison.by_size(sizes(["focal"], ["left"], ("small", "large")), "Dice", unit="voxels"))
     assert "medium" not in drawn
     assert "1.82–2.5 voxels" in drawn
+
+
+def test_large_volumes_are_whole_millilitres() -> None:
+    table = sizes(["focal"], ["left"], ("small",)).assign(smallest=904.6, largest=1072.4)
+    assert "905–1072 ml" in texts(figures_comparison.by_size(table, "Dice"))
 
 
 def test_sizes_need_a_row() -> None:

@@ -195,7 +195,7 @@ def test_phantoms_are_named(run: Path, page, read_page) -> None:
     environment = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps({**environment, "phantoms": True}))
     text = read_page(report.write_report(run).read_text(encoding="utf-8")).text
-    assert text.index("Trained on the built-in phantoms") < text.index("The mean Dice over 2 labels")
+    assert text.index("Trained on synthetic phantoms") < text.index("The mean Dice over 2 labels")
 
 
 @pytest.mark.parametrize("labels", [["only"], [f"label {number}" for number in range(10)]])
@@ -280,6 +280,8 @@ def test_numbers_are_written() -> None:
     assert report.fixed(0.12345, 3) == "0.123"
     assert report.fixed(float("nan"), 3) == "–"
     assert report.fixed(float("inf"), 3) == "∞"
+    assert [report.score(0.8126, metric, "mm") for metric in ("dice", "hd95")] == ["0.813", "0.81 mm"]
+    assert [report.score(value, "hd95", "mm") for value in (float("nan"), float("inf"))] == ["–", "∞"]
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium to draw the page")
@@ -291,7 +293,7 @@ def test_a_browser_draws_the_page(made: Path, page, tmp_path: Path) -> None:
     assert picture.stat().st_size > 10_000
 
 
-def test_a_fold_that_failed_is_told_and_counted(run: Path, read_page) -> None:
+def test_a_fold_that_failed_is_reported_and_counted(run: Path, read_page) -> None:
     """Of three folds the last could not be trained: its subjects are in none of the numbers."""
     scores = pd.read_csv(run / "scores.csv", dtype={"label": str, "subject": str, "case": str})
     kept = scores[scores["fold"] < 2]
@@ -302,7 +304,7 @@ def test_a_fold_that_failed_is_told_and_counted(run: Path, read_page) -> None:
     failure = {"arm": "dice", "seed": 0, "fold": 2, "reason": "the loss is nan in epoch 1"}
     (run / "fold_2" / "failure.json").write_text(json.dumps(failure))
     page = read_page(report.write_report(run).read_text(encoding="utf-8"))
-    assert "3-fold cross-validation, of which 2 folds were trained" in page.text
+    assert "3-fold cross-validation; 2 folds were trained" in page.text
     assert "Fold 2: the loss is nan in epoch 1" in page.text
     assert "split into 3 folds; each fold that could be trained was the test set once" in page.text
     assert f"Segmentation of {kept['subject'].nunique()} subjects" in page.text

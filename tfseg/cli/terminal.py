@@ -1,15 +1,14 @@
 """What a person sees while work goes on: bars with time left, and plain lines where there is no terminal."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,10 +17,12 @@ from tfseg.core.words import duration
 from tfseg.training.time_left import Course, Pace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tfseg.comparison.estimate import Estimate
     from tfseg.training.fit import Progress as TrainingProgress
 
-SUMMARY_COLUMNS = {"dice": "Dice", "hd95": "HD95", "nsd": "NSD"}
+SUMMARY_METRICS = ("dice", "hd95", "nsd")
 PLAIN_WIDTH = 120  # of tables that no terminal cuts
 
 
@@ -40,6 +41,8 @@ class Terminal:
     def show(self, markdown: str) -> None:
         """Print Markdown: set in type on a terminal, as it is elsewhere."""
         if self._console.is_terminal:
+            from rich.markdown import Markdown
+
             self._console.print(Markdown(markdown), soft_wrap=False)
         else:
             self.say(markdown)
@@ -73,7 +76,7 @@ class Terminal:
         for name in names:
             self.say(f"{name.removesuffix('.html').removesuffix('.csv'):8} {folder / name}")
 
-    def show_summary(self, summary: pd.DataFrame, means: str = "Out of fold, mean", unit: str = "mm") -> None:
+    def show_summary(self, summary: "pd.DataFrame", means: str = "Out of fold, mean", unit: str = "mm") -> None:
         """Print a summary: one row a label, failures beside the means, which the line under the table calls `means`."""
         table = _summary_table("label", unit)
         for label in summary["label"].unique():
@@ -84,7 +87,7 @@ class Terminal:
             "empty in truth and prediction."
         )
 
-    def show_losses(self, summary: pd.DataFrame, unit: str) -> None:
+    def show_losses(self, summary: "pd.DataFrame", unit: str) -> None:
         """Print the summary of several losses: one table a label, one row a loss."""
         for label in summary["label"].unique():
             table = _summary_table(str(label), unit)
@@ -105,7 +108,7 @@ class Terminal:
             f"{needed.disk_bytes / 2**20:.0f} MiB of disk, where {needed.free_bytes / 2**30:.1f} GiB are free"
         )
 
-    def show_lesions(self, scores: pd.DataFrame, summary: pd.DataFrame) -> None:
+    def show_lesions(self, scores: "pd.DataFrame", summary: "pd.DataFrame") -> None:
         """Print the lesions of all cases together, and the mean F1 of a case: one row a label."""
         columns = ("truth", "detected", "missed", "false")
         table = _table("label", "lesions", *columns[1:], "F1")
@@ -187,14 +190,16 @@ def _table(rows: str, *columns: str) -> Table:
 
 
 def _summary_table(rows: str, unit: str) -> Table:
-    scores = (f"{name} {unit}" if metric == "hd95" else name for metric, name in SUMMARY_COLUMNS.items())
+    from tfseg.metrics import heading
+
+    scores = (heading(metric, unit) for metric in SUMMARY_METRICS)
     return _table(rows, "n", *scores, "missed", "false", "empty")
 
 
-def _summary_cells(summary: pd.DataFrame) -> list[str]:
+def _summary_cells(summary: "pd.DataFrame") -> list[str]:
     """Return n, means with their spread, and counts of failures of one loss and label."""
     rows = {str(row["metric"]): row for _, row in summary.iterrows()}
-    values = [_mean_and_spread(rows[metric]) for metric in SUMMARY_COLUMNS]
+    values = [_mean_and_spread(rows[metric]) for metric in SUMMARY_METRICS]
     n, *failures = (str(int(rows["dice"][column])) for column in ("n", "missed", "false_alarm", "both_empty"))
     return [n, *values, *failures]
 
@@ -204,7 +209,9 @@ def _progress(console: Console, time_left: ProgressColumn) -> Progress:
     return Progress(*columns, console=console)
 
 
-def _mean_and_spread(row: pd.Series) -> str:
-    digits = 1 if row["metric"] == "hd95" else 3
-    spread = "" if pd.isna(row["sd_finite"]) else f"±{row['sd_finite']:.{digits}f}"
+def _mean_and_spread(row: "pd.Series") -> str:
+    from tfseg.metrics import metric_of
+
+    digits = metric_of(row["metric"]).digits
+    spread = "" if math.isnan(row["sd_finite"]) else f"±{row['sd_finite']:.{digits}f}"
     return f"{row['mean_finite']:.{digits}f}{spread}"

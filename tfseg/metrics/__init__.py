@@ -11,11 +11,12 @@ from tfseg.core import geometry
 from tfseg.metrics import overlap, surface
 from tfseg.metrics.lesions import count_lesions, lesion_f1
 from tfseg.metrics.summary import MEAN_LABEL, subject_values, summarise
-from tfseg.metrics.table import METRICS, Metric, metric_of, write_value
+from tfseg.metrics.table import METRICS, Metric, heading, metric_of, write_value
 
 __all__ = [
     "METRICS",
     "Metric",
+    "heading",
     "lesion_scores",
     "metric_of",
     "score",

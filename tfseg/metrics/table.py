@@ -88,6 +88,17 @@ def metric_of(name: str) -> Metric:
     return METRICS.get(name, Metric(name))
 
 
+def heading(name: str, unit: str = "mm") -> str:
+    """Name a metric with its unit, as the head of a column or an axis; `unit` is that of distances.
+
+    >>> heading("dice"), heading("hd95", "px"), heading("volume_truth_ml")
+    ('Dice', 'HD95 (px)', 'Volume of the truth (ml)')
+    """
+    metric = metric_of(name)
+    own = unit if metric.is_distance else metric.unit
+    return f"{metric.name} ({own})" if own else metric.name
+
+
 def write_value(name: str, value: float, unit: str = "mm") -> str:
     """Write a value of a metric with its digits and its unit; `unit` is that of distances.
 

@@ -1,4 +1,4 @@
-"""The report of a comparison: which loss is better, by how much, how sure, and everything that stands behind it."""
+"""Write the report of a comparison: which loss is better, by how much, with what certainty, and all evidence."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,7 +85,7 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
             costs=_costs(comparison.cells),
             controls=_controls(comparison.cells),
             hashes={name: files.sha256(comparison.folder / name) for name in ("splits.json", "config.yaml")},
-            axis=comparison.prepared.recipe["axis"],
+            axis=None if comparison.prepared.in_pixels else comparison.prepared.recipe["axis"],
             channels=comparison.prepared.channels,
             tolerance=f"{first.config.scoring.tolerance_mm:g}",
             config=first.config,
@@ -94,7 +94,6 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
             config_text=(comparison.folder / "config.yaml").read_text(encoding="utf-8"),
             study_text=(comparison.folder / "study.yaml").read_text(encoding="utf-8"),
             recipe_text=(comparison.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
-            metrics=METRICS,
             unit=comparison.prepared.unit,
             write_p=write_p,
             write_value=write_value,
@@ -103,17 +102,17 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
 
 
 def _means(comparison: Comparison) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
-    """Label and metric → loss → mean and SD over subjects, and whether the mean is the best as it is printed."""
-    found = {}
+    """Return label and metric → loss → mean and SD over subjects, and whether the mean is the best as printed."""
+    table = {}
     for (label, metric), paired in comparison.paired.items():
         values = paired.values.dropna()
         means, spreads = values.mean(), values.std()
         printed = (means * METRICS[metric].sign).round(METRICS[metric].digits)
-        found[label, metric] = {
+        table[label, metric] = {
             loss: {"mean": means[loss], "sd": spreads[loss], "best": printed[loss] == printed.max()}
             for loss in paired.losses
         }
-    return found
+    return table
 
 
 def _ranking(comparison: Comparison, label: str, metric: str) -> statistics.Ranking:
@@ -144,7 +143,7 @@ def _seed_means(comparison: Comparison, label: str) -> dict[str, dict[int, float
 
 
 def _conventions(comparison: Comparison) -> dict[str, Any]:
-    """The ranking under every convention; nothing to show where no mask was empty."""
+    """Rank the losses under every convention; `empty` counts the cases in which conventions differ."""
     table = statistics.rankings(comparison.scores, comparison.diagonals)
     described = {each.name: each.used_by for each in statistics.CONVENTIONS}
     names = list(table["convention"].unique())
@@ -176,8 +175,8 @@ def _plots(comparison: Comparison, rankings: Mapping[str, statistics.Ranking]) -
     dice = [each for (_, metric), each in comparison.paired.items() if metric == "dice"]
     sizes = statistics.scores_by_size(dice, statistics.truth_volumes_ml(comparison.scores))
     plots = {
-        "dice": figures_comparison.boxes(values["dice"], "Dice", best=1.0),
-        "hd95": figures_comparison.boxes(values["hd95"], f"HD95 ({comparison.prepared.unit})"),
+        "dice": figures_comparison.boxes(values["dice"], metrics.heading("dice"), best=1.0),
+        "hd95": figures_comparison.boxes(values["hd95"], metrics.heading("hd95", comparison.prepared.unit)),
         "learning": figures_comparison.learning(histories, "val_dice", "Dice on validation subjects"),
         **{f"ranks_{metric}": figures_comparison.critical_difference(each) for metric, each in rankings.items()},
     }
@@ -200,7 +199,7 @@ def _costs(cells: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _controls(cells: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each seed and fold, what all losses had in common; `equal` names what they had not."""
+    """Return for each seed and fold what all losses had in common; `different` names what differed."""
     held = {
         "initial_weights_sha256": "initial weights",
         "batches_sha256": "order of batches",

@@ -1,4 +1,4 @@
-"""A sheet of small pictures, one slice a case with its labels outlined, to see at a glance what a dataset holds."""
+"""Draw a contact sheet: one slice per case with its labels outlined, to see a dataset at a glance."""
 
 import math
 import warnings
@@ -27,7 +27,7 @@ _FEWEST_COLUMNS = 3  # the title needs as much
 _MOST_NAMES = 24
 _PANEL_IN = 1.7
 _DPI = 150
-# Grey runs between these percentiles of what is not the background; in CT, which begins at air, over soft tissue.
+# Grey spans these percentiles of all but the background; in CT, which begins at air, it spans soft tissue.
 _WINDOW_PERCENTILES = (0.5, 99.5)
 _AIR_HU = -500
 _SOFT_TISSUE_HU = (-160.0, 240.0)
@@ -39,13 +39,13 @@ _LETTER: dict[str, Any] = {
 
 
 class Slice(NamedTuple):
-    """One slice of a case, upright: grey `[h, w]` or in colour `[h, w, 3]` from 0 to 1, and its label values."""
+    """One slice of a case, upright: `[h, w]` in grey or `[h, w, 3]` in colour, 0 to 1, and its label values."""
 
     number: int  # from 1
     image: Array
     label: Array
     aspect: float  # a pixel's height by its width
-    is_picture: bool
+    is_2d: bool
 
 
 def write_contact_sheet(dataset: Dataset, axis: str, out: Path, on_case: Callable[[], None] = lambda: None) -> None:
@@ -53,12 +53,12 @@ def write_contact_sheet(dataset: Dataset, axis: str, out: Path, on_case: Callabl
 
     Args:
         dataset: of cases without faults.
-        axis: across which slices are cut: "sagittal", "coronal" or "axial".
+        axis: "sagittal", "coronal" or "axial" slices.
         out: the file.
         on_case: called after each case.
 
     Raises:
-        DataError: where a case cannot be read.
+        DataError: if a case cannot be read.
     """
     shown = spread(dataset.cases, MOST_CASES)
     columns = min(_COLUMNS, max(_FEWEST_COLUMNS, len(shown)))
@@ -84,16 +84,16 @@ def write_contact_sheet(dataset: Dataset, axis: str, out: Path, on_case: Callabl
 
 
 def spread(cases: Sequence[Case], most: int) -> list[Case]:
-    """Take up to `most` cases, the first and the last among them, at even distances."""
+    """Take up to `most` cases at even distances, the first and the last among them."""
     places = np.linspace(0, len(cases) - 1, min(most, len(cases)))
     return [cases[place] for place in np.rint(places).astype(int).tolist()]
 
 
 def choose_slice(case: Case, dataset: Dataset, axis: str) -> Slice:
-    """Read a case and take the slice with the most labelled voxels, the middle one where there are none.
+    """Read a case and take the slice with the most labelled voxels, or the middle one if there are none.
 
     Raises:
-        DataError: where the case cannot be read.
+        DataError: if the case cannot be read.
     """
     image, label = read_case(case, dataset)
     shape = label.array.shape
@@ -106,9 +106,9 @@ def choose_slice(case: Case, dataset: Dataset, axis: str) -> Slice:
     low, high = np.percentile(channels[channels != channels[0, 0, 0]], _WINDOW_PERCENTILES)
     if low < _AIR_HU:
         low, high = _SOFT_TISSUE_HU
-    picture = np.clip((grid.to_slices(channels)[index] - low) / max(high - low, 1e-6), 0, 1)
+    grey = np.clip((grid.to_slices(channels)[index] - low) / max(high - low, 1e-6), 0, 1)
     _, height_mm, width_mm = grid.slice_spacing_mm
-    shown = _upright(picture)
+    shown = _upright(grey)
     return Slice(
         index + 1, shown if colours else shown[..., 0], _upright(labels[index]), width_mm / height_mm, image.in_pixels
     )
@@ -125,6 +125,6 @@ def _draw(axes: Axes, shown: Slice, dataset: Dataset, left_side: str) -> None:
         mask = shown.label == value
         if mask.any() and min(mask.shape) > 1:
             axes.contour(mask, levels=[0.5], colors=[label_color(index)], linewidths=0.8)
-    if not shown.is_picture:
+    if not shown.is_2d:
         axes.text(0.02, 0.5, left_side, transform=axes.transAxes, va="center", **_LETTER)
         axes.text(0.98, 0.02, str(shown.number), transform=axes.transAxes, ha="right", **_LETTER)

@@ -1,4 +1,4 @@
-"""The plots of a report, each an SVG as a data URI."""
+"""Draw the plots of a report, each an SVG as a data URI."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ INK, SOFT, GREY = "#222222", "#444444", "#767676"
 STYLE = {
     "font.sans-serif": ["system-ui", "Segoe UI", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
     "font.size": 9,
-    "text.parse_math": False,  # a name may hold a $
+    "text.parse_math": False,  # a name may contain a $
     "svg.fonttype": "none",  # the browser has fonts for every script
     "svg.hashsalt": "tfseg",
     "axes.spines.top": False,
@@ -48,9 +48,9 @@ def distribution(values: Mapping[str, ArrayLike], title: str, best: float | None
     """Draw a dot for every subject, a row for every label, with quartiles and median.
 
     Args:
-        values: label → one value per subject; NaN is left out, inf is drawn on a line of its own.
+        values: label → one value per subject; NaN is left out, infinity is drawn on a line of its own.
         title: what is measured, with its unit.
-        best: the best value there is, where the axis ends; without it the axis begins at 0.
+        best: the best possible value, at which the axis ends; if None, the axis begins at 0.
     """
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure((_WIDTH_IN, 0.75 + 0.42 * len(values)), layout="constrained")
@@ -60,20 +60,20 @@ def distribution(values: Mapping[str, ArrayLike], title: str, best: float | None
 
 def draw_rows(axes: Axes, rows: Sequence[tuple[str, ArrayLike | None]], title: str, best: float | None) -> None:
     """Draw named rows of dots, first on top, as `distribution` does; a row of None is a heading over the next."""
-    found = {place: np.sort(np.asarray(values, float)) for place, (_, values) in enumerate(rows) if values is not None}
-    everything = np.concatenate([*found.values(), np.zeros(0)])
+    drawn = {place: np.sort(np.asarray(values, float)) for place, (_, values) in enumerate(rows) if values is not None}
+    everything = np.concatenate([*drawn.values(), np.zeros(0)])
     low, high = _limits(everything[np.isfinite(everything)], best)
     beyond = high + 0.09 * (high - low)
     infinite = bool(np.isinf(everything).any())
     for place, (name, _) in enumerate(rows):
-        if place in found:
-            _draw_row(axes, place, found[place][~np.isnan(found[place])], beyond)
+        if place in drawn:
+            _draw_row(axes, place, drawn[place][~np.isnan(drawn[place])], beyond)
         else:
             heading: dict[str, Any] = {"va": "center", "fontweight": "bold", "in_layout": False}
             axes.text(0, place, shorten(name, 60), transform=axes.get_yaxis_transform(), **heading)
     for line in axes.get_lines():
         line.set_in_layout(False)  # an empty line that is not clipped would make room for the figure's corner
-    axes.set_yticks(list(found), [shorten(rows[place][0]) for place in found])
+    axes.set_yticks(list(drawn), [shorten(rows[place][0]) for place in drawn])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -123,11 +123,11 @@ def curves(
     """Draw columns of the folds' histories over their epochs.
 
     Args:
-        histories: per fold, a column `epoch` from 1 and the columns to draw, NaN where an epoch has no value.
+        histories: per fold, a column `epoch` from 1 and the columns to draw; NaN if an epoch has no value.
         best_epochs: per fold, from 1; marked on the first column.
         columns: the first is drawn solid, the second dashed.
         title: what is measured.
-        folds: their numbers; from 0 where None.
+        folds: their numbers; from 0 if None.
     """
     numbers = range(len(histories)) if folds is None else folds
     with matplotlib.style.context(["default", STYLE]):
@@ -145,7 +145,7 @@ def curves(
             axes.plot([], [], label=f"fold {fold}", **marked)
         drawn = np.concatenate([history[list(columns)].to_numpy(float).ravel() for history in histories])
         drawn = drawn[np.isfinite(drawn)]
-        # A first epoch far above the others would press them to the floor.
+        # A first epoch far above the others would flatten them.
         if drawn.size and drawn.min() > 0 and drawn.max() > _WIDE_RANGE * np.median(drawn):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -158,10 +158,10 @@ def curves(
 
 
 def to_svg(figure: Figure) -> str:
-    """Return a figure as an SVG in a data URI, the same for the same figure."""
+    """Return a figure as an SVG in a data URI; the same figure gives the same text."""
     drawn = io.BytesIO()
     with warnings.catch_warnings():
-        # The font that measures text may lack a name's script; the browser draws it with one that has it.
+        # The font that measures text may lack the script of a name; the browser has one for it.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"

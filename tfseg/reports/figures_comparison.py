@@ -1,4 +1,4 @@
-"""The figures of a comparison of losses, each an SVG as a data URI."""
+"""Draw the figures of a comparison of losses, each an SVG as a data URI."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,16 +17,16 @@ from tfseg.statistics import Ranking
 from tfseg.statistics.quantities import write_p
 from tfseg.statistics.sizes import SIZES
 
-_WIDTH_IN = 7.0
-_NAME_IN = 2.3  # on either side of the axis of ranks
+_WIDTH_IN = 5.6  # legible at the width of a phone
+_LETTER_IN = 0.082  # of a name beside the axis of ranks
 _LINE_IN = 0.25
 
 
 def critical_difference(ranking: Ranking) -> str:
-    """Draw a critical-difference diagram: losses by mean rank, bars over those that are not told apart.
+    """Draw a critical-difference diagram: losses by mean rank, with bars over losses that do not differ significantly.
 
     Args:
-        ranking: of two losses or more; where it has no test, the reason stands in place of the bars.
+        ranking: of two losses or more; if it has no test, the reason takes the place of the bars.
 
     Raises:
         ValueError: fewer than two losses.
@@ -36,7 +36,9 @@ def critical_difference(ranking: Ranking) -> str:
     losses = len(ranking.mean_ranks)
     if losses < 2:
         raise ValueError(f"ranking: expected mean ranks of two losses or more, received {losses}")
-    left, right = _NAME_IN, _WIDTH_IN - _NAME_IN
+    names = [shorten(loss) for loss in ranking.mean_ranks]
+    left = 0.6 + _LETTER_IN * max(map(len, names))
+    right = _WIDTH_IN - left
     scale = (right - left) / (losses - 1)
     axis_y = 0.78 if not ranking.reason else 0.55
     names_y = axis_y + 0.16 + 0.12 * len(ranking.groups)
@@ -51,13 +53,13 @@ def critical_difference(ranking: Ranking) -> str:
             x = left + tick * scale
             axes.plot([x, x], [axis_y - 0.06, axis_y], color=INK, linewidth=0.9)
             axes.text(x, axis_y - 0.1, str(tick + 1), ha="center", va="bottom", fontsize=8, color=SOFT)
-        for place, (loss, rank) in enumerate(ranking.mean_ranks.items()):
+        for place, rank in enumerate(ranking.mean_ranks.values()):
             row = place if place < on_left else losses - 1 - place
             y = names_y + _LINE_IN * (row + 0.5)
             x, edge = left + (rank - 1) * scale, (left - 0.06 if place < on_left else right + 0.06)
             axes.plot([x, x, edge], [axis_y, y, y], color=GREY, linewidth=0.8)
             axes.plot([x], [axis_y], marker="o", markersize=4.5, color=INK, mew=0)
-            name, aside = shorten(loss), "right" if place < on_left else "left"
+            name, aside = names[place], "right" if place < on_left else "left"
             text = f"{name}  {rank:.2f}" if place < on_left else f"{rank:.2f}  {name}"
             axes.text(edge + (-0.06 if place < on_left else 0.06), y, text, ha=aside, va="center")
         for row, group in enumerate(ranking.groups):
@@ -73,20 +75,20 @@ def critical_difference(ranking: Ranking) -> str:
 
 
 def _verdict(ranking: Ranking) -> str:
-    over = f"mean rank over {ranking.n} subjects, 1 the best"
+    over = f"mean rank over {ranking.n} subjects, 1 is best"
     if ranking.reason:
         return f"{over}; no test: {ranking.reason}"
-    found = "" if len(ranking.groups) != 1 or len(ranking.groups[0]) < len(ranking.mean_ranks) else "; not told apart"
-    return f"{over}; Friedman {write_p(ranking.p)}{found}"
+    alike = len(ranking.groups) == 1 and len(ranking.groups[0]) == len(ranking.mean_ranks)
+    return f"{over}; Friedman {write_p(ranking.p)}{'; no significant difference' if alike else ''}"
 
 
 def boxes(values: Mapping[str, Mapping[str, ArrayLike]], title: str, best: float | None = None) -> str:
     """Draw a dot for every subject, a row for every loss, a panel for every label, with quartiles and median.
 
     Args:
-        values: label → loss → one value per subject; NaN is left out, inf is drawn on a line of its own.
+        values: label → loss → one value per subject; NaN is left out, infinity is drawn on a line of its own.
         title: what is measured, with its unit.
-        best: the best value there is, where the axis ends; without it the axis begins at 0.
+        best: the best possible value, at which the axis ends; if None, the axis begins at 0.
     """
     rows = [row for label, losses in values.items() for row in ((label, None), *losses.items())]
     with matplotlib.style.context(["default", STYLE]):
@@ -96,7 +98,7 @@ def boxes(values: Mapping[str, Mapping[str, ArrayLike]], title: str, best: float
 
 
 def learning(histories: Mapping[str, Sequence[pd.DataFrame]], column: str, title: str) -> str:
-    """Draw a column of every loss's histories over the epochs: the mean of its networks, and their range in a tint.
+    """Draw a column of every loss's histories over the epochs: the mean of its networks, and their range as a tint.
 
     Args:
         histories: loss → a table per network, with a column `epoch` from 1 and the column to draw.
@@ -155,12 +157,16 @@ def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
 
 
 def _line_style(place: int) -> dict[str, Any]:
-    """Tell lines apart by colour, by marker, and where these run out by their dashes."""
+    """Distinguish lines by colour and marker, and if these run out by dashes."""
     return {
         "color": LINE_COLORS[place % len(LINE_COLORS)],
         "marker": LINE_MARKERS[place % len(LINE_MARKERS)],
         "linestyle": ("-", "--")[place // len(LINE_COLORS) % 2],
     }
+
+
+def _volume(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _draw_sizes(axes: Axes, table: pd.DataFrame, losses: list[str], unit: str) -> None:
@@ -172,7 +178,7 @@ def _draw_sizes(axes: Axes, table: pd.DataFrame, losses: list[str], unit: str) -
     axes.set_xticks(
         range(len(present)),
         [
-            f"{size}\n{row['smallest']:.3g}–{row['largest']:.3g} {unit}\nn = {row['n']:.0f}"
+            f"{size}\n{_volume(row['smallest'])}–{_volume(row['largest'])} {unit}\nn = {row['n']:.0f}"
             for size, row in ranges.iterrows()
         ],
         fontsize=8,

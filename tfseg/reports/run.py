@@ -1,4 +1,4 @@
-"""The report of a run: one page that holds all it shows, its conclusion first."""
+"""Write the report of a run: one page that needs no other file, with the result first."""
 
 import math
 from collections.abc import Mapping
@@ -10,20 +10,17 @@ import pandas as pd
 
 from tfseg import metrics
 from tfseg.core import colors, files, geometry
-from tfseg.core.errors import RunError
 from tfseg.core.words import duration
-from tfseg.datasets.formats import read_label
 from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
-from tfseg.preparation.prepare import prepare_label
 from tfseg.reports import figures, slices
-from tfseg.runs.folder import Run, fold_folder, read_run, require
+from tfseg.runs.folder import Run, fold_folder, read_run
 
 ROLES = ("Best", "Median", "Worst")
 
 
 def write_report(run: Path) -> Path:
-    """Write `report.html` into a run folder, from what it and its prepared folder hold; return its path.
+    """Write `report.html` into a run folder, from it and its prepared folder; return its path.
 
     Raises:
         RunError: as `read_run`.
@@ -34,7 +31,7 @@ def write_report(run: Path) -> Path:
 
 
 def rank_cases(scores: pd.DataFrame) -> pd.DataFrame:
-    """Cases worst first, by the mean Dice over labels, NaN aside; cases without any value come last.
+    """Order cases by the mean Dice over labels that have one, worst first; cases without any come last.
 
     Returns:
         Columns `case, subject, fold, dice`.
@@ -56,17 +53,17 @@ def pick_cases(ranked: pd.DataFrame) -> dict[str, str]:
 
 
 def outcomes(scores: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """Tell of empty masks: (case, label) → "missed", "false alarm" or "both empty"."""
+    """Return what empty masks mean: (case, label) → "missed", "false alarm" or "both empty"."""
     flags = case_outcomes(scores).melt(["case", "label"], OUTCOMES, var_name="outcome", value_name="is_so")
-    told = flags.loc[flags["is_so"], ["case", "label", "outcome"]].to_numpy().tolist()
-    return {(case, label): outcome.replace("_", " ") for case, label, outcome in told}
+    rows = flags.loc[flags["is_so"], ["case", "label", "outcome"]].to_numpy().tolist()
+    return {(case, label): outcome.replace("_", " ") for case, label, outcome in rows}
 
 
 def failures(summary: pd.DataFrame, labels: list[str], cases: int) -> list[str]:
-    """Say of how many cases each label was missed, invented or absent; nothing where it never was."""
+    """Say in how many cases each label was missed, a false alarm or absent; nothing if it never was."""
     words = {
         "missed": "missed",
-        "false_alarm": "predicted where there is none",
+        "false_alarm": "a false alarm",
         "both_empty": "absent from truth and prediction",
     }
     counts = summary[summary["metric"] == "dice"].set_index("label")[list(words)].to_dict("index")
@@ -79,14 +76,24 @@ def failures(summary: pd.DataFrame, labels: list[str], cases: int) -> list[str]:
 
 
 def fixed(value: float, digits: int) -> str:
-    """Write a number with fixed decimals, NaN as a dash and inf as its sign."""
+    """Write a number with fixed decimals, NaN as a dash and infinity as ∞.
+
+    >>> fixed(0.12345, 3), fixed(math.nan, 3), fixed(math.inf, 3)
+    ('0.123', '–', '∞')
+    """
     if math.isnan(value):
         return "–"
     return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
 
 
+def score(value: float, metric: str, unit: str = "") -> str:
+    """Write a score with the digits of its metric; a finite distance with its unit, if one is given."""
+    text = fixed(value, metrics.metric_of(metric).digits)
+    return f"{text} {unit}" if unit and math.isfinite(value) and metrics.metric_of(metric).is_distance else text
+
+
 def pages() -> jinja2.Environment:
-    """Return what makes pages from templates; whatever comes from the data is escaped."""
+    """Return the environment that renders templates; all text from the data is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tfseg.reports"),
         autoescape=True,
@@ -94,8 +101,8 @@ def pages() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(fixed=fixed, duration=duration)
-    environment.globals.update(colors=colors)
+    environment.filters.update(fixed=fixed, score=score, duration=duration, heading=metrics.heading)
+    environment.globals.update(colors=colors, metrics=metrics.METRICS)
     return environment
 
 
@@ -145,7 +152,7 @@ def by_label(summary: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _extremes(summary: pd.DataFrame, labels: list[str]) -> list[str]:
-    """The labels with the lowest and the highest mean Dice."""
+    """Return the labels with the lowest and the highest mean Dice."""
     means = summary[summary["metric"] == "dice"].set_index("label")["mean_finite"].loc[labels].dropna()
     return [str(means.idxmin()), str(means.idxmax())] if len(means) else []
 
@@ -157,8 +164,8 @@ def _plots(run: Run) -> dict[str, str]:
     }
     best = [fold["best_epoch"] for fold in run.folds]
     return {
-        "dice": figures.distribution(values["dice"], "Dice", best=1.0),
-        "hd95": figures.distribution(values["hd95"], f"HD95 ({run.prepared.unit})"),
+        "dice": figures.distribution(values["dice"], metrics.heading("dice"), best=1.0),
+        "hd95": figures.distribution(values["hd95"], metrics.heading("hd95", run.prepared.unit)),
         "loss": figures.curves(run.histories, best, ("val_loss", "loss"), "loss (training dashed)", run.numbers),
         "val_dice": figures.curves(run.histories, best, ("val_dice",), "Dice on validation subjects", run.numbers),
     }
@@ -170,21 +177,15 @@ def _panels(run: Run, ranked: pd.DataFrame) -> dict[str, tuple[str, int, list[sl
     drawn = {}
     for role, name in pick_cases(ranked).items():
         fold = int(folds[name])
+        case = run.prepared.case(name)
         path = fold_folder(run.folder, fold) / "predictions" / f"{name}.nii.gz"
-        require(path)
-        case, found = run.prepared.case(name), read_label(path).array
-        if found.shape != case.grid.shape:
-            raise RunError(f"{path}: expected the scan's shape {case.grid.shape}, received {found.shape}")
-        drawn[role] = (
-            name,
-            fold,
-            slices.draw_case(case, prepare_label(found, case.grid, run.prepared.labels)),
-        )
+        prediction = slices.read_prediction(path, case, run.prepared.labels)
+        drawn[role] = (name, fold, slices.draw_case(case, prediction))
     return drawn
 
 
 def _fold_rows(run: Run) -> list[dict[str, Any]]:
-    """Summarise each fold alone, as the whole run is summarised."""
+    """Summarise each fold by itself, in the way of the whole run."""
     grids = {case.name: case.grid for case in run.prepared.cases_of(run.scores["subject"].unique())}
     diagonals = {name: geometry.diagonal_mm(grid.shape, grid.spacing_mm) for name, grid in grids.items()}
     rows = []
@@ -196,7 +197,7 @@ def _fold_rows(run: Run) -> list[dict[str, Any]]:
 
 
 def facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """List names and values of `environment.json`, without paths and what the page shows elsewhere."""
+    """List names and values of `environment.json`, without paths and what the page shows in other places."""
     listed = []
     for name, value in environment.items():
         if isinstance(value, Mapping):

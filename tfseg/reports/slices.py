@@ -1,10 +1,11 @@
-"""Slices of cases, with the outlines of truth and prediction and with what is wrong, as PNG data URIs."""
+"""Draw slices of cases: outlines of truth and prediction, and wrong voxels, as PNG data URIs."""
 
 import base64
 import io
 import math
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tfseg.core import colors, geometry
+from tfseg.core.errors import RunError
+from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array
 from tfseg.preparation.label_maps import IGNORED
+from tfseg.preparation.prepare import prepare_label
 from tfseg.prepared.prepared import PreparedCase
+from tfseg.runs.folder import require
 
-# On the left side of a slice that is shown as a radiologist sees it.
+# The letter on the left of a slice, which is shown as a radiologist sees it.
 LEFT_SIDE = {"axial": "R", "coronal": "R", "sagittal": "A"}
 
 _PANEL_IN, _PANEL_DPI = 2.2, 160
@@ -34,7 +39,7 @@ _GREYS = 63  # few levels make a small PNG
 
 @dataclass(frozen=True)
 class Panel:
-    """One slice of a case: its index from 0, why it was chosen, its outlines and its errors as images."""
+    """One slice of a case: its index from 0, why it was chosen, its outlines and its wrong voxels as images."""
 
     index: int
     reason: str
@@ -44,7 +49,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class View:
-    """A case as its slices are shown: its first channel in greys 0 to 1, cut to a window, at true proportions."""
+    """How the slices of a case are shown: its first channel in grey, 0 to 1, in a window, at true proportions."""
 
     grey: Array
     window: tuple[slice, slice]
@@ -63,12 +68,11 @@ class View:
         side = "" if case.in_pixels else LEFT_SIDE[case.grid.axis]
         return cls(np.rint(grey * _GREYS) / _GREYS, (rows, columns), shape_mm, side)
 
-    def draw(self, index: int, truth: Array, found: Array) -> tuple[str, str]:
-        """Draw a slice with the outlines of both, and with what is wrong; class indices `[slice, h, w]`."""
-        parts = (_upright(part[index][self.window]) for part in (self.grey, truth, found))
-        shown, expected, drawn = parts
-        outlines = _outlines(shown, expected, drawn, self.shape_mm, self.left_side)
-        return outlines, _errors(shown, expected, drawn, self.shape_mm)
+    def draw(self, index: int, truth: Array, prediction: Array) -> tuple[str, str]:
+        """Draw a slice with the outlines of both, and with its wrong voxels; class indices `[slice, h, w]`."""
+        grey, expected, predicted = (_upright(part[index][self.window]) for part in (self.grey, truth, prediction))
+        outlines = _outlines(grey, expected, predicted, self.shape_mm, self.left_side)
+        return outlines, _errors(grey, expected, predicted, self.shape_mm)
 
 
 def largest_and_worst(truth: Array, *predictions: Array) -> dict[int, str]:
@@ -127,29 +131,53 @@ def _wrong_voxels(truth: Array, *predictions: Array) -> Array:
     return np.sum([np.count_nonzero(prediction != truth, axis=(1, 2)) for prediction in predictions], axis=0)
 
 
+def read_prediction(path: Path, case: PreparedCase, labels: dict[int, str]) -> Array:
+    """Read a predicted label map of a case as class indices `[slice, h, w]`, padded as the case is.
+
+    Raises:
+        RunError: if it is missing, or of another shape than the scan.
+        DataError: if it cannot be read.
+    """
+    require(path)
+    volume = read_label(path).array
+    if volume.shape != case.grid.shape:
+        raise RunError(f"{path}: expected the scan's shape {case.grid.shape}, received {volume.shape}")
+    return prepare_label(volume, case.grid, labels)
+
+
+def shown_classes(case: PreparedCase, *predictions: Array) -> list[Array]:
+    """Return truth and predictions as they are drawn: without padding, and as background where the truth is ignored.
+
+    Args:
+        case: the prepared case.
+        predictions: class indices `[slice, h, w]`, padded as the case is.
+    """
+    truth, *others = (case.grid.unpad(np.asarray(classes)) for classes in (case.label, *predictions))
+    return [np.where(truth == IGNORED, 0, classes) for classes in (truth, *others)]
+
+
 def draw_case(case: PreparedCase, prediction: Array) -> list[Panel]:
-    """Draw the chosen slices of a case, cut to the surroundings of truth and prediction.
+    """Draw the chosen slices of a case, cropped around truth and prediction.
 
     Args:
         case: the prepared case; its first channel is shown.
-        prediction: class indices `[slice, h, w]`, padded as the case is; not shown where the truth is ignored.
+        prediction: class indices `[slice, h, w]`, padded as the case is.
     """
-    truth, found = case.grid.unpad(np.asarray(case.label)), case.grid.unpad(prediction)
-    truth, found = (np.where(truth == IGNORED, 0, classes) for classes in (truth, found))
-    view = View.around(case, np.any((truth > 0) | (found > 0), axis=0))
+    truth, shown = shown_classes(case, prediction)
+    view = View.around(case, np.any((truth > 0) | (shown > 0), axis=0))
     return [
-        Panel(index, reason, *view.draw(index, truth, found)) for index, reason in choose_slices(truth, found).items()
+        Panel(index, reason, *view.draw(index, truth, shown)) for index, reason in choose_slices(truth, shown).items()
     ]
 
 
 def crop(mask: Array, spacing_mm: tuple[float, float]) -> tuple[slice, slice]:
-    """Cut a window around a mask `[h, w]`: half its extent wider, at least 40 % of the slice."""
+    """Return a window around a mask `[h, w]`: half again as wide as its extent, at least 40 % of the slice."""
     if not mask.any():
         return slice(0, mask.shape[0]), slice(0, mask.shape[1])
-    found = [np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1)]
-    extents = [1.5 * (places[-1] - places[0] + 1) * mm for places, mm in zip(found, spacing_mm, strict=True)]
+    occupied = [np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1)]
+    extents = [1.5 * (places[-1] - places[0] + 1) * mm for places, mm in zip(occupied, spacing_mm, strict=True)]
     window = []
-    for axis, (places, mm) in enumerate(zip(found, spacing_mm, strict=True)):
+    for axis, (places, mm) in enumerate(zip(occupied, spacing_mm, strict=True)):
         length = max(extents[axis], 0.8 * extents[1 - axis]) / mm
         length = min(math.ceil(max(length, 0.4 * mask.shape[axis])), mask.shape[axis])
         start = round((places[0] + places[-1] + 1) / 2 - length / 2)
@@ -163,30 +191,31 @@ def _upright(part: Array) -> Array:
     return part[::-1].T
 
 
-def _outlines(grey: Array, truth: Array, found: Array, shape_mm: tuple[float, float], side: str) -> str:
+def _outlines(grey: Array, truth: Array, prediction: Array, shape_mm: tuple[float, float], side: str) -> str:
     figure, axes = _panel(grey[..., np.newaxis].repeat(3, axis=2), shape_mm)
     axes.text(0.03, 0.5, side, transform=axes.transAxes, **_LETTER)
-    for index in (int(index) for index in np.union1d(truth, found) if index):
+    for index in (int(index) for index in np.union1d(truth, prediction) if index):
         solid = {"colors": [colors.label_color(index)], "linewidths": 1.2}
         dashes = {"linestyles": [(0, (2.4, 1.6))]}
         _trace(axes, truth == index, solid)
-        _trace(axes, found == index, {"colors": ["black"], "linewidths": 1.9, **dashes}, {**solid, **dashes})
-        y, x = np.nonzero(truth == index if (truth == index).any() else found == index)
+        _trace(axes, prediction == index, {"colors": ["black"], "linewidths": 1.9, **dashes}, {**solid, **dashes})
+        y, x = np.nonzero(truth == index if (truth == index).any() else prediction == index)
         middle = np.hypot(y - y.mean(), x - x.mean()).argmin()
         axes.text(x[middle] + 0.5, y[middle] + 0.5, str(index), ha="center", **_LETTER)
     return _png(figure)
 
 
-def _errors(grey: Array, truth: Array, found: Array, shape_mm: tuple[float, float]) -> str:
+def _errors(grey: Array, truth: Array, prediction: Array, shape_mm: tuple[float, float]) -> str:
     repeats = math.ceil(_PANEL_IN * _PANEL_DPI / grey.shape[1])
-    grey, truth, found = (np.kron(part, np.ones((repeats, repeats))) for part in (grey, truth, found))
+    enlarge = np.ones((repeats, repeats))
+    grey, truth, prediction = (np.kron(part, enlarge) for part in (grey, truth, prediction))
     shown = 0.75 * grey[..., np.newaxis].repeat(3, axis=2)
     rows, columns = np.indices(grey.shape) * _PANEL_IN * _PANEL_DPI // grey.shape[1]
     striped = (rows + columns) % 12 < 6
     chequered = (rows % 12 < 6) ^ (columns % 12 < 6)
-    shown[(truth > 0) & (found == 0)] = to_rgb(colors.MISSED)
-    shown[(truth == 0) & (found > 0) & striped] = to_rgb(colors.FALSE_ALARM)
-    shown[(truth > 0) & (found > 0) & (truth != found) & chequered] = to_rgb(colors.CONFUSED)
+    shown[(truth > 0) & (prediction == 0)] = to_rgb(colors.MISSED)
+    shown[(truth == 0) & (prediction > 0) & striped] = to_rgb(colors.FALSE_ALARM)
+    shown[(truth > 0) & (prediction > 0) & (truth != prediction) & chequered] = to_rgb(colors.CONFUSED)
     return _png(_panel(shown, shape_mm)[0])
 
 

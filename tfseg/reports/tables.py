@@ -1,4 +1,4 @@
-"""Tables of a comparison in the shapes that segmentation studies print, as CSV, Markdown and LaTeX."""
+"""Write the tables of a comparison in the form of published studies, as CSV, Markdown and LaTeX."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.stats
 
 from tfseg.core import files
-from tfseg.metrics import METRICS
+from tfseg.metrics import METRICS, heading
 from tfseg.statistics import Paired
 
 BY_FOLD = ("accuracy", "dice", "precision", "recall", "specificity", "hd")
@@ -17,7 +17,7 @@ BY_FOLD = ("accuracy", "dice", "precision", "recall", "specificity", "hd")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of results: the name of its files, what it shows, its numbers, and the decimals of each column."""
+    """A table of results: the name of its files, a caption, its numbers, and the decimals of each column."""
 
     name: str
     caption: str
@@ -25,7 +25,7 @@ class Table:
     decimals: Mapping[str, int]
 
     def texts(self) -> pd.DataFrame:
-        """Return every cell as it is printed; a dash where there is no value."""
+        """Return every cell as it is printed; a dash if there is no value."""
         return pd.DataFrame({str(column): self._column(str(column)) for column in self.numbers})
 
     def _column(self, column: str) -> list[str]:
@@ -36,7 +36,7 @@ class Table:
         return ["–" if pd.isna(value) else f"{value:.{digits}f}" for value in values]
 
     def to_markdown(self) -> str:
-        """Return the table in Markdown, numbers to the right."""
+        """Return the table in Markdown, numbers aligned to the right."""
         texts = self.texts()
         lines = [
             list(texts.columns),
@@ -47,7 +47,7 @@ class Table:
         return "\n".join([*rows, "", self.caption, ""])
 
     def to_latex(self) -> str:
-        """Return the table in LaTeX, ready to be input; it needs the package booktabs."""
+        """Return the table in LaTeX, for `\\input`; it needs the package booktabs."""
         texts = self.texts().map(_escape)
         texts.columns = [_escape(str(column)) for column in texts]
         shape = "".join("r" if column in self.decimals else "l" for column in self.numbers)
@@ -68,7 +68,7 @@ def study_tables(
     An infinite distance counts as the diagonal of the volume, as everywhere in a comparison.
 
     Args:
-        paired: as `tfseg.statistics.paired_values` gives them.
+        paired: as returned by `tfseg.statistics.paired_values`.
         folds: subject → the fold that tested it.
         epochs: loss → the epoch whose network was kept, the mean over folds and seeds.
         tolerance_mm: of NSD.
@@ -92,7 +92,7 @@ def _by_fold(
     values: Values, labels: Sequence[str], losses: Sequence[str], folds: Mapping[str, int], unit: str
 ) -> Table:
     """As Neyestanak 2025 (10.18502/jbe.v11i1.19315) prints each loss."""
-    names = {metric: _heading(metric, unit) for metric in BY_FOLD}
+    names = {metric: heading(metric, unit) for metric in BY_FOLD}
     interval = f"{names['hd']}, 95 % interval"
     rows: list[dict[str, object]] = []
     for label in labels:
@@ -125,7 +125,7 @@ def _by_class(values: Values, labels: Sequence[str], losses: Sequence[str]) -> T
         }
         for loss in losses
     ]
-    caption = "Accuracy of a class, the share of its voxels that were found, and IoU. The background is no class."
+    caption = "IoU, and accuracy of a class: the share of its voxels that are predicted. Background is no class."
     numbers = pd.DataFrame(rows)
     return Table("by_class", caption, numbers, dict.fromkeys(numbers.columns[1:], METRICS["iou"].digits))
 
@@ -157,7 +157,7 @@ def _by_surface(
 
 def _by_label(values: Values, labels: Sequence[str], losses: Sequence[str], unit: str) -> Table:
     """As He 2024 (Bioengineering 11:427) prints each loss."""
-    columns = {f"{_heading(metric, unit)}, {label}": (label, metric) for metric in ("dice", "hd95") for label in labels}
+    columns = {f"{heading(metric, unit)}, {label}": (label, metric) for metric in ("dice", "hd95") for label in labels}
     rows = [{"loss": loss} | {name: values[key][loss].mean() for name, key in columns.items()} for loss in losses]
     caption = "Dice and the 95th percentile of the Hausdorff distance of every label."
     digits = {name: METRICS[metric].digits for name, (_, metric) in columns.items()}
@@ -176,13 +176,8 @@ def _fold_means(values: pd.Series, folds: Mapping[str, int]) -> pd.Series:
     return values.groupby(values.index.map(folds)).mean()
 
 
-def _heading(metric: str, unit: str) -> str:
-    name = METRICS[metric].name
-    return f"{name} ({unit})" if METRICS[metric].is_distance else name
-
-
 def _escape(text: str) -> str:
-    """Return a text as LaTeX prints it literally."""
+    """Escape a text so that LaTeX prints it literally."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"}
     special |= {character: f"\\{character}" for character in "&%$#_{}"}
     return "".join(special.get(character, character) for character in text)
