@@ -11,7 +11,7 @@ from tfseg.config.config import validate
 from tfseg.core import files
 from tfseg.core.claims import claim_new
 from tfseg.core.errors import RunError
-from tfseg.preparation.instructions import preparation_steps
+from tfseg.preparation.instructions import preparation_steps, restoration_steps
 from tfseg.preparation.steps import Recipe
 from tfseg.prepared.prepared import Prepared
 from tfseg.prepared.targets import THRESHOLD, Targets
@@ -63,7 +63,7 @@ def _load(network: Path) -> keras.Model:
 
 
 def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
-    """Return what a user of the SavedModel must know: how to prepare its input, and what its output means."""
+    """Return what a user of the SavedModel must know: how to prepare an image, the output, and how to put it back."""
     height, width, channels = prepared.image_shape
     targets = prepared.targets
     recipe = validate(Recipe, prepared.recipe, str(prepared.folder / "recipe.yaml"))
@@ -84,7 +84,8 @@ def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
             "activation": targets.activation,
             **_channels_of(targets),
         },
-        "preparation": preparation_steps(recipe),
+        "preparation": preparation_steps(recipe, prepared.in_pixels),
+        "restoration": restoration_steps(recipe, prepared.in_pixels),
         "recipe": prepared.recipe,
     }
 
