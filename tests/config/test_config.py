@@ -15,7 +15,7 @@ def write(tmp_path):
 
 
 def message(path=None, overrides=()):
-    """What a refused configuration is told, which must be one line."""
+    """Return the message of a refused configuration, which must be one line."""
     with pytest.raises(ConfigError) as refused:
         load_config(path, overrides)
     text = str(refused.value)
@@ -95,7 +95,7 @@ def test_a_training_that_cannot_be_is_refused():
     for override, said in (
         ("stages=[{training: {epoch: 2}}]", "stages.0.training: unknown key epoch; did you mean epochs?"),
         ("stages=[{}, {training: {epochs: 0}}]", "stages.1.training: epochs: Input should be greater than"),
-        ("stages=[{training: {threads: 2}}]", "stages.0.training: threads is that of the whole training"),
+        ("stages=[{training: {threads: 2}}]", "stages.0.training: threads can only be set for the whole training"),
         ("stages=[{lost: dice}]", "stages.0.lost"),
         ("training.weight_decay=1e-3", "weight_decay needs the optimizer adamw or sgd; received adam"),
     ):

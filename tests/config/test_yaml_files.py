@@ -22,7 +22,7 @@ def test_a_key_that_is_there_twice_is_refused():
         ("training: {epochs: 1, rate: 2, epochs: 1}\n", "epochs"),
         ("labels:\n  1: a\n  1: b\n", "1"),
     ):
-        with pytest.raises(ConfigError, match=f"^here is not valid YAML: '?{key}'? is there twice"):
+        with pytest.raises(ConfigError, match=f"^here is not valid YAML: duplicate key '?{key}'?"):
             parse_yaml(text, "here")
 
 

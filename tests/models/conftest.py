@@ -1,4 +1,4 @@
-"""Networks start from the same weights in every run of the tests."""
+"""Networks start from the same weights in every test run."""
 
 import keras
 import pytest

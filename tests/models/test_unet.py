@@ -1,4 +1,4 @@
-"""The U-Net: size, shape, what is refused, and that it opens without tfseg."""
+"""The U-Net: size, shape, refused arguments, and loading without tfseg."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_output_is_a_probability_for_each_class_and_pixel(classes):
         np.testing.assert_allclose(output.sum(-1), 1, atol=1e-5)
 
 
-def test_same_builder_makes_a_network_for_volumes():
+def test_the_same_builder_makes_a_network_for_volumes():
     model = unet((16, 16, 8, 1), 3, filters=2, depth=2)
     assert model(np.zeros((1, 16, 16, 8, 1), "float32")).shape == (1, 16, 16, 8, 3)
 
@@ -40,8 +40,8 @@ def test_same_builder_makes_a_network_for_volumes():
 @pytest.mark.parametrize(("norm", "layer"), [("batch", "BatchNormalization"), ("instance", "GroupNormalization")])
 def test_norm_chooses_the_layer(norm, layer):
     model = unet_2d((16, 16, 1), 1, filters=2, depth=1, norm=norm)
-    found = {type(each).__name__ for each in model.layers if "Normalization" in type(each).__name__}
-    assert found == {layer}
+    layers = {type(each).__name__ for each in model.layers if "Normalization" in type(each).__name__}
+    assert layers == {layer}
 
 
 def test_without_norm_convolutions_have_a_bias():
@@ -51,7 +51,7 @@ def test_without_norm_convolutions_have_a_bias():
 
 
 def test_skips_reach_the_output():
-    """A detail finer than the coarsest stage can hold changes the prediction where it is."""
+    """A detail too fine for the coarsest stage changes the prediction at its position."""
     model = unet_2d((32, 32, 1), 1, filters=4, depth=3, norm="none")
     image = np.zeros((1, 32, 32, 1), "float32")
     spotted = image.copy()
@@ -72,7 +72,7 @@ def test_rank_is_checked():
         unet_2d((16, 16, 16, 1), 1)
 
 
-def test_dropout_rates_grow_evenly():
+def test_dropout_rates_are_interpolated_linearly():
     assert dropout_rates((0.1, 0.3), 3) == pytest.approx([0.1, 0.2, 0.3])
     assert dropout_rates((0.1, 0.3), 1) == [0.1]
 

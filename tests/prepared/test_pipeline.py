@@ -1,3 +1,5 @@
+"""Batches follow from seed and epoch, and reach TensorFlow in that order."""
+
 import itertools
 from dataclasses import replace
 
@@ -17,10 +19,10 @@ def every_slice(cases):
     return {(case, index) for case, opened in enumerate(cases) for index in range(len(opened.label))}
 
 
-def test_the_order_follows_from_seed_and_epoch_alone(cases):
+def test_the_order_depends_only_on_seed_and_epoch(cases):
     first, second = SliceBatches(cases, 4, 7), SliceBatches(cases, 4, 7)
     for epoch in (3, 0):
-        second.plan(epoch)  # what was asked before changes nothing
+        second.plan(epoch)  # earlier calls make no difference
     for epoch in range(4):
         np.testing.assert_array_equal(first.plan(epoch), second.plan(epoch))
 
@@ -52,20 +54,20 @@ def test_batches_hold_the_slices_of_the_order(cases):
 
 
 @pytest.mark.parametrize("initial_epoch", [0, 2])
-def test_the_dataset_goes_on_from_an_epoch(cases, initial_epoch):
+def test_the_dataset_starts_at_an_epoch(cases, initial_epoch):
     batches = SliceBatches(cases, 5, 3)
     dataset = as_dataset(batches, initial_epoch)
     expected = [
         batch for epoch in range(initial_epoch, initial_epoch + 2) for batch in map(batches.load, batches.plan(epoch))
     ]
     read = list(itertools.islice(dataset.as_numpy_iterator(), len(expected) + 1))
-    assert len(read) == len(expected) + 1  # it does not end
+    assert len(read) == len(expected) + 1  # it is endless
     for (images, labels), (expected_images, expected_labels) in zip(read, expected, strict=False):
         np.testing.assert_array_equal(images, expected_images)
         np.testing.assert_array_equal(labels, expected_labels)
 
 
-def test_the_dataset_says_the_shape_of_whole_batches(cases):
+def test_the_dataset_declares_the_shape_of_full_batches(cases):
     images, labels = as_dataset(SliceBatches(cases, 5, 0)).element_spec
     assert (images.shape.as_list(), images.dtype.name) == ([5, 32, 32, 1], "float32")
     assert (labels.shape.as_list(), labels.dtype.name) == ([5, 32, 32, 1], "uint8")
@@ -90,23 +92,23 @@ def test_a_share_of_every_batch_holds_foreground(cases, share, least):
     chosen = order[:, -least:].reshape(-1, 2).tolist()
     distinct = {tuple(pair) for pair in chosen}
     full = {(c, s) for c, s in every_slice(cases) if cases[c].label[s].any()}
-    assert len(distinct) == min(len(chosen), len(full))  # none twice before all were seen
+    assert len(distinct) == min(len(chosen), len(full))  # none is repeated before all were used
 
 
 def test_a_batch_is_described_by_case_and_slice(cases):
     batches = SliceBatches(cases, 4, 0)
-    said = batches.describe(2, 1)
+    description = batches.describe(2, 1)
     for case, index in batches.plan(2)[1]:
-        part = next(part for part in said.split("), ") if part.startswith(f"{cases[case].name} (slices"))
+        part = next(part for part in description.split("), ") if part.startswith(f"{cases[case].name} (slices"))
         assert str(index) in part.split("slices ")[1].rstrip(")").split(", ")
 
 
-def test_a_case_with_another_name_than_its_subject_is_described_with_both(cases):
+def test_a_case_named_differently_from_its_subject_is_described_with_both_names(cases):
     batches = SliceBatches([replace(case, subject="subject_1") for case in cases[:1]], 2, 0)
     assert batches.describe(0, 0).startswith(f"{cases[0].name} of subject_1 (slices ")
 
 
-def test_training_sees_the_slices_that_preparation_chose_alone(cases):
+def test_training_uses_only_the_slices_that_preparation_chose(cases):
     chosen = [replace(cases[0], training_slices=np.array([1, 4])), replace(cases[1], training_slices=np.array([2]))]
     batches = SliceBatches(chosen, 2, 0)
     assert batches.steps_per_epoch == 2
@@ -114,7 +116,7 @@ def test_training_sees_the_slices_that_preparation_chose_alone(cases):
     assert seen == {(0, 1), (0, 4), (1, 2)}
 
 
-def test_foreground_is_drawn_from_the_slices_that_training_sees(cases):
+def test_foreground_is_drawn_from_the_training_slices(cases):
     full = [index for index in range(len(cases[0].label)) if cases[0].label[index].any()]
     seen = replace(cases[0], training_slices=np.array([full[1], full[0]]))
     batches = SliceBatches(

@@ -1,3 +1,5 @@
+"""A prepared folder is read: cases, counts, hash; damage is reported."""
+
 import shutil
 
 import nibabel as nib
@@ -16,12 +18,12 @@ def copy(prepared, tmp_path):
     return shutil.copytree(prepared.folder, tmp_path / "copy")
 
 
-def test_one_label_is_one_class_and_several_are_one_more(prepared, prepared_one_label):
+def test_one_label_gives_one_channel_and_several_give_one_more(prepared, prepared_one_label):
     assert (prepared_one_label.labels, prepared_one_label.targets.channels) == ({1: "blob"}, 1)
     assert (prepared.labels, prepared.targets.channels) == ({1: "left", 2: "right"}, 3)
 
 
-def test_what_the_folder_says_of_itself(prepared):
+def test_the_description_is_read(prepared):
     assert (prepared.name, prepared.channels) == ("blobs", ("MRI",))
     assert prepared.image_shape == (32, 32, 1)
     assert prepared.subjects == [f"case_{number}" for number in range(6)]
@@ -43,7 +45,7 @@ def test_a_case_is_opened_with_its_grid(prepared, decathlon):
     np.testing.assert_array_equal(restore_label(case.label, case.grid, prepared.labels), original)
 
 
-def test_cases_come_in_the_order_of_the_index(prepared):
+def test_cases_are_returned_in_the_order_of_the_index(prepared):
     assert [case.name for case in prepared.cases_of(["case_5", "case_0"])] == ["case_0", "case_5"]
 
 
@@ -59,7 +61,7 @@ def test_a_subject_keeps_its_name(make_decathlon, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["index.csv", "recipe.yaml"])
-def test_the_digest_follows_the_recipe_and_the_sources(prepared, copy, name):
+def test_the_digest_depends_on_recipe_and_sources(prepared, copy, name):
     assert Prepared(copy).digest == prepared.digest
     with (copy / name).open("a") as file:
         file.write("\n")
@@ -85,6 +87,6 @@ def test_an_unfinished_folder_is_refused(copy):
         Prepared(copy)
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="nowhere: not a finished prepared folder"):
         Prepared(tmp_path / "nowhere")

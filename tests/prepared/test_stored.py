@@ -1,4 +1,4 @@
-"""Arrays in files: what is read is what was written, and nothing stays open."""
+"""Arrays in files are read as they were written, and no file stays open."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from tfseg.prepared.stored import StoredArray, stack
 
 @pytest.fixture(params=["C", "F"])
 def stored(request, tmp_path):
-    """An array, and the one in its file."""
+    """Return an array in memory, and the same array in a file."""
     array = np.asarray(np.random.default_rng(0).random((5, 4, 3), np.float32), order=request.param)
     np.save(tmp_path / "a.npy", array)
     return array, StoredArray.open(tmp_path / "a.npy")
@@ -39,7 +39,7 @@ def test_slices_of_arrays_in_files_and_in_memory_are_stacked(stored):
         stack([(on_disk, 5)])
 
 
-def test_a_file_that_was_cut_short_since_it_was_opened_is_named(tmp_path):
+def test_a_file_truncated_after_opening_is_reported(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((3, 4)))
     on_disk = StoredArray.open(tmp_path / "a.npy")
     on_disk.path.write_bytes(on_disk.path.read_bytes()[:-1])
@@ -56,7 +56,7 @@ def test_comparing_without_reading_is_refused_not_false(stored):
     assert (on_disk[:] == array).all()
 
 
-def test_what_is_read_cannot_be_written(stored):
+def test_arrays_are_read_only(stored):
     _, on_disk = stored
     with pytest.raises(ValueError, match="read-only"):
         on_disk[0][0] = 1
@@ -73,7 +73,7 @@ def test_no_file_stays_open(tmp_path):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_file_without_all_of_its_array_is_refused(stored):
+def test_an_incomplete_file_is_refused(stored):
     _, on_disk = stored
     on_disk.path.write_bytes(on_disk.path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="mmap length"):

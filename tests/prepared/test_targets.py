@@ -1,4 +1,4 @@
-"""What output channels mean: labels or regions, as losses take them and as they are decided."""
+"""Output channels are labels or regions: how truths are encoded and classes decided."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ def test_one_channel_is_decided_at_one_half():
     assert Targets({3: "liver"}).decide(probabilities).tolist() == [0, 1, 1]
 
 
-def test_a_softmax_goes_to_the_largest():
+def test_a_softmax_is_decided_by_the_largest_channel():
     probabilities = np.array([[0.5, 0.3, 0.2, 0.0], [0.2, 0.3, 0.5, 0.0]])
     assert Targets(LABELS).decide(probabilities).tolist() == [0, 2]
 
 
-def test_the_truth_of_labels_is_their_classes_and_that_of_regions_a_channel_each():
+def test_the_truth_has_class_indices_for_labels_and_one_channel_per_region():
     classes = np.array([0, 1, 2, 3, 255], np.uint8)
     assert Targets(LABELS).encode(classes).tolist() == [[0], [1], [2], [3], [255]]
     expected = [[0, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 1], [255, 255, 255]]
@@ -43,7 +43,7 @@ def test_the_truth_of_labels_is_their_classes_and_that_of_regions_a_channel_each
     ("probabilities", "label"),
     [
         ([0.4, 0.1, 0.1], 0),
-        ([0.6, 0.4, 0.1], 2),  # in the whole alone: oedema
+        ([0.6, 0.4, 0.1], 2),  # only in whole: oedema
         ([0.9, 0.8, 0.2], 1),
         ([0.9, 0.8, 0.7], 4),
         ([0.4, 0.9, 0.1], 1),  # a core needs a whole: log odds -0.41 + 2.20 > 0
@@ -58,7 +58,7 @@ def test_regions_are_decided_together(probabilities, label):
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=3))
 def test_regions_are_decided_for_the_most_probable_class(probabilities):
-    """Against the probability of each class's regions, written out."""
+    """Compare with the probability of each class's regions, written out."""
     targets = Targets(LABELS, REGIONS)
     p = np.clip(np.array(probabilities, np.float64), 1e-7, 1 - 1e-7)
     likelihoods = np.where(targets.members, p, 1 - p).prod(axis=1)
@@ -66,7 +66,7 @@ def test_regions_are_decided_for_the_most_probable_class(probabilities):
     assert decided == pytest.approx(likelihoods.max(), rel=1e-6)
 
 
-def test_the_truth_of_regions_is_decided_back():
+def test_the_encoded_truth_is_decided_as_itself():
     targets, classes = Targets(LABELS, REGIONS), np.arange(4, dtype=np.uint8)
     np.testing.assert_array_equal(targets.decide(targets.encode(classes).astype("float32")), classes)
 

@@ -1,4 +1,4 @@
-"""What to train: a typed, validated configuration read from YAML."""
+"""Read and validate the configuration of a training from YAML."""
 
 import difflib
 import re
@@ -13,14 +13,14 @@ from tfseg.config.training import Count, Fraction, Positive, Section, TrainingCo
 from tfseg.config.yaml_files import merge, parse_override, parse_yaml, read_yaml_chain
 from tfseg.core.errors import ConfigError
 
-# What a stage of a training cannot change.
+# Settings that a stage cannot change.
 PER_NETWORK = {"start_from", "precision", "threads"}
-# What a training that was stopped may go on with another value of: threads are checked as they are, set or not.
+# Settings that may differ when a training resumes; the threads in use are checked separately.
 MAY_CHANGE = ("threads", "picture_every")
 
 
 class ModelConfig(Section):
-    """The network: 16 filters at depth 4 with dropout 0.15 to 0.3 are Kethavath 2025's (10.1088/2057-1976/ae2b73)."""
+    """The network; 16 filters, depth 4 and dropout 0.15 to 0.3 follow Kethavath 2025 (10.1088/2057-1976/ae2b73)."""
 
     name: Literal["unet_2d"] = "unet_2d"
     filters: Count = 16
@@ -30,7 +30,7 @@ class ModelConfig(Section):
 
 
 class HoldoutConfig(Section):
-    """One split of the subjects, in parts that go as `ratio` (train, val, test)."""
+    """One split of the subjects in the proportions `ratio` (train, val, test)."""
 
     scheme: Literal["holdout"]
     ratio: tuple[Positive, Positive, Positive] = (7, 2, 1)
@@ -43,7 +43,7 @@ class ScoringConfig(Section):
 
 
 class StageConfig(Section):
-    """A stage of a training: what it changes in the configuration; it goes on from the weights of the one before."""
+    """A stage of a training: the settings it changes; it continues from the weights of the previous stage."""
 
     loss: dict[str, Any] | None = None
     training: dict[str, Any] = Field(default_factory=dict)
@@ -55,7 +55,7 @@ class StageConfig(Section):
 
 
 class Config(Section):
-    """Everything that decides what a run trains, apart from the data."""
+    """Everything that determines a run, apart from the data."""
 
     loss: dict[str, Any] = Field(default_factory=lambda: {"name": "dice_ce"})
     model: ModelConfig = ModelConfig()
@@ -86,15 +86,15 @@ class Config(Section):
         return self
 
     def resolved_stages(self) -> list["Config"]:
-        """Return one configuration, without stages, for each stage; itself alone where it has none.
+        """Return one configuration, without stages, for each stage; only itself if it has no stages.
 
         Raises:
-            ConfigError: where a stage changes something to what a training cannot be.
+            ConfigError: if a stage sets something that it cannot change, or to a wrong value.
         """
         resolved = []
         for number, stage in enumerate(self.stages):
             if fixed := PER_NETWORK & stage.training.keys():
-                raise ConfigError(f"stages.{number}.training: {min(fixed)} is that of the whole training")
+                raise ConfigError(f"stages.{number}.training: {min(fixed)} can only be set for the whole training")
             values = merge(self.training.model_dump(), stage.training)
             training = validate(TrainingConfig, values, f"stages.{number}.training")
             loss = self.loss if stage.loss is None else stage.loss
@@ -103,11 +103,11 @@ class Config(Section):
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of all stages."""
+        """Total number of epochs of all stages."""
         return sum(stage.training.epochs for stage in self.resolved_stages())
 
     def decisive(self) -> dict[str, Any]:
-        """Return all, as JSON has it, that must stay the same where a run goes on."""
+        """Return everything that must stay equal for a run to resume, as JSON values."""
         values = self.model_dump(mode="json")
         for part in (values, *values["stages"]):
             for name in MAY_CHANGE:
@@ -126,7 +126,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     """Read a configuration, with its `base:` chain and `a.b=c` overrides on top of the defaults.
 
     Raises:
-        ConfigError: on an unreadable file, an unknown key (naming the nearest valid one) or a value out of range.
+        ConfigError: if the file is unreadable, a key unknown (naming the nearest valid one) or a value out of range.
     """
     values = read_yaml_chain(path) if path else {}
     for override in overrides:
@@ -135,10 +135,10 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
 
 
 def parse_config(text: str, where: str) -> Config:
-    """Return the configuration that `to_yaml` wrote, or a part of it.
+    """Parse a configuration, complete or partial, as written by `to_yaml`.
 
     Raises:
-        ConfigError: where it is none.
+        ConfigError: if it is not valid.
     """
     return validate(Config, parse_yaml(text, where), where)
 
@@ -147,13 +147,13 @@ def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> 
     """Check `values` against a section and return it.
 
     Raises:
-        ConfigError: one line that names the key, what was expected and what was received.
+        ConfigError: in one line, naming the key, the expected and the received value.
     """
     _refuse_unknown(section, values, where, "")
     try:
         return section.model_validate(dict(values))
     except ValidationError as error:
-        # Of a union's branches the one that fits best fails deepest; each adds its type's name to the path.
+        # The best matching branch of a union fails deepest; each branch adds its type's name to the path.
         deepest = max(error.errors(), key=lambda each: len(each["loc"]))
         path = [str(part) for part in deepest["loc"] if re.fullmatch(r"[a-z_0-9]+", str(part))]
         message = deepest["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""How a network is trained: the training part of a configuration."""
+"""Define the training part of a configuration: how a network is trained."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,18 +13,18 @@ ValidationScore = Literal["val_dice", "val_iou", "val_loss"]
 
 
 class Section(BaseModel):
-    """A part of a configuration: unknown keys are refused, values never change."""
+    """A part of a configuration; unknown keys are refused and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ScheduleConfig(Section):
-    """How the learning rate goes on, after a linear warm-up.
+    """The schedule of the learning rate, after a linear warm-up.
 
-    `step` multiplies it by `factor` every `every` epochs, and `exponential` by as much, evenly over those epochs;
-    `cosine` ends at zero, and so does `polynomial`, as `(1 - t)^power`; `plateau` multiplies it by `factor` when
-    `watch` has not gained more than `min_delta` for `patience` epochs. `loss_average` is a moving average of the
-    training loss: `average` times itself plus the rest times the epoch's loss.
+    `step` multiplies it by `factor` every `every` epochs; `exponential` spreads the same factor evenly over those
+    epochs; `cosine` ends at zero, and so does `polynomial`, as `(1 - t)^power`; `plateau` multiplies it by `factor` if
+    `watch` has not improved by more than `min_delta` for `patience` epochs. `loss_average` is a moving average of the
+    training loss, `average·last + (1 - average)·new`.
     """
 
     name: Literal["constant", "step", "exponential", "cosine", "polynomial", "plateau"] = "cosine"

@@ -1,4 +1,4 @@
-"""Mappings read from YAML, safely: files with their bases, and single settings laid over them."""
+"""Read mappings from YAML safely: files, the files they are based on, and single overrides."""
 
 import re
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ import yaml
 
 from tfseg.core.errors import ConfigError
 
-MERGE = "tag:yaml.org,2002:merge"  # the key << stands for those of another mapping
+MERGE = "tag:yaml.org,2002:merge"  # the key <<, which includes another mapping
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key stands once, and 1e-3 is a number: YAML 1.1 knows 1.0e-3 alone and reads a text."""
+    """Load YAML safely, refuse duplicate keys, and read 1e-3 as a number, which YAML 1.1 reads as text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that is there twice, of which YAML would take the last without a word."""
+        """Refuse a duplicate key, of which YAML would silently use the last."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != MERGE]
         for number, key in enumerate(keys):
             if key in keys[:number]:
-                raise yaml.constructor.ConstructorError(problem=f"{key!r} is there twice", problem_mark=node.start_mark)
+                raise yaml.constructor.ConstructorError(problem=f"duplicate key {key!r}", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -30,10 +30,10 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping, safely.
+    """Read one YAML mapping safely.
 
     Raises:
-        ConfigError: where the file is absent, is not YAML or holds something other than a mapping.
+        ConfigError: if the file cannot be read, is not YAML or does not hold a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -43,10 +43,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
-    """Return the YAML mapping that a text is, safely.
+    """Parse a text as a YAML mapping safely.
 
     Raises:
-        ConfigError: where it is not YAML or something other than a mapping.
+        ConfigError: if it is not YAML or not a mapping; the message begins with `where`.
     """
     try:
         values = _Loader(text).get_single_data()
@@ -60,13 +60,13 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
 
 
 def read_yaml_chain(path: Path, leaves: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read a YAML mapping whose `base:` names another file, beside it, that it changes.
+    """Read a YAML mapping and merge it onto the file that its `base:` names, relative to its own folder.
 
     Raises:
-        ConfigError: as `read_yaml`, or where the chain of bases closes on itself.
+        ConfigError: as `read_yaml`, or if a file is its own base.
     """
     if path.resolve() in leaves:
-        raise ConfigError(f"{path} is its own base, by way of {leaves[-1]}")
+        raise ConfigError(f"{path} is its own base, through {leaves[-1]}")
     values = read_yaml(path)
     base = values.pop("base", None)
     if base is None:
@@ -75,7 +75,13 @@ def read_yaml_chain(path: Path, leaves: tuple[Path, ...] = ()) -> dict[str, Any]
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one nested mapping over another; a named loss or a sum is replaced whole: its parameters are its own."""
+    """Merge nested mappings, with `above` taking precedence; a named loss or a sum of losses is replaced as a whole.
+
+    >>> merge({"training": {"epochs": 20, "l1": 0.1}}, {"training": {"epochs": 5}})
+    {'training': {'epochs': 5, 'l1': 0.1}}
+    >>> merge({"loss": {"name": "tversky", "alpha": 0.3}}, {"loss": {"name": "dice"}})
+    {'loss': {'name': 'dice'}}
+    """
     merged = dict(below)
     for key, value in above.items():
         replaced = key == "loss" and isinstance(value, Mapping) and ("name" in value or "sum" in value)
@@ -87,10 +93,13 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_override(text: str) -> dict[str, Any]:
-    """Turn `training.epochs=20` into the mapping it stands for.
+    """Parse an override of one setting into a nested mapping.
 
     Raises:
-        ConfigError: where there is no `=`, no name before it, or a value that is not YAML.
+        ConfigError: if there is no `=`, no name before it, or the value is not YAML.
+
+    >>> parse_override("training.epochs=20")
+    {'training': {'epochs': 20}}
     """
     dotted, equals, value = text.partition("=")
     if not equals or not all(dotted.strip().split(".")):

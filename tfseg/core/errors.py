@@ -1,4 +1,4 @@
-"""Errors that are about a user's call or data; any other exception is a fault of tfseg."""
+"""Define the errors about a user's call or data; any other exception is a fault of tfseg."""
 
 
 class TfsegError(Exception):
@@ -18,7 +18,7 @@ class RunError(TfsegError, ValueError):
 
 
 def is_fault(error: Exception) -> bool:
-    """Whether an error is a fault of tfseg: not about a call, data, a path or the memory of the machine.
+    """Return whether an error is a fault of tfseg: not about a call, data, a path or the memory of the machine.
 
     >>> is_fault(DataError("scan.nii.gz: no such file"))
     False

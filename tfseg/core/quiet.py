@@ -1,4 +1,4 @@
-"""Holding back what native libraries print while they start."""
+"""Suppress messages that native libraries print while they start."""
 
 import os
 import sys
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keep standard error, that of native code too, from being shown unless the block fails.
+    """Hold back standard error, including that of native code, unless the block fails.
 
-    TensorFlow announces its choice of instructions at every start, and every GPU driver that it does not find,
-    whatever TF_CPP_MIN_LOG_LEVEL says.
+    TensorFlow reports its CPU instructions and every missing GPU driver at each start, whatever
+    TF_CPP_MIN_LOG_LEVEL says.
     """
     sys.stderr.flush()
     shown = os.dup(2)

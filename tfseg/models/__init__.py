@@ -1,4 +1,4 @@
-"""Networks for segmentation, built of standard Keras layers."""
+"""Build networks for segmentation from standard Keras layers."""
 
 from tfseg.models.unet import unet, unet_2d
 

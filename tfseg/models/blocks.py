@@ -1,4 +1,4 @@
-"""Blocks of a U-Net, for images of any rank (two today's default, three alike)."""
+"""Build the blocks of a U-Net, in 2D and 3D."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ POOLINGS = {2: keras.layers.MaxPooling2D, 3: keras.layers.MaxPooling3D}
 
 
 def rank_of(x: keras.KerasTensor) -> int:
-    """Spatial dimensions of a tensor `[batch, *spatial, channels]`."""
+    """Return the number of spatial dimensions of a tensor `[batch, *spatial, channels]`."""
     return len(x.shape) - 2
 
 
@@ -18,7 +18,7 @@ def normalize(x: keras.KerasTensor, norm: str, synchronized: bool) -> keras.Kera
     """Normalise channels: `batch`, `instance` or `none`; `synchronized` shares batch statistics between replicas.
 
     Raises:
-        ValueError: on another norm.
+        ValueError: if `norm` is unknown.
     """
     if norm == "batch":
         return keras.layers.BatchNormalization(synchronized=synchronized)(x)
@@ -30,7 +30,7 @@ def normalize(x: keras.KerasTensor, norm: str, synchronized: bool) -> keras.Kera
 
 
 def double_convolution(x: keras.KerasTensor, filters: int, norm: str, synchronized: bool) -> keras.KerasTensor:
-    """Twice: convolution of width 3 with He initialisation, normalisation, ReLU."""
+    """Apply twice: convolution of width 3 with He initialisation, normalisation, ReLU."""
     for _ in range(2):
         convolution = CONVOLUTIONS[rank_of(x)]
         x = convolution(filters, 3, padding="same", kernel_initializer="he_normal", use_bias=norm == "none")(x)
@@ -40,12 +40,12 @@ def double_convolution(x: keras.KerasTensor, filters: int, norm: str, synchroniz
 
 
 def down(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
-    """Halve the image by max pooling, then drop out."""
+    """Halve the image by max pooling, then apply dropout."""
     return keras.layers.Dropout(dropout)(POOLINGS[rank_of(x)](2)(x))
 
 
 def up(x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, dropout: float) -> keras.KerasTensor:
-    """Double the image by a transposed convolution of width 3, join the encoder's features, then drop out."""
+    """Double the image by a transposed convolution of width 3, append the encoder's features, then apply dropout."""
     transposed = TRANSPOSED_CONVOLUTIONS[rank_of(x)]
     x = transposed(filters, 3, strides=2, padding="same", kernel_initializer="he_normal")(x)
     x = keras.layers.Concatenate()([x, skip])
@@ -53,6 +53,10 @@ def up(x: keras.KerasTensor, skip: keras.KerasTensor, filters: int, dropout: flo
 
 
 def dropout_rates(first_and_last: Sequence[float], depth: int) -> list[float]:
-    """Rates of `depth` stages, growing evenly from the finest to the coarsest."""
+    """Return the dropout rates of `depth` stages, interpolated linearly from the finest to the coarsest.
+
+    >>> dropout_rates((0.0, 0.5), 3)
+    [0.0, 0.25, 0.5]
+    """
     first, last = first_and_last
     return [first + (last - first) * stage / max(depth - 1, 1) for stage in range(depth)]

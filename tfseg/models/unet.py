@@ -1,4 +1,4 @@
-"""The U-Net and its named presets."""
+"""Build the U-Net."""
 
 from collections.abc import Sequence
 
@@ -21,25 +21,25 @@ def unet(
 ) -> keras.Model:
     """Build a U-Net of standard Keras layers.
 
-    Stage k of the encoder has `filters`·2^k filters; its two convolutions are followed by max pooling and
-    dropout; the decoder mirrors it with transposed convolutions and skip connections; a 1×1 convolution and
-    the probabilities, in float32, end it.
+    Stage k of the encoder has `filters`·2^k filters; its two convolutions are followed by max pooling and dropout.
+    The decoder mirrors it with transposed convolutions and skip connections. A 1×1 convolution and the activation
+    give the probabilities, in float32.
 
     Args:
-        image_shape: `(*spatial, channels)`, spatial lengths divisible by 2^depth.
+        image_shape: `(*spatial, channels)`, with spatial lengths divisible by 2^depth.
         classes: output channels.
         filters: filters of the first stage.
         depth: number of halvings.
         dropout: rates of the finest and the coarsest stage, in [0, 1).
         norm: "batch", "instance" or "none".
-        activation: "sigmoid" (one class, or regions that may overlap) or "softmax"; by the number of classes if None.
+        activation: "sigmoid" (one class, or regions that may overlap) or "softmax"; if None, by the number of classes.
         synchronized: share batch statistics between replicas.
         name: name of the Keras model.
 
     Raises:
-        ValueError: where a spatial length is not divisible by 2^depth.
+        ValueError: if a spatial length is not divisible by 2^depth.
 
-    Source: Ronneberger 2015 (arXiv:1505.04597); filters, dropout and norm by default as Kethavath 2025
+    Source: Ronneberger 2015 (arXiv:1505.04597); default filters, dropout and norm as Kethavath 2025
     (10.1088/2057-1976/ae2b73).
     """
     if any(length is not None and length % 2**depth for length in image_shape[:-1]):
@@ -67,7 +67,7 @@ def unet_2d(image_shape: tuple[int, int, int], classes: int, **settings: object)
     """Build the U-Net for slices `(h, w, channels)`; settings as `unet`.
 
     Raises:
-        ValueError: where `image_shape` is not of three lengths, or as `unet`.
+        ValueError: if `image_shape` does not have three entries, or as `unet`.
     """
     if len(image_shape) != 3:
         raise ValueError(f"image_shape: expected (h, w, channels), received {tuple(image_shape)}")

@@ -1,4 +1,4 @@
-"""Batches of training data in an order that is a function of seed and epoch."""
+"""Batch training data in an order that depends only on seed and epoch."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -12,32 +12,32 @@ from tfseg.prepared.stored import stack
 
 
 class Batches(Protocol):
-    """Training data in batches, epoch after epoch; the same seed and epoch always give the same batches."""
+    """Training data in batches, epoch by epoch; the same seed and epoch always give the same batches."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
 
     @property
     def case_names(self) -> list[str]:
-        """The cases, in the order in which `plan` counts them."""
+        """Names of the cases, in the order of their numbers in `plan`."""
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Shapes of a batch's images `[batch, *spatial, channels]` and truths."""
 
     def plan(self, epoch: int) -> Array:
-        """Return what is drawn for an epoch, int64 `[steps, batch, …]`: a pure function of seed and epoch."""
+        """Return the samples of an epoch, int64 `[steps, batch, …]`, as a pure function of seed and epoch."""
 
     def load(self, batch: Array) -> tuple[Array, Array]:
-        """Return images float32 and truths uint8 of one batch of a plan."""
+        """Load the images (float32) and truths (uint8) of one batch of a plan."""
 
     def describe(self, epoch: int, step: int) -> str:
-        """Name what a batch holds, for messages."""
+        """Describe the content of a batch, for messages."""
 
 
 def count_steps(items: int, batch_size: int, steps: int | None = None) -> int:
-    """Return the batches of an epoch: `steps` if given, else as many as hold every item.
+    """Return the number of batches in an epoch: `steps` if given, else as many as needed to hold every item.
 
     >>> count_steps(10, 4), count_steps(10, 4, steps=7)
     (3, 7)
@@ -54,13 +54,13 @@ class SliceBatches:
     """Batches of training slices; a plan holds (case, slice) indices `[steps, batch, 2]`.
 
     Every batch is full: the last one of an epoch is completed with slices from the epoch's beginning, so that
-    each slice is seen at least once, replicas get equal parts and batch-wise losses always see a whole batch.
+    each slice is used at least once, replicas get equal parts and batch-wise losses always get a full batch.
 
     Args:
         cases: prepared cases.
-        batch_size: slices in a batch.
-        seed: decides the order.
-        steps: batches of an epoch; as many as hold every slice if None.
+        batch_size: slices per batch.
+        seed: determines the order.
+        steps: batches per epoch; if None, as many as needed to hold every slice.
         foreground_share: this share of every batch, rounded up, is drawn from slices with foreground.
         encode: turns class indices `[batch, h, w]` into the truth that losses take, as `Targets.encode`.
     """
@@ -75,20 +75,22 @@ class SliceBatches:
         encode: Callable[[Array], Array] = with_one_channel,
     ) -> None:
         self._cases = list(cases)
-        self._slices = np.array([(number, index) for number, case in enumerate(cases) for index in seen_slices(case)])
+        self._slices = np.array(
+            [(number, index) for number, case in enumerate(cases) for index in training_slices_of(case)]
+        )
         self._batch_size = batch_size
         self._seed = seed
         self.steps_per_epoch = count_steps(len(self._slices), batch_size, steps)
         self._encode = encode
         self._foreground = self._slices[:0]
         if foreground_share:
-            full = [has_foreground(np.asarray(case.label))[seen_slices(case)] for case in cases]
+            full = [has_foreground(np.asarray(case.label))[training_slices_of(case)] for case in cases]
             self._foreground = self._slices[np.concatenate(full)]
         self._chosen = int(np.ceil(foreground_share * batch_size)) if len(self._foreground) else 0
 
     @property
     def case_names(self) -> list[str]:
-        """The cases, in the order in which `plan` counts them."""
+        """Names of the cases, in the order of their numbers in `plan`."""
         return [case.name for case in self._cases]
 
     @property
@@ -110,13 +112,13 @@ class SliceBatches:
         return np.concatenate(parts, axis=1)
 
     def load(self, batch: Array) -> tuple[Array, Array]:
-        """Return images float32 `[batch, h, w, channels]` and uint8 truths as `encode` makes them."""
+        """Load the images, float32 `[batch, h, w, channels]`, and the truths as returned by `encode`."""
         images = stack([(self._cases[case].image, index) for case, index in batch])
         labels = stack([(self._cases[case].label, index) for case, index in batch])
         return images, self._encode(labels)
 
     def describe(self, epoch: int, step: int) -> str:
-        """Name the slices of a batch: `scan_3 of subject_1 (slices 2, 5)`; the case alone if it is the subject."""
+        """Name the slices of a batch: `scan_3 of subject_1 (slices 2, 5)`, or `scan_3 (…)` if both names agree."""
         by_case: dict[str, list[int]] = {}
         for number, index in self.plan(epoch)[step]:
             case = self._cases[number]
@@ -125,6 +127,6 @@ class SliceBatches:
         return ", ".join(f"{name} (slices {', '.join(map(str, sorted(by_case[name])))})" for name in sorted(by_case))
 
 
-def seen_slices(case: PreparedCase) -> Array:
-    """Return the indices of the slices that training sees."""
+def training_slices_of(case: PreparedCase) -> Array:
+    """Return the indices of the slices used for training."""
     return np.arange(len(case.label)) if case.training_slices is None else case.training_slices

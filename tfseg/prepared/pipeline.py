@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tfseg.prepared.batches import Batches
 
-PARALLEL_BATCHES = 2  # read at a time; the order stays
+PARALLEL_BATCHES = 2  # loaded at a time; their order is kept
 
 
 def as_dataset(batches: Batches, initial_epoch: int = 0) -> tf.data.Dataset:

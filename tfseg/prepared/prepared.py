@@ -1,4 +1,4 @@
-"""Reading a prepared folder."""
+"""Read a prepared folder."""
 
 import hashlib
 import json
@@ -26,17 +26,17 @@ TEXT_COLUMNS = ("case", "subject", "strata", "skipped")
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """One case's slices, read from disk where they are used.
+    """The slices of one case, read from disk when they are used.
 
     Args:
-        name: of the case.
-        subject: whose it is.
+        name: name of the case.
+        subject: name of its subject.
         image: float32 `[slice, h, w, channels]`.
         label: class indices uint8 `[slice, h, w]`; 255 is ignored.
-        grid: between slices and the scan's own voxels.
-        training_slices: indices of the slices that training sees; all where None. Scoring sees every slice.
-        truth: class indices on the scan's own grid `[i, j, k]`, where the slices do not hold all of them.
-        in_pixels: a picture, whose spacing of 1 is a pixel.
+        grid: maps between slices and the scan's own voxels.
+        training_slices: indices of the slices used for training; all if None. Scoring uses every slice.
+        truth: class indices on the scan's own grid `[i, j, k]`, if they cannot be restored from the slices.
+        in_pixels: a 2D image without millimetres; distances are in pixels.
     """
 
     name: str
@@ -57,8 +57,8 @@ class PreparedCase:
 class Prepared:
     """A finished prepared folder: its cases, its channels and labels, the recipe that made it.
 
-    `ignore_label` is the value of what is ignored on a scan's grid; `regions` are unions of label values, `splits`
-    the dataset's own, and `skipped` says why cases are left out.
+    `ignore_label` is the label value to ignore on a scan's grid; `regions` are unions of label values; `splits` are the
+    dataset's own; `skipped` gives the reason for each case left out.
 
     Raises:
         DataError: if the folder is not a finished preparation, or is damaged.
@@ -68,7 +68,7 @@ class Prepared:
         self.folder = folder
         if not (folder / "index.csv").is_file():
             raise DataError(f"{folder}: not a finished prepared folder (no index.csv)")
-        # A subject may be called NA.
+        # A subject may be named NA.
         with files.reading(folder / "index.csv", DataError):
             index = pd.read_csv(folder / "index.csv", dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False)
             reasons = index.get("skipped", pd.Series("", index.index))
@@ -90,7 +90,7 @@ class Prepared:
 
     @cached_property
     def in_pixels(self) -> bool:
-        """Whether the cases are pictures, which have no millimetres."""
+        """Whether the cases are 2D images without millimetres."""
         return self.case(self.index["case"].iloc[0]).in_pixels
 
     @property
@@ -100,7 +100,7 @@ class Prepared:
 
     @property
     def subjects(self) -> list[str]:
-        """Every subject, in order."""
+        """All subjects, sorted by name."""
         return sorted(self.index["subject"].unique())
 
     @property
@@ -111,22 +111,26 @@ class Prepared:
 
     @cached_property
     def targets(self) -> Targets:
-        """What a network learns here, and what is scored: the labels, or the regions where there are any."""
+        """What a network learns and what is scored: the regions if there are any, else the labels."""
         return Targets(self.labels, self.regions)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the index, which holds the hashes of every source file, and of the recipe, taken together."""
+        """SHA-256 over the recipe and the index, which holds the hash of every source file."""
         both = "".join(files.sha256(self.folder / name) for name in ("index.csv", "recipe.yaml"))
         return hashlib.sha256(both.encode()).hexdigest()
 
     def slices_of(self, subjects: Iterable[str]) -> int:
-        """Count the slices of some subjects that training sees."""
+        """Return the number of training slices of some subjects."""
         column = "training_slices" if "training_slices" in self.index else "slices"
         return int(self.index.loc[self.index["subject"].isin(list(subjects)), column].sum())
 
     def case(self, name: str) -> PreparedCase:
-        """Open a case by its name."""
+        """Open a case by its name.
+
+        Raises:
+            DataError: if its files are damaged.
+        """
         folder = self.folder / "cases" / name
         try:
             image = StoredArray.open(folder / "image.npy")
@@ -137,14 +141,14 @@ class Prepared:
         except (OSError, EOFError, ValueError, KeyError) as error:
             raise DataError(f"{folder}: the prepared case is damaged: {error}") from error
         subject = self.index.loc[self.index["case"] == name, "subject"].iloc[0]
-        seen = description.get("training_slices")
+        used = description.get("training_slices")
         return PreparedCase(
             name,
             subject,
             image,
             label,
             grid,
-            training_slices=None if seen is None else np.array(seen, int),
+            training_slices=None if used is None else np.array(used, int),
             truth=truth,
             in_pixels=description.get("in_pixels", False),
         )
@@ -156,10 +160,10 @@ class Prepared:
 
 
 def split_subjects(config: Config, prepared: Prepared, splits: Path | None) -> list[Split]:
-    """Return the splits of a file, or else the dataset's own, or else new ones, balanced by strata where there are any.
+    """Return the splits of a file, else the dataset's own, else new ones, balanced by strata if there are any.
 
     Raises:
-        ConfigError: where a split cannot be used, or there are too few subjects.
+        ConfigError: if a split cannot be used or there are too few subjects.
     """
     if splits:
         return read_splits(splits, prepared.subjects, config.seed)
@@ -172,7 +176,7 @@ def split_subjects(config: Config, prepared: Prepared, splits: Path | None) -> l
 
 
 def _strata(prepared: Prepared) -> dict[str, str]:
-    """The stratum of each subject: that of its cases, or all of theirs taken together; none where data name none."""
+    """Return the stratum of each subject: the distinct strata of its cases, joined; empty if the data name none."""
     if "strata" not in prepared.index:
         return {}
     by_subject = prepared.index.groupby("subject")["strata"]

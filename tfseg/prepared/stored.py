@@ -1,4 +1,4 @@
-"""Arrays in files, read where they are indexed."""
+"""Read arrays from files when they are indexed."""
 
 import os
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from tfseg.datasets.grids import Array
 
 @dataclass(frozen=True, eq=False)
 class StoredArray:
-    """An array in a `.npy` file, mapped while a part of it is in use: no file stays open, however many there are.
+    """An array in a `.npy` file, memory-mapped only while it is read, so that no file stays open.
 
     Args:
-        path: of the file.
-        shape: of the array.
-        dtype: of its values.
-        order: "C" where the last axis is dense, "F" where the first is.
-        offset_bytes: where the values begin.
+        path: the file.
+        shape: shape of the array.
+        dtype: type of its values.
+        order: "C" if the last axis is contiguous, "F" if the first is.
+        offset_bytes: position of the first value in the file.
     """
 
     path: Path
@@ -35,8 +35,8 @@ class StoredArray:
         """Read the header of a file.
 
         Raises:
-            OSError: where it cannot be read.
-            ValueError: where it holds no array, or less than all of it.
+            OSError: if it cannot be read.
+            ValueError: if it does not hold a complete array.
         """
         mapped = np.load(path, mmap_mode="r")
         return cls(path, mapped.shape, mapped.dtype, "C" if mapped.flags.c_contiguous else "F", mapped.offset)
@@ -49,7 +49,7 @@ class StoredArray:
         return part
 
     def read_into(self, out: Array, index: int) -> None:
-        """Copy one slice into `out`, dense and of its shape; mapping it would take many times as long.
+        """Copy one slice into `out`, contiguous and of the same shape; this is many times faster than mapping the file.
 
         Raises:
             DataError: if the file has become shorter.
@@ -68,7 +68,7 @@ class StoredArray:
     def __eq__(self, other: object) -> bool:
         raise TypeError(f"{self.path}: an array on disk has no values to compare; np.asarray reads them")
 
-    __hash__ = None  # type: ignore[assignment]  # as an array has none
+    __hash__ = None  # type: ignore[assignment]  # like a NumPy array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self._mapped(), dtype, copy=copy)
@@ -81,7 +81,7 @@ Slices = Array | StoredArray
 
 
 def stack(slices: Sequence[tuple[Slices, int]]) -> Array:
-    """Copy one slice of each of some arrays, in memory or in files, into one array `[slice, ...]`."""
+    """Copy slices, each of an array in memory or in a file, into one array `[slice, ...]`."""
     array, _ = slices[0]
     stacked = np.empty((len(slices), *array.shape[1:]), array.dtype)
     for out, (array, index) in zip(stacked, slices, strict=True):
