@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tfseg.core.processes import each
+from tfseg.core.processes import in_processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ def test_one_worker_works_in_order_and_one_item_at_a_time():
         seen.append(number)
         return number**2
 
-    results = each(square, range(5))
+    results = in_processes(square, range(5))
     assert next(results) == (0, 0)
     assert seen == [0]
     assert list(results) == [(1, 1), (2, 4), (3, 9), (4, 16)]
@@ -36,7 +36,7 @@ def test_every_item_comes_back_with_its_result_from_more_workers():
             drawn.append(number)
             yield number
 
-    results = each(partial(operator.mul, 3), items(), workers=2)
+    results = in_processes(partial(operator.mul, 3), items(), workers=2)
     first = next(results)
     assert len(drawn) <= 4  # two a worker under way
     assert sorted([first, *results]) == [(number, 3 * number) for number in range(20)]
@@ -44,19 +44,19 @@ def test_every_item_comes_back_with_its_result_from_more_workers():
 
 def test_an_error_comes_through():
     with pytest.raises(ZeroDivisionError):
-        list(each(partial(operator.truediv, 1), [1, 0, 2], workers=2))
+        list(in_processes(partial(operator.truediv, 1), [1, 0, 2], workers=2))
 
 
 def test_a_killed_worker_is_told():
     with pytest.raises(MemoryError, match="a worker process was killed"):
-        list(each(os._exit, [9, 9], workers=2))
+        list(in_processes(os._exit, [9, 9], workers=2))
 
 
 WAITING = """
 import time
-from tfseg.core.processes import each
+from tfseg.core.processes import in_processes
 if __name__ == "__main__":
-    results = each(time.sleep, [0.0, 600.0, 600.0], workers=2)
+    results = in_processes(time.sleep, [0.0, 600.0, 600.0], workers=2)
     next(results)
     print("started", flush=True)
     next(results)

@@ -10,7 +10,7 @@ import pytest
 
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.models import unet_2d
-from tfseg.prediction.export import describe, export
+from tfseg.prediction.export import describe, write_saved_model
 from tfseg.prediction.forward import compiled_forward
 from tfseg.prediction.slices import SlicePredictor
 
@@ -36,7 +36,7 @@ def networks(prepared, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path, count):
-    export(networks[:count], prepared, tmp_path / "exported", "run")
+    write_saved_model(networks[:count], prepared, tmp_path / "exported", "run")
     image = prepared.cases_of(prepared.subjects[:1])[0].image[...]
     np.save(tmp_path / "image.npy", image)
     done = subprocess.run([sys.executable, "-c", WITHOUT_TFSEG], cwd=tmp_path, capture_output=True, text=True)
@@ -47,7 +47,9 @@ def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path
 
 
 def test_metadata_describes_input_and_output(networks, prepared, tmp_path):
-    metadata = json.loads((export(networks, prepared, tmp_path / "out", "run") / "metadata.json").read_text())
+    metadata = json.loads(
+        (write_saved_model(networks, prepared, tmp_path / "out", "run") / "metadata.json").read_text()
+    )
     assert metadata["input"]["shape"] == ["batch", 32, 32, 1]
     assert metadata["output"]["classes"] == ["background", "left", "right"]
     assert metadata["output"]["label_values"] == [0, 1, 2]
@@ -64,10 +66,10 @@ def test_metadata_of_one_label(prepared_one_label):
 def test_an_existing_folder_is_refused(networks, prepared, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigError, match="exists"):
-        export(networks, prepared, tmp_path / "out", "run")
+        write_saved_model(networks, prepared, tmp_path / "out", "run")
 
 
 def test_a_missing_network_is_named_and_nothing_is_left(prepared, tmp_path):
     with pytest.raises(RunError, match=r"gone\.keras"):
-        export([tmp_path / "gone.keras"], prepared, tmp_path / "out", "run")
+        write_saved_model([tmp_path / "gone.keras"], prepared, tmp_path / "out", "run")
     assert list(tmp_path.iterdir()) == []

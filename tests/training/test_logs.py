@@ -16,8 +16,8 @@ def test_side_by_side_shows_the_image_in_grey_and_the_labels_in_colour():
     grey = np.array([[0, 64], [128, 255]])
     np.testing.assert_array_equal(image[:, :2], np.repeat(grey[..., np.newaxis], 3, axis=-1))
     np.testing.assert_array_equal(image[:, 4:], image[:, :2])  # nothing predicted
-    np.testing.assert_array_equal(image[0, 3], np.round((63.75 + np.array([31, 119, 180])) / 2))
-    np.testing.assert_array_equal(image[1, 3], np.round((255 + np.array([255, 127, 14])) / 2))
+    np.testing.assert_array_equal(image[0, 3], np.round((63.75 + np.array([0xE6, 0x9F, 0x00])) / 2))
+    np.testing.assert_array_equal(image[1, 3], np.round((255 + np.array([0x56, 0xB4, 0xE9])) / 2))
 
 
 def test_a_flat_image_is_black():

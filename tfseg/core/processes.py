@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def each(
+def in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1
 ) -> Generator[tuple[Item, Result], None, None]:
     """Yield items with their results as they finish; a single worker is this process and keeps the order.
@@ -31,7 +31,7 @@ def each(
         Exception: whatever `function` raises, after the items in progress are finished.
         MemoryError: if a process was killed.
 
-    >>> list(each(abs, [-1, 2]))
+    >>> list(in_processes(abs, [-1, 2]))
     [(-1, 1), (2, 2)]
     """
     if workers == 1:

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tfseg import metrics
-from tfseg.core import geometry, processes
+from tfseg.core import geometry
 from tfseg.core.claims import claim_file
 from tfseg.core.errors import ConfigError, DataError
+from tfseg.core.processes import in_processes
 from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import GRID_TOLERANCE, Array, Volume, corners_apart_mm, same_grid, stored_like
 from tfseg.evaluation.pairs import Pair, listed, values_in
@@ -85,7 +86,7 @@ def score_pairs(
             among the labels, or some cases are in millimetres and others in pixels.
     """
     scored = {}
-    with closing(processes.each(partial(_score_pair, scoring), pairs, workers)) as results:
+    with closing(in_processes(partial(_score_pair, scoring), pairs, workers)) as results:
         for pair, result in results:
             scored[pair] = result
             advance()

@@ -30,7 +30,7 @@ def mean_network(paths: Sequence[Path]) -> keras.Model:
     return keras.Model(image, {"probability": mean})
 
 
-def export(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) -> Path:
+def write_saved_model(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) -> Path:
     """Write a SavedModel of the mean of some networks, which `tf.saved_model.load` runs without tfseg.
 
     Its `serving_default` takes float32 `image` `[batch, h, w, channels]`, prepared as `metadata.json` says, and

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tfseg.core import claims, files
-from tfseg.core import processes as workers
 from tfseg.core.errors import DataError
+from tfseg.core.processes import in_processes
 from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
 from tfseg.datasets.layouts import Case, Dataset
@@ -57,7 +57,7 @@ def prepare_dataset(
     skipped = {case.name: reason for case, reason in dataset.left_out.items()}
     singles = (replace(dataset, cases=(case,)) for case in dataset.cases)
     anew = partial(_prepare_unless_done, recipe, plan, out)
-    with closing(workers.each(anew, singles, min(processes, len(dataset.cases)))) as prepared:
+    with closing(in_processes(anew, singles, min(processes, len(dataset.cases)))) as prepared:
         for single, wrong in prepared:
             if wrong and not skip_bad:
                 raise DataError(wrong)

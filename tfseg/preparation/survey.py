@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfseg.core import processes as workers
 from tfseg.core.errors import DataError
 from tfseg.core.geometry import bounding_box
+from tfseg.core.processes import in_processes
 from tfseg.datasets.grids import Array, Header, Volume
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.modality import ChannelMeasures, is_ct, measure_channel
@@ -68,7 +68,7 @@ class Survey:
         cases = cases or self.dataset.cases
         lacking = [replace(self.dataset, cases=(case,)) for case in cases if fact not in self._facts[case.name]]
         measured = partial(_measure, self._recipe, {fact, *along}, self._masks)
-        for single, facts in workers.each(measured, lacking, min(self._processes, max(1, len(lacking)))):
+        for single, facts in in_processes(measured, lacking, min(self._processes, max(1, len(lacking)))):
             self._facts[single.cases[0].name].update(facts)
             self._on_case()
         return [self._facts[case.name][fact] for case in cases]

@@ -14,6 +14,8 @@ from PIL import Image
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from tfseg.core import geometry
+from tfseg.core.colors import LABEL_COLORS, rgb
 from tfseg.datasets.grids import Array
 from tfseg.prediction.forward import Forward
 from tfseg.preparation.label_maps import IGNORED
@@ -21,10 +23,7 @@ from tfseg.prepared.prepared import PreparedCase
 from tfseg.prepared.targets import Targets
 
 DRAWN_CASES = 4
-# Colours of labels 1, 2, …, repeated after the last: blue, orange, green, red, violet, brown.
-COLOURS = np.array(
-    [[31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189], [140, 86, 75]], np.float32
-)
+COLOURS = np.array([rgb(color) for color in LABEL_COLORS], np.float32)  # of labels 1, 2, …
 OPACITY = 0.5
 
 
@@ -105,7 +104,7 @@ def fullest_slice(case: PreparedCase) -> tuple[Array, Array]:
     """Return the image and the classes of the slice with the most foreground; ignored voxels count as background."""
     label = np.asarray(case.label)
     classes = np.where(label == IGNORED, 0, label)
-    index = int(np.argmax((classes != 0).sum(axis=(1, 2))))
+    index = geometry.fullest_slice(classes != 0)
     return np.asarray(case.image[index]), classes[index]
 
 
