@@ -248,6 +248,15 @@ def test_files_by_upper_case_suffix_are_scored_too(shared):
     assert [pair.case for pair in pair_up(data / "labels", data / "pred")] == ["c0", "c1", "c2", "c3"]
 
 
+def test_axes_that_are_not_orthogonal_are_refused_with_the_angle(tmp_path):
+    """A gantry tilted by 25°: column lengths would give the wrong volume and wrong distances."""
+    sheared = np.diag([1.0, 1.0, 2.0, 1.0])
+    sheared[1, 2] = 2 * np.tan(np.deg2rad(25))
+    nib.save(nib.Nifti1Image(two_boxes(3), sheared), tmp_path / "tilted.nii")
+    with pytest.raises(DataError, match=r"tilted\.nii: its axes miss a right angle by 25°"):
+        score_pairs(pair_up(tmp_path / "tilted.nii", tmp_path / "tilted.nii"), Scoring(LABELS), "net")
+
+
 def test_values_that_no_label_has_are_refused_in_predictions_alone(tmp_path):
     more, fewer = save(tmp_path / "more.nii", two_boxes(3, 3)), save(tmp_path / "fewer.nii", two_boxes(3))
     score_pairs(pair_up(more, fewer), Scoring({1: "spleen"}), "fewer")

@@ -13,15 +13,24 @@ from tfseg.preparation.recipe import Recipe, resolve
 from tfseg.prepared.prepared import Prepared
 
 
+class Known:
+    """Predicts known probabilities of these cases."""
+
+    def __init__(self, answers):
+        self.answers = {case.image[...].tobytes(): probabilities for case, probabilities in answers}
+
+    def blocks(self, image):
+        yield self.answers[image[...].tobytes()]
+
+
 def truthful(cases, classes):
     """A network that knows the truth of these cases."""
-    answers = {case.image[...].tobytes(): np.eye(classes, dtype="float32")[case.label] for case in cases}
-    return lambda image: answers[image.tobytes()]
+    return Known([(case, np.eye(classes, dtype="float32")[case.label]) for case in cases])
 
 
 def test_a_perfect_network_scores_one_everywhere(prepared, decathlon, tmp_path):
     cases = prepared.cases_of(prepared.subjects[:2])
-    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, batch_size=100, predictions=tmp_path)
+    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, predictions=tmp_path)
     assert scores.groupby("case").ngroups == 2
     assert (scores.loc[scores["metric"].isin(["dice", "iou", "nsd"]), "value"] == 1).all()
     assert (scores.loc[scores["metric"].isin(["hd", "hd95", "assd"]), "value"] == 0).all()
@@ -34,12 +43,30 @@ def test_a_perfect_network_scores_one_everywhere(prepared, decathlon, tmp_path):
 def test_volumes_are_those_of_the_file(prepared, decathlon, tmp_path):
     source = read_dataset(decathlon).cases[0]
     case = prepared.case(source.name)
-    scores = evaluate(truthful([case], 3), prepared, [case], 1.0, batch_size=100, predictions=tmp_path)
+    scores = evaluate(truthful([case], 3), prepared, [case], 1.0, predictions=tmp_path)
     truth = nib.load(source.label)
     voxel_ml = abs(np.linalg.det(truth.affine[:3, :3])) / 1000
     for value, name in prepared.labels.items():
         row = scores[(scores["label"] == name) & (scores["metric"] == "volume_truth_ml")]
         assert row["value"].item() == pytest.approx((np.asarray(truth.dataobj) == value).sum() * voxel_ml)
+
+
+def test_a_network_on_2d_images_is_scored_in_the_plane(tmp_path, save_picture):
+    """Two discs of radius 20, 4 pixels apart."""
+    x, y = np.mgrid[:64, :64]
+    truth, shifted = (((x - 30 - shift) ** 2 + (y - 32) ** 2 <= 20**2).astype(np.uint8) for shift in (0, 4))
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    save_picture(tmp_path / "data" / "images" / "a.png", pixels)
+    save_picture(tmp_path / "data" / "masks" / "a.png", truth)
+    dataset = read_dataset(tmp_path / "data")
+    prepare_dataset(dataset, resolve(Recipe(), dataset), tmp_path / "prepared")
+    prepared = Prepared(tmp_path / "prepared")
+    case = prepared.case("a")
+    answer = case.grid.to_slices(shifted.T[..., np.newaxis].astype(np.float32))[..., np.newaxis]
+    scores = evaluate(Known([(case, answer)]), prepared, [case], 1.0, predictions=tmp_path / "predictions")
+    values = scores.set_index("metric")["value"]
+    assert (values["hd95"], round(values["assd"], 2), round(values["nsd"], 2)) == (4, 2.39, 0.23)
+    assert diagonals_mm([case])["a"] == pytest.approx(64 * 2**0.5)
 
 
 def test_resampled_scans_are_scored_against_the_label_as_it_was(decathlon, tmp_path):
@@ -48,7 +75,7 @@ def test_resampled_scans_are_scored_against_the_label_as_it_was(decathlon, tmp_p
     prepare_dataset(dataset, resolve(Recipe(spacing_mm=(2, 1.5, 2)), dataset), tmp_path / "prepared")
     prepared = Prepared(tmp_path / "prepared")
     cases = prepared.cases_of(prepared.subjects)
-    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, batch_size=100, predictions=tmp_path / "predictions")
+    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, predictions=tmp_path / "predictions")
     label = nib.load(dataset.cases[0].label)
     voxels = np.bincount(np.asarray(label.dataobj).ravel())
     values = scores.set_index(["label", "metric"])["value"]
@@ -65,19 +92,15 @@ def test_diagonals(prepared):
     assert diagonals_mm([case])[case.name] == pytest.approx(np.sqrt((sides**2).sum()))
 
 
-def test_pictures_are_scored_in_pixels_and_have_no_volume(prepared, tmp_path):
+def test_2d_images_are_scored_in_pixels_and_have_no_volume(prepared, tmp_path):
     case = dataclasses.replace(prepared.cases_of(prepared.subjects[:1])[0], in_pixels=True)
     shifted = np.eye(3, dtype="float32")[np.roll(case.label, 2, axis=1)]
-    scores = evaluate(lambda image: shifted, prepared, [case], 1.0, len(case.label), tmp_path)
+    scores = evaluate(Known([(case, shifted)]), prepared, [case], 1.0, tmp_path)
     values = scores.set_index(["label", "metric"])["value"]
     assert values["left", "hd"] == 2  # of voxels of 1×1×3 mm
     assert np.isnan(values["left", "volume_truth_ml"])
-    millimetres = evaluate(
-        lambda image: np.eye(3, dtype="float32")[np.roll(case.label, 1, axis=0)],
-        prepared,
-        [dataclasses.replace(case, in_pixels=False)],
-        1.0,
-        len(case.label),
-        tmp_path,
-    ).set_index(["label", "metric"])["value"]
+    case = dataclasses.replace(case, in_pixels=False)
+    shifted = np.eye(3, dtype="float32")[np.roll(case.label, 1, axis=0)]
+    scores = evaluate(Known([(case, shifted)]), prepared, [case], 1.0, tmp_path)
+    millimetres = scores.set_index(["label", "metric"])["value"]
     assert millimetres["left", "hd"] == 3

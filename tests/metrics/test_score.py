@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tfseg.metrics import score, surface
@@ -148,6 +149,22 @@ def test_labels_far_apart_and_background_on_request():
     assert first[0] == 48 / 64
     assert rest[0] == pytest.approx((1016 - 16) / 1016)
     assert np.isnan(background[0])
+
+
+def test_a_single_slice_is_scored_as_the_plane_it_is():
+    """An axis of one voxel is no dimension: distances as in 2D, volumes with the slice's thickness."""
+    rng = np.random.default_rng(0)
+    truth, prediction = (rng.integers(0, 3, (9, 11)) for _ in range(2))
+    labels = {1: "a", 2: "b", 5: "absent"}
+    plane = score(truth, prediction, labels=labels, spacing_mm=(2, 3), ignore_label=0)
+    for axis in range(3):
+        slices = (np.expand_dims(each, axis) for each in (truth, prediction))
+        spacing_mm = np.insert([2.0, 3.0], axis, 7.0)
+        table = score(*slices, labels=labels, spacing_mm=spacing_mm, ignore_label=0)
+        is_volume = table["metric"].str.startswith("volume")
+        pd.testing.assert_frame_equal(table[~is_volume], plane[~is_volume])
+        expected = [np.count_nonzero(truth == 1) * 0.042, np.count_nonzero((prediction == 1) & (truth > 0)) * 0.042]
+        np.testing.assert_allclose(table[is_volume & (table["label"] == "a")]["value"], expected)
 
 
 def test_ignored_voxels_are_counted_nowhere():

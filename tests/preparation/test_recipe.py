@@ -61,6 +61,16 @@ def test_the_axis_is_that_of_the_median_spacing(make_dataset):
     assert resolve(Recipe(), make_dataset(coronal, axial, coronal)).axis == "coronal"
 
 
+def test_single_slices_are_cut_across_their_axis_of_one_voxel(make_dataset):
+    sagittal, coronal = ((1, 48, 40), affine(1, 1, 1)), ((40, 30, 1), affine(1, 1, 1, "xzy"))
+    for grids, axis, size in (([sagittal, sagittal], "sagittal", (48, 48)), ([coronal], "coronal", (48, 32))):
+        resolved = resolve(Recipe(), make_dataset(*grids))
+        assert (resolved.axis, resolved.size) == (axis, size)
+    for given, grids in ((Recipe(axis="axial"), [sagittal]), (Recipe(), [sagittal, ((8, 9, 7), affine(1, 1, 5))])):
+        with pytest.raises(DataError, match=r"case_0\.nii\.gz: a single sagittal slice, which axial slices would cut"):
+            resolve(given, make_dataset(*grids))
+
+
 @pytest.mark.parametrize(
     ("axis", "size"),
     [("axial", (32, 48)), ("coronal", (32, 64)), ("sagittal", (48, 64))],

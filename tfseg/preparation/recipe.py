@@ -77,7 +77,8 @@ def derive(dataset: Dataset, survey: Survey | None = None) -> Recipe:
 def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> Recipe:
     """Complete a recipe from the headers of a dataset and, if they are not enough, from its voxels.
 
-    - `axis`: the one with the longest voxels, axial if voxels are near cubes; a convention, not always the best choice.
+    - `axis`: the one of a single voxel, or else the one with the longest voxels, axial if voxels are near cubes; a
+      convention, not always the best choice.
     - `spacing_mm: median`: the median spacing within slices, if spacings differ.
     - `window_hu` and `scaling`: if every channel is CT, by its values or its name, the 0.5th to 99.5th percentile of
       the labelled voxels (Isensee 2021, 10.1038/s41592-020-01008-z) and min-max; z-score otherwise.
@@ -90,7 +91,7 @@ def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> R
 
     Raises:
         ConfigError: if the channel to find the brain in does not exist.
-        DataError: if a case cannot be read.
+        DataError: if a case cannot be read, or is a single slice across another axis.
     """
     if recipe.skull_strip_channel >= len(dataset.channels):
         raise ConfigError(
@@ -104,7 +105,9 @@ def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> R
     measured = survey.measure(boxed) if boxed else [None] * len(dataset.cases)
     headers = survey.headers()
     spacings_mm = np.array([canonical_spacing_mm(header.affine) for header in headers])
-    axis = recipe.axis or slice_axis(np.array([canonical_shape(header) for header in headers]), spacings_mm)
+    shapes = [canonical_shape(header) for header in headers]
+    axis = recipe.axis or slice_axis(np.array(shapes), spacings_mm)
+    _check_single_slices(axis, dataset, shapes)
     filled = recipe.model_copy(
         update={
             "axis": axis,
@@ -114,6 +117,16 @@ def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> R
         }
     )
     return filled if recipe.size else filled.model_copy(update={"size": _size(filled, dataset, headers, measured)})
+
+
+def _check_single_slices(axis: str, dataset: Dataset, shapes: Sequence[tuple[int, int, int]]) -> None:
+    for case, shape in zip(dataset.cases, shapes, strict=True):
+        if 1 in shape and shape[AXES.index(axis)] != 1:
+            own = AXES[shape.index(1)]
+            raise DataError(
+                f"{case.images[0]}: a single {own} slice, which {axis} slices would cut into lines of one pixel; "
+                f"set axis: {own} in a recipe, and prepare other scans separately"
+            )
 
 
 def is_completed(recipe: Recipe, resolved: Recipe) -> bool:
