@@ -1,4 +1,4 @@
-"""The command line, as a user calls it: the main job, its exit codes and what is left alone."""
+"""The command line as users call it: `fit`, its exit codes, and what it does not overwrite."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def tfseg(*arguments, folder=None):
 
 
 def one_line(done):
-    """The only line of an error, without the marks of a traceback."""
+    """Return the only line of an error message; a traceback fails."""
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     return lines[0]
@@ -27,7 +27,7 @@ def one_line(done):
 
 @pytest.fixture(scope="module")
 def run(decathlon, tmp_path_factory):
-    """A run of the main job on a small dataset."""
+    """Run `fit` on a small dataset."""
     out = tmp_path_factory.mktemp("cli") / "run"
     done = tfseg("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, "--out", out)
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def test_fit_ends_with_the_table_and_the_paths(run):
 FILES = [("report", "report.html"), ("scores", "scores.csv"), ("summary", "summary.csv")]
 
 
-def test_fit_leaves_what_made_it(run):
+def test_fit_records_its_inputs_and_results(run):
     out, _ = run
     names = {path.name for path in out.iterdir()}
     folds = {"fold_0", "fold_1", "fold_2"}
@@ -76,12 +76,12 @@ def test_fit_leaves_what_made_it(run):
     assert not scores.duplicated(["case", "label", "metric"]).any()
 
 
-def test_finished_run_is_said_to_be_and_left_alone(run, decathlon):
+def test_a_finished_run_is_reported_and_not_changed(run, decathlon):
     out, _ = run
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.csv")}
     done = tfseg("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, "--out", out)
     assert done.returncode == 0
-    assert "finished already" in done.stdout
+    assert "already finished" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.csv")} == before
 
 
@@ -103,7 +103,7 @@ def test_run_with_other_splits_is_refused(run, decathlon, tmp_path):
 
 
 def test_prepared_folder_gives_the_same_run(run, tmp_path):
-    """Preparation apart or within `fit`: the scores are the same to the bit."""
+    """Scores are bit-identical whether scans are prepared separately or by `fit`."""
     out, _ = run
     again = tmp_path / "again"
     done = tfseg("fit", "--prepared", out / "prepared", "--loss", "dice_ce", *SMALL, "--out", again)
@@ -133,7 +133,7 @@ def test_export_of_a_run_is_servable_without_tfseg(run, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), np.mean(folds, axis=0), atol=1e-5)
 
 
-def test_export_of_what_is_no_run_is_refused(tmp_path):
+def test_export_of_a_folder_that_is_not_a_run_is_refused(tmp_path):
     done = tfseg("export", tmp_path, "--out", tmp_path / "model")
     assert done.returncode == 2
     assert "not a finished run" in one_line(done)
@@ -149,7 +149,7 @@ def test_report_is_written_again(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["--loss", "dise"], 2, "did you mean dice"),
         (["--loss", "tversky:alpah=0.3"], 2, "did you mean alpha"),
@@ -163,25 +163,25 @@ def test_report_is_written_again(run):
         (["--devices", "GPU:9"], 2, "no device 'GPU:9'"),
     ],
 )
-def test_a_wrong_call_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, code, told):
+def test_a_wrong_call_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, code, message):
     done = tfseg("fit", *arguments, "--out", "run", folder=tmp_path)
     assert done.returncode == code
-    assert told in one_line(done)
+    assert message in one_line(done)
     assert not list(tmp_path.rglob("*.csv")) and not (tmp_path / "run" / "fold_0").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--losses", "dice,dise"], "did you mean dice"),
-        (["--losses", "dice"], "two losses or more"),
+        (["--losses", "dice"], "a comparison needs two losses or arms"),
         (["--study", "nowhere.yaml"], "cannot read nowhere.yaml"),
     ],
 )
-def test_a_wrong_comparison_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, told):
+def test_a_wrong_comparison_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, message):
     done = tfseg("compare", *arguments, "--out", "cmp", folder=tmp_path)
     assert done.returncode == 2
-    assert told in one_line(done)
+    assert message in one_line(done)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -191,7 +191,7 @@ def test_too_many_folds_are_refused(decathlon, tmp_path):
     assert "7 folds need at least 7 subjects, received 6" in one_line(done)
 
 
-def test_a_folder_that_is_not_a_run_is_left_alone(decathlon, tmp_path):
+def test_a_folder_that_is_not_a_run_is_not_changed(decathlon, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     done = tfseg("fit", "--data", decathlon, "--out", tmp_path)
     assert done.returncode == 2
@@ -224,9 +224,9 @@ def test_one_label_trains_with_a_sigmoid(decathlon_one_label, tmp_path):
     assert "median_kernel: 3" in (tmp_path / "run" / "prepared" / "recipe.yaml").read_text()
 
 
-def test_without_data_phantoms_are_made_and_said(tmp_path):
-    """Stopped at the number of folds, which is checked when the phantoms are prepared."""
+def test_without_data_phantoms_are_made_and_reported(tmp_path):
+    """It fails at the number of folds, which is checked after the phantoms are prepared."""
     done = tfseg("fit", "--folds", "99", "--out", "run", folder=tmp_path)
     assert done.returncode == 2
-    assert "no --data: 16 synthetic abdomen subjects stand in for scans" in done.stdout
+    assert "no --data: 16 synthetic abdomen subjects are used instead of scans" in done.stdout
     assert len(list(Path(tmp_path / "run" / "phantoms" / "imagesTr").iterdir())) == 16

@@ -1,4 +1,4 @@
-"""A comparison of real, tiny networks on scans with names that a page must escape."""
+"""Compare real, tiny networks on scans with names that a page must escape."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ SUBJECTS = [f"s<i>{number}" for number in range(6)]
 
 @pytest.fixture(scope="package")
 def scans(tmp_path_factory, make_decathlon) -> Path:
-    """Six subjects of 24×28×6 voxels with two labels, the second absent in one of them."""
+    """Write six subjects of 24×28×6 voxels with two labels, the second absent in one subject."""
     rng = np.random.default_rng(0)
     pairs = {}
     for number, name in enumerate(SUBJECTS):
@@ -32,7 +32,7 @@ def scans(tmp_path_factory, make_decathlon) -> Path:
 
 @pytest.fixture(scope="package")
 def compare(scans):
-    """Runs `tfseg compare` in this process: losses as the command line or a study lists them, and the folder."""
+    """Return a function that runs `tfseg compare` in this process on some losses and a folder."""
     from tfseg.cli import train
     from tfseg.cli.datasets import Source
     from tfseg.comparison.study import Arm, load_study
@@ -50,7 +50,7 @@ def compare(scans):
 
 @pytest.fixture(scope="package")
 def compared(compare, tmp_path_factory):
-    """A comparison of three losses, the third added later beside one that cannot be trained; and when each was."""
+    """Compare two losses, then add a third and one that cannot be trained; return also the modification times."""
     out = tmp_path_factory.mktemp("cmp") / "cmp"
     compare("dice,ce", out)
     trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/best.keras")}
@@ -62,7 +62,7 @@ def compared(compare, tmp_path_factory):
 
 @pytest.fixture
 def cell_facts():
-    """Reads `fold.json` of every finished network: (run, fold) → what it says."""
+    """Return a function that reads the `fold.json` of every finished network: (run, fold) → content."""
 
     def read(out: Path) -> dict[tuple[str, str], dict]:
         return {

@@ -1,4 +1,4 @@
-"""A comparison from end to end: what is held equal, what is kept, what fails, and the page that tells it."""
+"""A comparison from end to end: equal conditions, kept networks, failures, and the report."""
 
 import html
 import json
@@ -25,14 +25,14 @@ def page(compared, read_page):
     return read_page((out / "report.html").read_text(encoding="utf-8"))
 
 
-def test_a_loss_added_later_leaves_the_others_networks_alone(compared):
+def test_a_loss_added_later_does_not_change_the_other_networks(compared):
     out, trained, _ = compared
     assert len(trained) == 4
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert sorted(path.name for path in (out / "runs").iterdir()) == ["bce_s0", "ce_s0", "dice_s0", UNFIT_RUN]
 
 
-def test_losses_begin_and_go_on_alike(compared, cell_facts):
+def test_losses_have_the_same_initial_weights_batches_and_steps(compared, cell_facts):
     out, _, _ = compared
     facts = cell_facts(out)
     for fold in ("fold_0", "fold_1"):
@@ -40,20 +40,22 @@ def test_losses_begin_and_go_on_alike(compared, cell_facts):
         assert len(own) == 3
         for held in ("initial_weights_sha256", "batches_sha256", "steps"):
             assert len({each[held] for each in own}) == 1, held
-    assert len({each["batches_sha256"] for each in facts.values()}) == 2, "each fold has batches of its own"
+    assert len({each["batches_sha256"] for each in facts.values()}) == 2, "each fold has its own batches"
     assert all(each["steps"] == 2 * 2 and each["peak_memory_bytes"] > 1e8 for each in facts.values())
 
 
 def test_a_network_that_fails_is_reported_and_the_others_finish(compared, page):
     out, _, message = compared
     assert f"{UNFIT}, seed 0, fold 0" in message
-    told = [json.loads(path.read_text()) for path in out.glob(f"runs/{UNFIT_RUN}/*/failure.json")]
-    assert sorted((each["arm"], each["seed"], each["fold"]) for each in told) == [(UNFIT, 0, fold) for fold in (0, 1)]
+    failures = [json.loads(path.read_text()) for path in out.glob(f"runs/{UNFIT_RUN}/*/failure.json")]
+    assert sorted((each["arm"], each["seed"], each["fold"]) for each in failures) == [
+        (UNFIT, 0, fold) for fold in (0, 1)
+    ]
     assert "2 networks failed" in page.text
-    assert told[0]["reason"] in page.text
+    assert failures[0]["reason"] in page.text
 
 
-def test_scores_are_those_of_the_runs(compared):
+def test_scores_are_collected_from_the_runs(compared):
     out, _, _ = compared
     scores = read_scores(out / "scores.csv")
     assert list(scores["loss"].unique()) == ["dice", "ce", "bce"]
@@ -79,7 +81,7 @@ def test_every_pair_is_tested(compared):
     assert row["mean_difference"] == pytest.approx(means["dice"] - means["bce"])
 
 
-def test_tables_hold_what_the_studies_print(compared):
+def test_tables_are_those_that_studies_print(compared):
     out, _, _ = compared
     scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver' and loss == 'dice'")
     by_fold = pd.read_csv(out / "tables" / "by_fold.csv", dtype={"fold": str})
@@ -92,7 +94,7 @@ def test_tables_hold_what_the_studies_print(compared):
         assert r"\toprule" in (out / "tables" / f"{name}.tex").read_text()
 
 
-def test_the_page_needs_nothing_else_and_is_whole(compared, page):
+def test_the_page_is_complete_and_self_contained(compared, page):
     out, _, _ = compared
     assert page.open == []
     text = (out / "report.html").read_text(encoding="utf-8")
@@ -110,7 +112,7 @@ def test_names_are_escaped(compared, page):
     assert " ".join(label.split()) in page.text
 
 
-def test_the_page_says_what_the_scores_say(compared, page):
+def test_the_page_agrees_with_the_scores(compared, page):
     out, _, _ = compared
     scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver'")
     by_loss = scores.groupby("loss")["value"]
@@ -126,7 +128,7 @@ def test_the_conclusion_comes_first(compared, page):
         assert " ".join(sentence.split()) in page.text.partition("Scores")[0]
 
 
-def test_hashes_stand_on_the_page(compared, page, cell_facts):
+def test_the_page_shows_the_hashes(compared, page, cell_facts):
     out, _, _ = compared
     for facts in cell_facts(out).values():
         assert facts["initial_weights_sha256"][:16] in page.text
@@ -134,7 +136,7 @@ def test_hashes_stand_on_the_page(compared, page, cell_facts):
     assert "all losses started from the same weights" in page.text
 
 
-def test_unequal_training_is_no_fair_comparison(compared, tmp_path, read_page):
+def test_unequal_training_is_reported_as_unfair(compared, tmp_path, read_page):
     out = shutil.copytree(compared[0], tmp_path / "cmp")
     path = out / "runs" / "ce_s0" / "fold_1" / "fold.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_weights_sha256": "f" * 64}))
@@ -144,7 +146,7 @@ def test_unequal_training_is_no_fair_comparison(compared, tmp_path, read_page):
     assert "no: initial weights" in text
 
 
-def test_runs_of_other_splits_are_refused(compared, compare, tmp_path):
+def test_runs_with_other_splits_are_refused(compared, compare, tmp_path):
     out = shutil.copytree(compared[0], tmp_path / "cmp")
     splits = json.loads((out / "splits.json").read_text())
     (out / "runs" / "ce_s0" / "splits.json").write_text(json.dumps(splits[::-1]))
@@ -173,7 +175,7 @@ def test_one_loss_is_no_comparison(compare, tmp_path, losses):
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium to draw the page")
 @pytest.mark.parametrize("width", [500, 1200])
-def test_a_browser_draws_the_page_without_a_scroll_bar_below(compared, tmp_path, width):
+def test_a_browser_draws_the_page_without_horizontal_scrolling(compared, tmp_path, width):
     out, _, _ = compared
     probe = tmp_path / "probe.html"
     script = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth</script></body>"
@@ -181,6 +183,6 @@ def test_a_browser_draws_the_page_without_a_scroll_bar_below(compared, tmp_path,
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
     command = ["chromium", *options, f"--window-size={width},900", "--dump-dom", probe.as_uri()]
     drawn = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-    needed, there = map(int, re.search(r"<title>(\d+) of (\d+)", drawn).groups())
-    assert needed <= there
-    assert np.isclose(there, width, atol=20)
+    needed, available = map(int, re.search(r"<title>(\d+) of (\d+)", drawn).groups())
+    assert needed <= available
+    assert np.isclose(available, width, atol=20)

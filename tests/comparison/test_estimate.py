@@ -1,4 +1,4 @@
-"""What a grid needs, reckoned from what a few steps needed."""
+"""The needs of a grid are estimated from a few measured steps."""
 
 import pytest
 
@@ -13,7 +13,7 @@ STEP_SECONDS, SLICE_SECONDS, NETWORK_BYTES = {"dice": 0.5, "bce": 0.25}, 0.125, 
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Stands in for `train`: every step and slice takes a known time in the last epoch; `focal` cannot be trained."""
+    """Replace `train`: every step and slice of the last epoch takes a known time; `focal` cannot be trained."""
     seen = []
 
     def train(config, prepared, split, seed, out, strategy):
@@ -39,7 +39,7 @@ def grid_of(prepared, losses, out):
 
 def test_time_grows_with_epochs_steps_and_slices(prepared, measured, tmp_path):
     needed = estimate.estimate(grid_of(prepared, ["dice", "bce"], tmp_path), prepared, None, tmp_path)
-    # Six slices a subject; of six subjects 3 train, 1 validates, 2 are tested: 5 steps an epoch.
+    # Six slices per subject; of six subjects 3 train, 1 validates, 2 test: 5 steps per epoch.
     slices = 10 * 6 + 12
     cells = 3 * 2
     assert needed.seconds == pytest.approx(cells * sum(50 * step + slices * SLICE_SECONDS for step in (0.5, 0.25)))
@@ -52,10 +52,10 @@ def test_time_grows_with_epochs_steps_and_slices(prepared, measured, tmp_path):
     ]
 
 
-def test_a_loss_that_cannot_be_measured_counts_as_the_others(prepared, measured, tmp_path):
+def test_a_loss_that_cannot_be_measured_counts_as_the_mean_of_the_others(prepared, measured, tmp_path):
     needed = estimate.estimate(grid_of(prepared, ["dice", "focal"], tmp_path), prepared, None, tmp_path)
-    alone = estimate.estimate(grid_of(prepared, ["dice"], tmp_path), prepared, None, tmp_path)
-    assert needed.seconds == pytest.approx(2 * alone.seconds)
+    only_dice = estimate.estimate(grid_of(prepared, ["dice"], tmp_path), prepared, None, tmp_path)
+    assert needed.seconds == pytest.approx(2 * only_dice.seconds)
     assert needed.seconds_per_step == {"dice": 0.5}
     nothing = estimate.estimate(grid_of(prepared, ["focal"], tmp_path), prepared, None, tmp_path)
     assert nothing.seconds_per_step == {}

@@ -1,4 +1,4 @@
-"""The order of a grid's cells, and tables by arm."""
+"""The order of a grid's cells."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a study says, from a file and from the command line, and how it grows."""
+"""A study is read from a file and the command line, and can be extended."""
 
 import pytest
 import yaml
@@ -22,7 +22,7 @@ def names_of(study):
 
 
 def runs_of(study):
-    """Configurations by the names of their run folders."""
+    """Return the configurations by the names of their run folders."""
     return {folder_of(arm, seed): config for seed in study.every_seed for arm, config in study.configs(seed)}
 
 
@@ -51,13 +51,13 @@ def test_a_file_holds_losses_seeds_and_a_configuration(tmp_path):
     assert (run.loss, run.seed) == ({"name": "tversky", "alpha": 0.3}, 6)
 
 
-def test_the_command_line_goes_before_the_file(tmp_path):
+def test_the_command_line_takes_precedence_over_the_file(tmp_path):
     path = write(tmp_path / "study.yaml", "losses: [dice, bce]\nseeds: 3\n")
     study = load_study(path, None, [], "focal,ce", 1)
     assert (names_of(study), study.seeds) == (["focal", "ce"], 1)
 
 
-def test_runs_differ_in_loss_and_seed_alone():
+def test_runs_differ_only_in_loss_and_seed():
     study = Study(Config(), arms("dice", "bce"), 2)
     shared = {
         yaml.safe_dump(config.model_dump(mode="json", exclude={"loss", "seed"})) for config in runs_of(study).values()
@@ -66,7 +66,7 @@ def test_runs_differ_in_loss_and_seed_alone():
     assert "loss" not in yaml.safe_load(study.shared_yaml())
 
 
-def test_what_was_compared_before_stays(tmp_path):
+def test_earlier_arms_are_kept(tmp_path):
     Study(Config(), arms("dice", "bce"), 2).write(tmp_path / "study.yaml")
     joined = Study(Config(), arms("focal", "dice"), 1).joined_to(tmp_path / "study.yaml")
     assert names_of(joined) == ["dice", "bce", "focal"]
@@ -80,7 +80,7 @@ def test_what_was_compared_before_stays(tmp_path):
         ("dice,dise", "no loss is called 'dise'; did you mean dice"),
         ("dice,tversky:alfa=1", "the loss tversky has no parameter 'alfa'"),
         ("dice,tversky:alpha=-1", "alpha"),
-        ("dice,bce,dice", "arms: dice is there 2 times"),
+        ("dice,bce,dice", "arms: dice is given 2 times"),
         ("dice,a=1,,", "--losses"),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_study_holds_its_configuration(tmp_path):
         load_study(path, path, [], None, None)
 
 
-def test_losses_whose_folders_would_be_one():
+def test_arms_with_the_same_folder_are_refused():
     part = {"name": "dice", "weight": 0.5}
     first, second = ({"sum": [part, "bce"]}, {"sum": [part, {"name": "bce", "weight": 1}]})
     with pytest.raises(ConfigError, match="times"):

@@ -1,4 +1,4 @@
-"""One cell from plain values: the same folder in this process and in a fresh one, stopped, resumed, locked."""
+"""One cell from plain values: equal in this process and a fresh one, stopped, resumed, locked."""
 
 import json
 import multiprocessing
@@ -22,7 +22,7 @@ SMALL = ["model.filters=2", "model.depth=1", "training.epochs=3", "training.batc
 
 @pytest.fixture
 def values(prepared):
-    """What `run_cell_here` takes, apart from the folder to write."""
+    """Return the arguments of `run_cell_here`, except the folder to write."""
     split = make_splits(prepared.subjects, 3, 0)[0]
     config = load_config(None, SMALL).model_dump(mode="json")
     return {
@@ -36,7 +36,7 @@ def values(prepared):
     }
 
 
-def test_a_cell_holds_everything_it_needs(values, tmp_path):
+def test_a_cell_holds_all_results(values, tmp_path):
     run_cell_here(**values, out=tmp_path / "cell")
     names = {"best.keras", "history.csv", "fold.json", "scores.csv", "predictions", "controls.json", "logs"}
     assert {path.name for path in (tmp_path / "cell").iterdir()} == names
@@ -55,7 +55,7 @@ run_cell_here(**values)
 
 
 def test_a_fresh_process_gives_the_same_bits(values, tmp_path):
-    """Plain values are all that it takes: they go through JSON."""
+    """The arguments are plain values, passed as JSON."""
     run_cell_here(**values, out=tmp_path / "here")
     plain = values | {"prepared": str(values["prepared"]), "out": str(tmp_path / "fresh")}
     subprocess.run([sys.executable, "-c", FRESH, json.dumps(plain)], check=True, capture_output=True)
@@ -66,7 +66,7 @@ def test_a_fresh_process_gives_the_same_bits(values, tmp_path):
     assert [line.split(",")[:4] for line in history[0]] == [line.split(",")[:4] for line in history[1]]
 
 
-def test_a_cell_that_is_stopped_after_an_epoch_is_marked_and_resumes_to_the_same_scores(values, tmp_path):
+def test_a_cell_stopped_after_an_epoch_is_marked_and_resumes_with_the_same_scores(values, tmp_path):
     run_cell_here(**values, out=tmp_path / "whole")
     seen = []
 
@@ -90,20 +90,20 @@ def test_a_failure_leaves_its_reason(values, tmp_path):
     unfit = values | {"config": values["config"] | {"loss": {"name": "jaccard", "class_weights": [1, 2, 3, 4]}}}
     with pytest.raises(CellFailed, match="class_weights"):
         run_cell_here(**unfit, out=tmp_path, arm="weighted")
-    told = json.loads((tmp_path / FAILURE).read_text())
-    assert (told["arm"], told["seed"], told["fold"]) == ("weighted", 0, 0)
-    assert "class_weights" in told["reason"]
+    failure = json.loads((tmp_path / FAILURE).read_text())
+    assert (failure["arm"], failure["seed"], failure["fold"]) == ("weighted", 0, 0)
+    assert "class_weights" in failure["reason"]
 
 
-def test_a_wrong_call_is_no_failure_of_the_cell(values, tmp_path):
+def test_a_wrong_call_is_not_recorded_as_a_failure(values, tmp_path):
     for wrong in ({"config": {"training": {"epoch": 3}}}, {"devices": "GPU:9"}):
         with pytest.raises(ConfigError):
             run_cell_here(**(values | wrong), out=tmp_path / "cell")
     assert not (tmp_path / "cell" / FAILURE).exists()
 
 
-def test_threads_that_tensorflow_does_not_run_with_are_refused(values, tmp_path):
-    """It runs in this process already."""
+def test_another_number_of_threads_than_tensorflow_uses_is_refused(values, tmp_path):
+    """TensorFlow already runs in this process."""
     with pytest.raises(ConfigError, match=r"training\.threads: TensorFlow already runs with \d+ in this process"):
         run_cell_here(**(values | {"threads": threads_used() + 1}), out=tmp_path)
 

@@ -1,4 +1,4 @@
-"""The loop over networks: what is skipped, what a failure costs, how a run ends the same after an interruption."""
+"""The loop over networks skips finished cells, reports failures, and resumes with the same result."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ CONFIG = load_config(None, SMALL)
 
 
 class Followed:
-    """Remembers which networks began, which were skipped, and what was said."""
+    """Record which networks began, which were skipped, and the messages."""
 
     def __init__(self):
         self.begun, self.skipped_names, self.said = [], [], []
@@ -55,7 +55,7 @@ def run(prepared, tmp_path_factory):
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Stands in for the training of a cell: writes its last file, or raises what is set for its fold."""
+    """Replace the training of a cell: write its last file, or raise the error set for its fold."""
     errors: dict[int, BaseException] = {}
 
     def run_cell(config, prepared, split, fold, arm, out, strategy, progress):
@@ -77,7 +77,7 @@ def test_every_case_is_scored_once_out_of_fold(run, prepared):
         assert set(scores.loc[scores["fold"] == fold, "subject"]) == set(split.test)
 
 
-def test_summary_is_that_of_the_scores(run):
+def test_the_summary_follows_from_the_scores(run):
     scores, summary = (pd.read_csv(run / name) for name in ("scores.csv", "summary.csv"))
     assert set(summary["label"]) == {"left", "right", "mean"}
     dice = scores[(scores["metric"] == "dice") & (scores["label"] == "left")]["value"]
@@ -86,8 +86,8 @@ def test_summary_is_that_of_the_scores(run):
     assert row["mean_finite"] == pytest.approx(dice.mean())
 
 
-def test_steps_are_those_of_every_stage(prepared):
-    """Six slices a subject."""
+def test_steps_are_counted_for_every_stage(prepared):
+    """Each subject has six slices."""
     split = make_splits(prepared.subjects, 3, 0)[0]
     stages = (
         "stages=[{training: {epochs: 2}}, {training: {epochs: 3, batch_size: 4}}, {training: {steps_per_epoch: 7}}]"
@@ -96,11 +96,11 @@ def test_steps_are_those_of_every_stage(prepared):
     assert epoch_steps(CONFIG, prepared, split) == [3]
 
 
-def test_an_interrupted_run_resumes_with_what_is_missing_and_ends_the_same(run, prepared, tmp_path):
+def test_an_interrupted_run_trains_only_the_missing_fold_and_ends_the_same(run, prepared, tmp_path):
     out = tmp_path / "run"
     cross_validate(prepared, out)
     (out / "fold_1" / "scores.csv").unlink()
-    (out / "fold_0" / "checkpoint").mkdir()  # as a kill after the last file leaves it
+    (out / "fold_0" / "checkpoint").mkdir()  # as left by a kill after the last file
     kept = (out / "fold_0" / "best.keras").stat().st_mtime_ns
     _, followed = cross_validate(prepared, out)
     assert (followed.begun, followed.skipped_names) == (["fold 2/3"], ["fold 1/3", "fold 3/3"])
@@ -135,8 +135,8 @@ def test_a_failure_is_reported_and_the_others_finish(prepared, tmp_path, failing
     assert read_failures(tmp_path) == {}
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no space left"), ConfigError("began with 2 threads")])
-def test_what_would_fail_them_all_ends_the_loop(prepared, tmp_path, failing, error):
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no space left"), ConfigError("was started with 2 threads")])
+def test_an_error_that_affects_every_cell_ends_the_loop(prepared, tmp_path, failing, error):
     failing[1] = error
     with pytest.raises(type(error), match=str(error.args[-1])):
         cross_validate(prepared, tmp_path)
@@ -149,8 +149,8 @@ def test_a_run_without_a_finished_fold_has_no_scores(prepared, tmp_path):
         collect(tmp_path, prepared, make_splits(prepared.subjects, 3, 0))
 
 
-def test_scores_are_those_of_finished_folds(run, prepared, tmp_path):
-    """A failed fold leaves its subjects out of scores and summary."""
+def test_scores_come_only_from_finished_folds(run, prepared, tmp_path):
+    """The subjects of a failed fold are left out of scores and summary."""
     folds = make_splits(prepared.subjects, 3, 0)
     for fold in (0, 2):
         (tmp_path / f"fold_{fold}").mkdir()

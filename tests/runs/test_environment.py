@@ -1,4 +1,4 @@
-"""What a run is made with: threads, settings that must stay, weights to start from, the machine."""
+"""A run records its threads, settings, initial weights and machine."""
 
 import json
 
@@ -12,22 +12,22 @@ from tfseg.core.machine import usable_cores
 from tfseg.runs.environment import SAME, describe_environment, describe_start, with_threads
 
 
-def test_threads_are_a_number_before_anything_is_written(tmp_path):
+def test_threads_are_resolved_to_a_number(tmp_path):
     assert with_threads(load_config(), tmp_path).training.threads == usable_cores()
     assert with_threads(load_config(None, ["training.threads=3"]), tmp_path).training.threads == 3
 
 
-def test_a_folder_keeps_the_threads_it_began_with(tmp_path):
+def test_a_folder_keeps_the_threads_it_was_started_with(tmp_path):
     begun = with_threads(load_config(None, ["training.threads=3"]), tmp_path)
     claim(tmp_path, {"config.yaml": begun.to_yaml()})
     assert with_threads(load_config(), tmp_path).training.threads == 3
     assert with_threads(begun, tmp_path) == begun
-    with pytest.raises(ConfigError, match=r"training\.threads: .* began with 3, received 2"):
+    with pytest.raises(ConfigError, match=r"training\.threads: .* was started with 3, received 2"):
         with_threads(load_config(None, ["training.threads=2"]), tmp_path)
 
 
-def test_a_run_resumes_with_other_pictures_and_with_nothing_else_changed(tmp_path):
-    """No network depends on pictures; threads are compared by `with_threads`."""
+def test_a_run_resumes_with_another_picture_every_but_no_other_change(tmp_path):
+    """No network depends on `picture_every`; threads are compared by `with_threads`."""
     stages = "stages=[{training: {picture_every: 1}}, {training: {epochs: 2}}]"
     claim(tmp_path, {"config.yaml": load_config(None, [stages]).to_yaml(), "splits.json": "[]"})
     before = (tmp_path / "config.yaml").read_text()
@@ -40,7 +40,7 @@ def test_a_run_resumes_with_other_pictures_and_with_nothing_else_changed(tmp_pat
             claim(tmp_path, {"config.yaml": load_config(None, [*other, changed]).to_yaml()}, same=SAME)
 
 
-def test_other_weights_to_start_from_under_the_same_name_are_another_run(tmp_path):
+def test_other_initial_weights_under_the_same_name_are_refused(tmp_path):
     weights = tmp_path / "weights.keras"
     config = load_config(None, [f"training.start_from={weights}"])
     with pytest.raises(ConfigError, match=r"training\.start_from: cannot read .*weights\.keras"):

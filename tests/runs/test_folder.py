@@ -1,4 +1,4 @@
-"""A run folder read again: after a move, with folds that failed, and its networks."""
+"""Read a run folder after a move, with failed folds, and list its networks."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tfseg.runs.folder import networks_of, open_prepared, read_failures, read_hi
 
 @pytest.fixture
 def run(prepared, tmp_path):
-    """A run folder with its prepared folder inside, of which fold 1 failed and fold 0 was left unfinished."""
+    """Make a run folder with its prepared folder inside and folds 0 and 1 unfinished."""
     folder = tmp_path / "first" / "run"
     shutil.copytree(prepared.folder, folder / "prepared")
     described = {"prepared": str(folder / "prepared"), "prepared_sha256": prepared.digest}
@@ -28,13 +28,13 @@ def run(prepared, tmp_path):
     return folder
 
 
-def test_a_run_that_was_moved_takes_its_prepared_folder_along(run, prepared, tmp_path):
+def test_a_moved_run_uses_the_prepared_folder_inside_it(run, prepared, tmp_path):
     moved = run.rename(tmp_path / "elsewhere")
     assert open_prepared(moved).folder == moved / "prepared"
     assert open_prepared(moved).digest == prepared.digest
 
 
-def test_a_run_of_a_comparison_that_was_moved_finds_the_prepared_folder_of_the_comparison(run, tmp_path):
+def test_a_run_of_a_moved_comparison_uses_the_prepared_folder_of_the_comparison(run, tmp_path):
     comparison = tmp_path / "cmp"
     shutil.copytree(run, comparison / "runs" / "dice_s0")
     (comparison / "runs" / "dice_s0" / "prepared").rename(comparison / "prepared")
@@ -42,14 +42,14 @@ def test_a_run_of_a_comparison_that_was_moved_finds_the_prepared_folder_of_the_c
     assert open_prepared(comparison / "runs" / "dice_s0").folder == comparison / "prepared"
 
 
-def test_a_prepared_folder_that_changed_since_is_refused(run):
+def test_a_prepared_folder_that_changed_is_refused(run):
     index = run / "prepared" / "index.csv"
     index.write_text(index.read_text().replace("case_0", "case_9"))
     with pytest.raises(RunError, match="its hash differs"):
         open_prepared(run)
 
 
-def test_networks_are_those_of_finished_folds_in_the_order_of_their_numbers(run):
+def test_networks_are_listed_for_finished_folds_in_numerical_order(run):
     assert [path.parent.name for path in networks_of(run)] == [f"fold_{fold}" for fold in range(2, 12)]
     assert networks_of(run, fold=10) == [run / "fold_10" / "best.keras"]
 
@@ -66,7 +66,7 @@ def test_a_run_that_is_not_finished_is_refused(run):
         networks_of(run)
 
 
-def test_a_damaged_file_is_named_whatever_is_wrong_with_it(run):
+def test_any_kind_of_damaged_file_is_named(run):
     for name, read in (
         ("environment.json", read_json),
         ("scores.csv", read_scores),
@@ -81,7 +81,7 @@ def test_a_damaged_file_is_named_whatever_is_wrong_with_it(run):
             assert "\n" not in str(refused.value)
 
 
-def test_what_a_file_lacks_is_named(run):
+def test_a_missing_entry_is_named(run):
     (run / "environment.json").write_text("{}")
     with pytest.raises(RunError, match=r"environment\.json: cannot be read: it lacks 'prepared'"):
         open_prepared(run)

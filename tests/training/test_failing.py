@@ -93,11 +93,11 @@ def test_a_fold_that_diverges_is_reported_and_trained_again(prepared, poisoned, 
         killed.setattr("tfseg.cli.train.collect", lambda *_: (_ for _ in ()).throw(Killed))
         exit_code()
     assert exit_code() == 0
-    assert "finished already" not in capsys.readouterr().out
+    assert "already finished" not in capsys.readouterr().out
     assert pd.read_csv(out / "scores.csv")["fold"].nunique() == 2
     assert not list(out.glob("fold_*/failure.json"))
     assert exit_code() == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 def test_a_training_resumes_once_there_is_space_again(prepared, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Set up what every training starts from: scans prepared, subjects split, devices checked."""
+"""Set up a training: check devices, prepare scans, split subjects."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 16, 45
 
 @dataclass(frozen=True)
 class Setting:
-    """Prepared cases and the splits of their subjects; `records` are the texts that say so in a run folder."""
+    """Prepared cases and the splits of their subjects; `records`: file name → text, for a run folder."""
 
     prepared: Prepared
     folds: list[Split]
@@ -29,10 +29,10 @@ class Setting:
 
 
 def check_devices(configs: Sequence[Config], devices: str | None) -> list[str]:
-    """Return the devices that networks are going to train on, before anything else is done.
+    """Return the devices to train on, checked before any work begins.
 
     Raises:
-        ConfigError: on a device that does not exist, or a batch that devices cannot share evenly.
+        ConfigError: if a device does not exist, or a batch cannot be divided evenly among the devices.
     """
     open_strategy(devices, configs[0].training.threads)
     chosen = choose_devices(devices)
@@ -45,18 +45,18 @@ def check_devices(configs: Sequence[Config], devices: str | None) -> list[str]:
 
 
 def set_up(configs: Sequence[Config], source: Source, out: Path, splits: Path | None, terminal: Terminal) -> Setting:
-    """Prepare the scans and split their subjects for networks that are trained in `out`, which is claimed.
+    """Prepare the scans and split their subjects for networks trained in `out`, which is already claimed.
 
     Args:
-        configs: of every arm; they share folds and seed.
+        configs: configuration of every arm; they share folds and seed.
         source: what to train on.
         out: the folder to write.
-        splits: a file of splits; if None, the dataset's own, else new ones.
+        splits: a file of splits; if None, the dataset's own, or new ones.
         terminal: shows the progress of preparation.
 
     Raises:
         ConfigError: if the call, the config or the folder to write is wrong.
-        DataError: if the data are.
+        DataError: if the data cannot be used.
     """
     prepared = _prepared(source, out, configs[0].seed, terminal)
     for config in configs:
@@ -73,7 +73,9 @@ def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepa
     data = source.data
     if data is None:
         data = out / "phantoms"
-        terminal.say(f"no --data: {PHANTOM_SUBJECTS} synthetic {PHANTOM_KIND} subjects stand in for scans ({data})")
+        terminal.say(
+            f"no --data: {PHANTOM_SUBJECTS} synthetic {PHANTOM_KIND} subjects are used instead of scans ({data})"
+        )
         if not data.is_dir():
             with terminal.bar("making phantoms", PHANTOM_SUBJECTS) as advance:
                 write_dataset(data, PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE, seed, advance)

@@ -28,10 +28,10 @@ from tfseg.training.fit import make_loss
 
 
 def with_loss(config: Config, text: str | None) -> Config:
-    """Return the config with the loss of a command line, `tversky:alpha=0.3`, where one is given.
+    """Return the config with the loss of the command line, such as `tversky:alpha=0.3`, if one is given.
 
     Raises:
-        ConfigError: where the loss is unknown or does not take its parameters.
+        ConfigError: if the loss is unknown or does not accept its parameters.
     """
     try:
         if text is not None:
@@ -47,11 +47,11 @@ def with_loss(config: Config, text: str | None) -> Config:
 def fit(
     config: Config, source: Source, out: Path | None, splits: Path | None, devices: str | None, command: str
 ) -> None:
-    """Run the main job, and print its table and where things are.
+    """Cross-validate one configuration; print its table and the paths of the results.
 
     Raises:
         ConfigError: if the call, the config or the folder to write is wrong.
-        DataError: if the data are.
+        DataError: if the data cannot be used.
         RunError: if a fold failed, after the others are finished and reported.
     """
     terminal = Terminal()
@@ -62,10 +62,10 @@ def fit(
     with resumable(out), claimed(out, {"config.yaml": config.to_yaml(), **describe_start(config)}, same=SAME):
         setting = set_up([config], source, out, splits, terminal)
         if (out / "report.html").is_file() and not read_failures(out):
-            terminal.say(f"{out} is finished already: nothing to train")
+            terminal.say(f"{out} is already finished: nothing to train")
         else:
             _write_environment(out, setting, config, chosen, command, source)
-            (out / "report.html").unlink(missing_ok=True)  # one that exists says that everything is finished
+            (out / "report.html").unlink(missing_ok=True)  # a report marks the run as finished
             cells = [
                 Cell(f"fold {fold + 1}/{len(setting.folds)}", title, config, split, fold, out)
                 for fold, split in enumerate(setting.folds)
@@ -94,18 +94,18 @@ def compare(
 ) -> None:
     """Train every arm of a study on the same folds under the same seeds, and report which is better.
 
-    Arms and seeds that `out` holds from before stay in the comparison.
+    Arms and seeds that `out` already holds stay in the comparison.
 
     Raises:
         ConfigError: if the call, the study or the folder to write is wrong.
-        DataError: if the data are.
+        DataError: if the data cannot be used.
         RunError: if a network failed, after the others are finished and reported.
     """
     terminal = Terminal()
     study = study.joined_to(out / "study.yaml")
     if len(study.arms) < 2:
         listed = ", ".join(arm.name for arm in study.arms) or "none"
-        raise ConfigError(f"a comparison needs two losses or arms, as --losses dice,bce lists them; received {listed}")
+        raise ConfigError(f"a comparison needs two losses or arms, as in --losses dice,bce; received {listed}")
     study = replace(study, config=with_threads(study.config, out))
     configs = [config for _, config in study.configs(study.config.seed)]
     chosen = check_devices(configs, devices)
@@ -133,7 +133,7 @@ def compare(
             failed = run_cells(cells, setting.prepared, devices, listener)
         runs = finish_runs(cells, setting.prepared, setting.folds)
         listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        problem = f"{len(failed)} of {len(cells)} networks failed, the same command tries them again: {listed}"
+        problem = f"{len(failed)} of {len(cells)} networks failed; run the same command to retry them: {listed}"
         if len({cell.arm for cell in cells if cell.run in runs}) < 2:
             raise RunError(f"no two arms to compare. {problem}")
         summary = grid.write_tables(out, runs, setting.prepared)

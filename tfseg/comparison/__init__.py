@@ -1,1 +1,1 @@
-"""A fair comparison of losses: a grid of networks that differ in their loss alone, and what it allows to say."""
+"""Compare losses fairly: train a grid of networks that differ only in their arm, and evaluate it."""

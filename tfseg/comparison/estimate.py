@@ -1,4 +1,4 @@
-"""What a grid of trainings will need, from a few measured steps of every loss."""
+"""Estimate the time, memory and disk space of a grid of trainings from a few measured steps of every arm."""
 
 import shutil
 import tempfile
@@ -20,14 +20,14 @@ from tfseg.runs.cells import Cell, epoch_steps
 from tfseg.training.fit import train
 from tfseg.training.strategy import open_strategy
 
-_EPOCHS = 2  # the first one traces graphs; the second one is measured
+_EPOCHS = 2  # the first traces graphs, the second is measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a grid needs, about: `seconds` of work, `memory_bytes` at the peak, `disk_bytes` of `free_bytes` there are.
+    """The estimated needs of a grid: `seconds`, peak `memory_bytes`, and `disk_bytes` out of `free_bytes` available.
 
-    `seconds_per_step`: by loss; those that could not be measured are left out, and count as the mean of the others.
+    `seconds_per_step`: by arm; an arm that could not be measured is left out and counts as the mean of the others.
     """
 
     seconds: float
@@ -50,14 +50,14 @@ def estimate(
     out: Path,
     advance: Callable[[], None] = lambda: None,
 ) -> Estimate:
-    """Train every loss of some cells on the smallest subject alone, and reckon from that what all cells need.
+    """Train every arm of some cells on the smallest subject, and estimate from that the needs of all cells.
 
     Args:
-        cells: what is still to be trained.
+        cells: the cells still to be trained.
         prepared: their prepared folder.
         devices: as in `run_cell_here`.
-        out: where the grid is going to be written.
-        advance: told after every loss.
+        out: the folder that the grid will be written to.
+        advance: called after each arm.
     """
     memory.reset_peak()
     strategy = open_strategy(devices, cells[0].config.training.threads)
@@ -65,7 +65,7 @@ def estimate(
     for arm, cell in {cell.arm: cell for cell in cells}.items():
         try:
             measured[arm] = _measure(cell, prepared, strategy)
-        except Exception:  # what is wrong with this loss is told when its turn comes
+        except Exception:  # the error is reported when the arm itself is trained
             continue
         finally:
             advance()

@@ -21,7 +21,7 @@ from tfseg.statistics import Paired
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison folder: its finished runs, its tables, what failed and why."""
+    """The content of a comparison folder: finished runs, tables, and failures with their reasons."""
 
     folder: Path
     runs: list[Run]
@@ -37,28 +37,28 @@ class Comparison:
 
     @property
     def losses(self) -> list[str]:
-        """The losses, in the order of the study."""
+        """The names of the arms, in the order of the study."""
         return list(self.scores["loss"].unique())
 
     @property
     def labels(self) -> list[str]:
-        """The labels' names, in order; then "mean" where there are several."""
+        """The names of the labels, in order, followed by "mean" if there are several."""
         names = self.runs[0].labels
         return [*names, MEAN_LABEL] if len(names) > 1 else names
 
     @cached_property
     def diagonals(self) -> Mapping[str, float]:
-        """Case → diagonal of its volume."""
+        """Case → diagonal of its volume, in the unit of distances."""
         return diagonals_mm(self.prepared.cases_of(self.scores["subject"].unique()))
 
     @cached_property
     def paired(self) -> dict[tuple[str, str], Paired]:
-        """Label and metric → every loss on the same subjects."""
+        """Label and metric → the values of every arm on the same subjects."""
         return {(each.label, each.metric): each for each in statistics.paired_values(self.scores, self.diagonals)}
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """A row per network: loss, seed, fold, and what its `fold.json` says."""
+        """One row per network: arm, seed, fold, and the content of its `fold.json`."""
         return pd.DataFrame(
             {"loss": run.arm, "seed": run.config.seed, "fold": fold, **cell}
             for run in self.runs
@@ -70,7 +70,7 @@ def read_comparison(folder: Path) -> Comparison:
     """Read a comparison folder whose tables are written.
 
     Raises:
-        RunError: naming what is missing or damaged, or runs that were made with different splits.
+        RunError: if a file is missing or damaged, or a run was made with other splits, naming it.
     """
     require(*(folder / name for name in ("study.yaml", "scores.csv", "tests.csv", "splits.json", "environment.json")))
     scores = by_arm(read_scores(folder / "scores.csv"))
@@ -90,7 +90,7 @@ def read_comparison(folder: Path) -> Comparison:
 
 
 def read_tests(path: Path) -> pd.DataFrame:
-    """Read `tests.csv`; a label may be called NA, a note may be empty."""
+    """Read `tests.csv`; a label may be named NA, a note may be empty."""
     texts = dict.fromkeys(("label", "metric", "first", "second", "note"), str)
     with files.reading(path):
         numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in texts]

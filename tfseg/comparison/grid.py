@@ -1,4 +1,4 @@
-"""The grid of a comparison: every arm on the same folds under the same seeds, and its tables."""
+"""Make the grid of a comparison, every arm on the same folds under the same seeds, and its tables."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ TEST_METRICS = ("dice", "iou", "precision", "recall", "nsd", "hd", "hd95", "assd
 
 
 def make_grid(study: Study, folds: Sequence[Split], out: Path) -> list[Cell]:
-    """List the cells of a study: seeds, then folds, then arms, so that a part of them still compares every arm."""
+    """List the cells of a study by seed, then fold, then arm, so that an unfinished grid still compares every arm."""
     planned = [
         (arm, config, split, fold)
         for seed in study.every_seed
@@ -40,7 +40,7 @@ def make_grid(study: Study, folds: Sequence[Split], out: Path) -> list[Cell]:
 
 
 def write_tables(out: Path, runs: Iterable[Path], prepared: Prepared) -> pd.DataFrame:
-    """Write `scores.csv`, every run in one table, and `tests.csv`, every pair of arms; return the summary by arm."""
+    """Write `scores.csv`, with all runs, and `tests.csv`, with every pair of arms; return the summary by arm."""
     scores = pd.concat([read_scores(run / "scores.csv") for run in runs], ignore_index=True)
     diagonals = diagonals_mm(prepared.cases_of(scores["subject"].unique()))
     compared = [each for each in paired_values(by_arm(scores), diagonals) if each.metric in TEST_METRICS]
@@ -51,5 +51,5 @@ def write_tables(out: Path, runs: Iterable[Path], prepared: Prepared) -> pd.Data
 
 
 def by_arm(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return scores whose column `loss`, by which statistics tell sides apart, names the arm."""
+    """Return scores with the arm in the column `loss`, by which statistics group them."""
     return scores.assign(loss=scores["arm"])

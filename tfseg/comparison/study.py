@@ -1,4 +1,4 @@
-"""A study: which arms are compared, under which seeds, and all that they have in common."""
+"""Read a study: the arms to compare, the seeds, and everything that the arms have in common."""
 
 import re
 from collections import Counter
@@ -16,13 +16,13 @@ from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.losses.spec import parse, parse_list
 
-# What an arm may change; the rest is what a comparison holds equal.
+# Settings that an arm may change; a comparison holds the rest equal.
 MAY_DIFFER = ("loss", "model", "training", "stages")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a comparison: a name, and what it overrides in the common configuration. A loss is one kind.
+    """One side of a comparison: a name, and the settings it overrides; often just a loss.
 
     Raises:
         ConfigError: if it has no name, overrides nothing, or overrides what a comparison holds equal.
@@ -44,7 +44,7 @@ class Arm:
 
     @classmethod
     def of_loss(cls, loss: Mapping[str, Any]) -> "Arm":
-        """Return the arm that changes the loss and nothing else.
+        """Return the arm that changes only the loss.
 
         >>> Arm.of_loss({"name": "tversky", "alpha": 0.3, "beta": 0.7}).name
         'tversky:alpha=0.3,beta=0.7'
@@ -53,11 +53,11 @@ class Arm:
 
     @property
     def is_loss(self) -> bool:
-        """Whether the arm is a loss, under that loss's own name."""
+        """Whether the arm changes only the loss and bears its title."""
         return self.overrides.keys() == {"loss"} and self.name == losses.title(self.overrides["loss"])
 
     def apply(self, common: Config) -> Config:
-        """Return the common configuration with what the arm overrides.
+        """Return the common configuration with the settings of the arm.
 
         Raises:
             ConfigError: if a setting is unknown or out of range.
@@ -67,13 +67,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """What to compare: the arms, and how many seeds, the first being that of `config`.
+    """What to compare: the arms, and the number of seeds, counted from that of `config`.
 
     Everything else in `config` is the same for all arms.
 
     Raises:
-        ConfigError: if a loss or setting is unknown or out of range, two arms have one name, a stage would replace
-            the loss of an arm, or there is no seed.
+        ConfigError: if a loss or setting is unknown or out of range, two arms have the same name, a stage would
+            replace the loss of an arm, or there is no seed.
     """
 
     config: Config
@@ -88,7 +88,7 @@ class Study:
         for names in ([arm.name for arm in self.arms], [folder_of(arm, 0) for arm in self.arms]):
             name, times = Counter(names).most_common(1)[0] if names else ("", 0)
             if times > 1:
-                raise ConfigError(f"arms: {name} is there {times} times")
+                raise ConfigError(f"arms: {name} is given {times} times")
 
     def _check(self, arm: Arm) -> None:
         config = arm.apply(self.config)
@@ -107,19 +107,19 @@ class Study:
 
     @property
     def every_seed(self) -> range:
-        """The seeds, from that of `config` on."""
+        """All seeds, from that of `config` on."""
         return range(self.config.seed, self.config.seed + self.seeds)
 
     def shared_yaml(self) -> str:
-        """Return what all runs have in common, as YAML."""
+        """Return the settings common to all runs, as YAML."""
         shared = self.config.model_dump(mode="json", exclude={"loss"})
         return yaml.safe_dump(shared, sort_keys=False)
 
     def joined_to(self, path: Path) -> "Study":
-        """Return this study with the arms and seeds of the one written at `path`, if there is one, before its own.
+        """Return this study, preceded by the arms and seeds of the study at `path` if it exists.
 
         Raises:
-            ConfigError: if the file is damaged, or holds an arm of the same name that changes something else.
+            ConfigError: if the file is damaged, or holds an arm of the same name with other settings.
         """
         if not path.is_file():
             return self
@@ -140,24 +140,28 @@ class Study:
 
 
 def folder_of(arm: Arm, seed: int) -> str:
-    """Return the name of the run folder of an arm under a seed."""
+    """Return the name of the run folder of an arm under a seed.
+
+    >>> folder_of(Arm.of_loss({"name": "tversky", "alpha": 0.3}), 0)
+    'tversky_alpha=0.3_s0'
+    """
     return f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', arm.name).strip('_')}_s{seed}"
 
 
 def load_study(
     study: Path | None, config: Path | None, overrides: Sequence[str], listed: str | None, seeds: int | None
 ) -> Study:
-    """Read a study: a file of `losses`, `arms`, `seeds` and what a configuration holds, changed by the command line.
+    """Read a study from a file or the command line, which takes precedence.
 
     Args:
-        study: YAML, with a `base:` chain if it likes; or
-        config: a configuration, for a study whose losses the command line lists.
-        overrides: settings as `training.epochs=20`.
-        listed: losses as `dice,tversky:alpha=0.3`, in place of the study's arms.
-        seeds: how many, in place of the study's.
+        study: YAML with `losses`, `arms`, `seeds` and the settings of a configuration; may have a `base:`.
+        config: a configuration, in place of a study, for losses listed on the command line.
+        overrides: settings such as `training.epochs=20`.
+        listed: losses such as `dice,tversky:alpha=0.3`, in place of the study's arms.
+        seeds: number of seeds, in place of the study's.
 
     Raises:
-        ConfigError: on both files, an unreadable one, or a wrong value.
+        ConfigError: if both files are given, one is unreadable, or a value is wrong.
     """
     if study and config:
         raise ConfigError("--study holds a configuration: leave out --config")
@@ -197,7 +201,7 @@ def _loss_arm(value: object, where: str) -> Arm:
 
 
 def _with_named_loss(overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return an arm's settings, a loss that is a name alone written out."""
+    """Return an arm's settings, with a loss given by name expanded to a mapping."""
     return {key: _loss(value, where) if key == "loss" else value for key, value in overrides.items()}
 
 

@@ -1,4 +1,4 @@
-"""Train one network, score its test subjects, and write it all into one folder."""
+"""Train one network, score its test subjects, and write everything into one folder."""
 
 import errno
 import json
@@ -46,26 +46,26 @@ def run_cell_here(
     arm: str | None = None,
     progress: Progress = QUIET,
 ) -> None:
-    """Train and score one network in this process, from plain values alone; `out` then holds all of it.
+    """Train and score one network in this process from plain values; `out` then holds all results.
 
-    Devices and threads are those of the whole process: the first call decides, so a fresh process takes any. A
-    training that was stopped or killed resumes. While the function runs it holds the lock of `out`.
+    Devices and threads belong to the whole process: the first call sets them. A training that was stopped or killed
+    resumes. While the function runs, it holds the lock of `out`.
 
     Args:
-        config: what to train and how, as `Config.model_dump` gives it.
+        config: what to train and how, as returned by `Config.model_dump`.
         prepared: a prepared folder.
         split: `train`, `val` and `test` subjects.
         fold: number of the fold, for the column `fold`.
-        seed: decides initial weights, order and dropout; the column `seed`.
-        devices: as "GPU:0,GPU:1"; all GPUs, or the CPU, if None.
-        threads: threads of an operation; as many as there are cores if None.
+        seed: determines initial weights, order of slices and dropout; for the column `seed`.
+        devices: such as "GPU:0,GPU:1"; if None, all GPUs, or the CPU if there are none.
+        threads: threads of an operation; if None, as many as there are cores.
         out: the cell's folder.
-        arm: what a comparison calls it; the loss's title if None.
-        progress: follows the training. If `progress.stop_after` says so at the end of an epoch, the training stops,
-            and `stopped.json` marks the folder.
+        arm: name of the arm in a comparison; the loss's title if None.
+        progress: follows the training. If `progress.stop_after` returns true after an epoch, the training stops, and
+            `stopped.json` marks the folder.
 
     Raises:
-        ConfigError: if the configuration or a device cannot be used, or `out` began under other conditions.
+        ConfigError: if the configuration or a device cannot be used, or `out` was started under other conditions.
         CellFailed: if the loss diverges, memory runs out, or anything else fails; `failure.json` holds the reason.
         OSError: if `out` cannot be written to.
         RunError: if another process works in `out`.
@@ -107,7 +107,7 @@ def run_cell(
     `scores.csv` is written last: a folder that has it is finished, and its checkpoints are removed.
 
     Raises:
-        Diverged: if the loss is no longer a finite number; `best.keras` is what was best until then.
+        Diverged: if the loss is no longer finite; `best.keras` holds the best network until then.
         Stopped: if `progress` asks for it.
         OSError: if `out` cannot be written to.
     """
@@ -136,18 +136,18 @@ def run_cell(
 
 
 def remove_checkpoints(cell: Path) -> None:
-    """Remove what a finished cell no longer needs, or what a kill at its very end left."""
+    """Remove the checkpoints of a finished cell, including those left by a kill at the very end."""
     shutil.rmtree(cell / CHECKPOINTS, ignore_errors=True)
 
 
 def reason_of(error: Exception) -> str:
-    """Return why a cell failed, in one line."""
+    """Return in one line why a cell failed."""
     line = " ".join((str(error) or type(error).__name__).split())
     return f"out of memory: {line}" if isinstance(error, OUT_OF_MEMORY) or _is_no_memory(error) else line
 
 
 def as_split(split: Mapping[str, Sequence[str]]) -> Split:
-    """Return plain lists of subjects as a split."""
+    """Turn plain lists of subjects into a split."""
     return Split(tuple(split["train"]), tuple(split["val"]), tuple(split["test"]))
 
 

@@ -1,4 +1,4 @@
-"""Train many networks one after another: the one loop that `fit` and `compare` share."""
+"""Train many networks one after another, in the loop that `fit` and `compare` share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ from tfseg.training.progress import Progress
 class Cell:
     """One network to train: an arm's configuration on one fold of the subjects, and the run folder it belongs to.
 
-    `config.seed` is the network's seed; `name` is what a person reads, as "fold 1/5".
+    `config.seed` is the network's seed; `name` is shown to the user, such as "fold 1/5".
     """
 
     name: str
@@ -44,20 +44,20 @@ class Listener(Protocol):
     """Follow the training of several networks."""
 
     def begin(self, name: str, steps: Sequence[int]) -> Progress:
-        """Begin a network whose epochs have so many steps; what is returned follows its training."""
+        """Begin a network, given the steps of each epoch; return the listener to its training."""
 
     def skipped(self, name: str) -> None:
-        """Pass over a network that was finished before."""
+        """Note that a network is skipped because it is finished."""
 
 
 def run_cells(cells: Sequence[Cell], prepared: Prepared, devices: str | None, listener: Listener) -> dict[str, str]:
-    """Train and score every cell that is not finished; return the reason of each failure, by the cell's name.
+    """Train and score every unfinished cell; return the reason for each failure by the cell's name.
 
     A cell that fails, or runs out of memory, does not keep the others from finishing. A wrong configuration or a
-    folder that cannot be written to ends the loop, since it would fail them all.
+    folder that cannot be written to ends the loop, since every cell would fail.
 
     Raises:
-        ConfigError: if a folder holds a training that began under other conditions.
+        ConfigError: if a folder holds a training started under other conditions.
         OSError: if nothing can be written.
         RunError: if another process works in a cell's folder.
     """

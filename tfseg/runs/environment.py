@@ -1,4 +1,4 @@
-"""Say what a run is made with: its configuration, its threads, the machine, the hashes of its inputs."""
+"""Record how a run is made: configuration, threads, machine, and hashes of its inputs."""
 
 import json
 import platform
@@ -17,23 +17,25 @@ LIBRARIES = ("tfseg", "tensorflow", "keras", "numpy", "scipy", "nibabel", "openc
 
 
 def with_threads(config: Config, out: Path) -> Config:
-    """Resolve `training.threads` to a number: the one that `out` records, else as many as there are cores.
+    """Resolve `training.threads`: the number recorded in `out`, else the configured one, else the number of cores.
 
-    Results are the same bits only if every network of a run uses the same number.
+    Results are bit-identical only if every network of a run uses the same number.
 
     Raises:
-        ConfigError: if `out` records a number and the configuration asks for another one.
+        ConfigError: if the configuration asks for another number than the one recorded in `out`.
     """
     asked = config.training.threads
     recorded = _recorded_threads(out / "config.yaml")
     if recorded and asked not in (None, recorded):
-        raise ConfigError(f"training.threads: {out} began with {recorded}, received {asked}; choose another folder")
+        raise ConfigError(
+            f"training.threads: {out} was started with {recorded}, received {asked}; choose another folder"
+        )
     training = config.training.model_copy(update={"threads": recorded or asked or usable_cores()})
     return config.model_copy(update={"training": training})
 
 
 def same_config(earlier: str, now: str) -> bool:
-    """Whether two texts of `config.yaml` describe the same networks; pictures may differ."""
+    """Return whether two texts of `config.yaml` describe the same networks; `picture_every` may differ."""
     return parse_config(earlier, "config.yaml").decisive() == parse_config(now, "config.yaml").decisive()
 
 
@@ -58,10 +60,10 @@ def describe_environment(prepared: Prepared, devices: Sequence[str], threads: in
 
 
 def describe_start(config: Config) -> dict[str, str]:
-    """Return `start_from.json`, with the hash of the weights that a training starts from, if it is given any.
+    """Return `start_from.json`, with the hash of the weights that a training starts from, if any are given.
 
     Raises:
-        ConfigError: if they cannot be read.
+        ConfigError: if the weights cannot be read.
     """
     path = config.training.start_from
     if path is None:

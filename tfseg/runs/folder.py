@@ -18,7 +18,7 @@ FOLD, FAILURE, STOPPED = "fold_", "failure.json", "stopped.json"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder and its prepared folder say.
+    """The content of a run folder and its prepared folder.
 
     `numbers`, `splits`, `histories` and `folds` have one entry per finished fold; `failed`: fold → reason.
     """
@@ -37,17 +37,17 @@ class Run:
 
     @property
     def arm(self) -> str:
-        """What a comparison calls the run; the loss's title, if it is an arm of its own."""
+        """The name of the run's arm in a comparison; the loss's title if the run is not part of one."""
         return str(self.scores["arm"].iloc[0])
 
     @property
     def labels(self) -> list[str]:
-        """The names of what is scored, labels or regions, in order."""
+        """The names of the scored labels or regions, in order."""
         return list(self.prepared.targets.scored)
 
     @property
     def planned_folds(self) -> int:
-        """How many folds there were to be."""
+        """The number of planned folds."""
         return len(self.numbers) + len(self.failed)
 
 
@@ -55,7 +55,7 @@ def read_run(folder: Path) -> Run:
     """Read a run folder, and open the prepared folder that it was trained on.
 
     Raises:
-        RunError: naming what the run lacks or what is damaged, or if run and prepared folder do not belong together.
+        RunError: if a file is missing or damaged (naming it), or run and prepared folder do not belong together.
         DataError: if the prepared folder is missing or damaged.
     """
     names = ("config.yaml", "environment.json", "splits.json", "scores.csv", "summary.csv")
@@ -87,10 +87,10 @@ def read_run(folder: Path) -> Run:
 
 
 def open_prepared(run: Path) -> Prepared:
-    """Open the folder that a run was trained on: where it was then, or where it went with the run or its comparison.
+    """Open the folder that a run was trained on, at its recorded place, in the run, or in the run's comparison.
 
     Raises:
-        RunError: if it is not as it was.
+        RunError: if it has changed since.
         DataError: if it is missing or damaged.
     """
     environment = read_json(run / "environment.json")
@@ -99,7 +99,7 @@ def open_prepared(run: Path) -> Prepared:
     places = [written, run / written.name, run.resolve().parents[1] / written.name]
     prepared = Prepared(next((place for place in places if (place / "index.csv").is_file()), written))
     if environment.get("prepared_sha256", prepared.digest) != prepared.digest:
-        raise RunError(f"{prepared.folder}: not as it was when {run} was trained on it (its hash differs)")
+        raise RunError(f"{prepared.folder}: changed since {run} was trained on it (its hash differs)")
     return prepared
 
 
@@ -107,7 +107,7 @@ def networks_of(run: Path, fold: int | None = None) -> list[Path]:
     """Return the networks of a run's finished folds, or of one fold.
 
     Raises:
-        ConfigError: where `run` is not a finished run, or the fold is not a finished one.
+        ConfigError: if the run or the fold is not finished.
     """
     if not (run / "report.html").is_file():
         raise ConfigError(f"{run} is not a finished run: fit writes report.html last")
@@ -118,10 +118,10 @@ def networks_of(run: Path, fold: int | None = None) -> list[Path]:
 
 
 def read_failures(run: Path) -> dict[int, str]:
-    """Return the folds of a run that failed, with the reason.
+    """Return the failed folds of a run with the reasons.
 
     Raises:
-        RunError: naming the file that is damaged.
+        RunError: if a file is damaged, naming it.
     """
     reasons = {}
     for path in run.glob(f"{FOLD}*/{FAILURE}"):
@@ -132,17 +132,17 @@ def read_failures(run: Path) -> dict[int, str]:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """Read the `history.csv` of a fold: a row per epoch.
+    """Read the `history.csv` of a fold, with one row per epoch.
 
     Raises:
-        RunError: naming it if it is damaged.
+        RunError: if it is damaged, naming it.
     """
     with files.reading(path):
         return pd.read_csv(path).astype({"epoch": int})
 
 
 def require(*paths: Path) -> None:
-    """Raise where a path is not there."""
+    """Raise `RunError` if a path does not exist."""
     if missing := [str(path) for path in paths if not path.exists()]:
         raise RunError(f"the run is not complete; missing {', '.join(missing[:5])}")
 
@@ -151,17 +151,17 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        RunError: naming it if it is damaged.
+        RunError: if it is damaged, naming it.
     """
     with files.reading(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read a table of scores or a summary; only an empty number is NaN, since a label may well be called NA.
+    """Read a table of scores or a summary; only an empty number is NaN, since a label may be named NA.
 
     Raises:
-        RunError: naming it if it is damaged.
+        RunError: if it is damaged, naming it.
     """
     with files.reading(path):
         columns = pd.read_csv(path, nrows=0).columns
@@ -178,10 +178,10 @@ def fold_folder(run: Path, fold: int) -> Path:
 
 
 def is_finished(cell: Path) -> bool:
-    """Whether the folder of a cell holds everything that `run_cell` writes."""
+    """Return whether a cell's folder holds everything that `run_cell` writes."""
     return (cell / "scores.csv").is_file()
 
 
 def is_stopped(cell: Path) -> bool:
-    """Whether a cell was stopped at the end of an epoch because its caller asked for it."""
+    """Return whether a cell was stopped after an epoch because its caller asked for it."""
     return (cell / STOPPED).is_file()
