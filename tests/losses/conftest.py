@@ -40,6 +40,7 @@ def example() -> Callable[..., Example]:
     return make_example
 
 
-@pytest.fixture(params=SHAPES, scope="module")
-def kind(request: pytest.FixtureRequest) -> str:
-    return request.param
+@pytest.fixture(scope="session")
+def examples() -> dict[str, Example]:
+    """One example of each kind, by its name, for tests that hold for all of them."""
+    return {kind: make_example(kind) for kind in SHAPES}

@@ -1,4 +1,4 @@
-"""The card of every loss says what the loss is and does, and the page in docs/ is what the cards say now."""
+"""The cards of the losses, and the page in docs/ that is generated from them."""
 
 import io
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from rich.console import Console
 
@@ -20,48 +21,45 @@ from tfseg.losses.region import RegionOptions, Tversky
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = re.compile(r"^\| (?:perfect|all wrong|empty truth|both empty) \|", flags=re.MULTILINE)
-# Where voxels tie, a gradient is one of several: among the worst, sorted, or the extreme of their neighbours.
+# Their gradient is not unique if voxels tie: among the worst, in sorting, or as the extreme of their neighbours.
 TIED = {"top_k", "dice_top_k", "lovasz", "cldice"}
-
-
-@pytest.fixture(params=LOSSES)
-def name(request):
-    return request.param
 
 
 def test_every_loss_has_a_card_and_every_card_a_loss():
     assert set(cards.notes()["losses"]) == set(LOSSES)
 
 
-def test_notes_hold_what_a_card_shows(name):
-    written = cards.notes()["losses"][name]
-    assert "choose" in written
-    assert set(written) <= {"choose", "reading", "not_monotone", "companion", "peers"}
-    assert set(written.get("peers", {})) <= set(cards.notes()["collections"])
+def test_notes_have_what_a_card_shows():
+    for name, written in cards.notes()["losses"].items():
+        assert "choose" in written, name
+        assert set(written) <= {"choose", "reading", "not_monotone", "companion", "peers"}, name
+        assert set(written.get("peers", {})) <= set(cards.notes()["collections"]), name
 
 
-def test_every_parameter_is_on_the_card_with_its_default(name):
-    shown = {each.name: each.default for each in cards.card(name).parameters}
-    loss = LOSSES[name]()
-    assert set(shown) == set(loss.get_config())
-    assert shown == {each: parameter.default for each, parameter in LOSSES[name].parameters.items()}
+def test_every_parameter_is_on_the_card_with_its_default():
+    for name in LOSSES:
+        shown = {each.name: each.default for each in cards.card(name).parameters}
+        assert set(shown) == set(LOSSES[name]().get_config()), name
+        assert shown == {each: parameter.default for each, parameter in LOSSES[name].parameters.items()}, name
 
 
-def test_every_number_among_the_parameters_has_a_range(name):
-    lacking = [
-        each.name
+def test_every_number_among_the_parameters_has_a_range():
+    without = [
+        (name, each.name)
+        for name in LOSSES
         for each in cards.card(name).parameters
         if "float" in str(LOSSES[name].parameters[each.name].annotation)
         or LOSSES[name].parameters[each.name].annotation is int
         if not re.search(r"[≥>] ?\d|in [\[(]\d|at least \d", each.meaning)
     ]
-    assert lacking == []
+    assert without == []
 
 
-def test_every_card_has_a_formula_and_a_source(name):
-    card = cards.card(name)
-    assert any("`" in paragraph for paragraph in card.explanation)
-    assert re.search(r"\b(19|20)\d\d\b", card.source)
+def test_every_card_has_a_formula_and_a_source():
+    for name in LOSSES:
+        card = cards.card(name)
+        assert any("`" in paragraph for paragraph in card.explanation), name
+        assert re.search(r"\b(19|20)\d\d\b", card.source), name
 
 
 def test_a_parameter_is_described_by_the_class_nearest_to_the_loss():
@@ -77,8 +75,8 @@ def test_docstring_in_its_parts():
     docstring = cards.read_docstring(
         """One line.
 
-        `a`, that
-        goes on.
+        `a`, over
+        two lines.
 
         A second paragraph.
 
@@ -96,27 +94,28 @@ def test_docstring_in_its_parts():
     )
     assert docstring == cards.Docstring(
         "One line.",
-        ("`a`, that goes on.", "A second paragraph."),
+        ("`a`, over two lines.", "A second paragraph."),
         {"gain": "in [0, 1], a number that is explained: at length.", "**others": "as `Parent`; but more."},
         'Somebody 2020, "A title", 10.1000/x.',
     )
 
 
-def test_what_a_parents_parameters_are_told_beyond_it_is_a_note():
-    assert cards.card("dice_ce").notes == ("the cross-entropy sees the background in any case.",)
+def test_remarks_on_inherited_parameters_are_notes():
+    assert cards.card("dice_ce").notes == ("the cross-entropy always includes the background.",)
     assert cards.card("tversky").notes == ()
     for name in ("symmetric_unified_focal", "asymmetric_unified_focal"):
-        assert cards.card(name).notes == ("the focal term sees the background in any case.",)
+        assert cards.card(name).notes == ("the focal term always includes the background.",)
     assert cards.card("penalty_generalized_dice").notes == ("`class_weights` multiply w_c.",)
 
 
-def test_values_on_the_card_are_those_of_the_loss(name):
-    loss = LOSSES[name](dtype="float64")
-    for given, (truth, mask) in four_inputs().items():
-        shown = cards.card(name).behaviour[given]
-        for prediction, value in ((mask, shown.exact), (np.where(mask, SURE[1], SURE[0]), shown.sure)):
-            images = (image.astype(float)[np.newaxis, ..., np.newaxis] for image in (truth, prediction))
-            assert value == pytest.approx(float(loss(*images)), rel=1e-9, abs=1e-12)
+def test_values_on_the_card_are_those_of_the_loss():
+    for name, loss_class in LOSSES.items():
+        loss = loss_class(dtype="float64")
+        for given, (truth, mask) in four_inputs().items():
+            shown = cards.card(name).behaviour[given]
+            for prediction, value in ((mask, shown.exact), (np.where(mask, SURE[1], SURE[0]), shown.sure)):
+                images = (image.astype(float)[np.newaxis, ..., np.newaxis] for image in (truth, prediction))
+                assert value == pytest.approx(float(loss(*images)), rel=1e-9, abs=1e-12), (name, given)
 
 
 def test_values_computed_by_hand():
@@ -132,30 +131,28 @@ def test_values_computed_by_hand():
     assert bce["both empty"].inside is None
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes the gradients of TensorFlow")
-def test_gradients_on_the_card_are_those_of_the_loss(name):
-    if name in TIED:
-        pytest.skip("a gradient of tied voxels is not unique")
-    import tensorflow as tf
-
-    for given, (truth, mask) in four_inputs().items():
-        inside = truth if truth.any() else mask
-        prediction = tf.constant(np.where(mask, SURE[1], SURE[0])[np.newaxis, ..., np.newaxis])
-        with tf.GradientTape() as tape:
-            tape.watch(prediction)
-            value = LOSSES[name](dtype="float64")(truth.astype(float)[np.newaxis, ..., np.newaxis], prediction)
-        gradient = tape.gradient(value, prediction).numpy()[0, ..., 0]
-        shown = cards.card(name).behaviour[given]
-        assert shown.outside == pytest.approx(gradient[~inside].sum(), rel=1e-3, abs=1e-6)
-        if inside.any():
-            assert shown.inside == pytest.approx(gradient[inside].sum(), rel=1e-3, abs=1e-6)
+def test_gradients_on_the_card_are_those_of_the_loss():
+    for name in LOSSES.keys() - TIED:
+        loss = LOSSES[name](dtype="float64")
+        for given, (truth, mask) in four_inputs().items():
+            inside = truth if truth.any() else mask
+            prediction = tf.constant(np.where(mask, SURE[1], SURE[0])[np.newaxis, ..., np.newaxis])
+            with tf.GradientTape() as tape:
+                tape.watch(prediction)
+                value = loss(truth.astype(float)[np.newaxis, ..., np.newaxis], prediction)
+            gradient = tape.gradient(value, prediction).numpy()[0, ..., 0]
+            shown = cards.card(name).behaviour[given]
+            assert shown.outside == pytest.approx(gradient[~inside].sum(), rel=1e-3, abs=1e-6), (name, given)
+            if inside.any():
+                assert shown.inside == pytest.approx(gradient[inside].sum(), rel=1e-3, abs=1e-6), (name, given)
 
 
-def test_courses_end_at_the_structure_itself(name):
-    for dice, loss in courses(LOSSES[name]).values():
-        assert dice[-1] == 1
-        assert (np.diff(dice) > -1e-12).all()
-        assert loss[-1] == pytest.approx(loss.min(), abs=1e-5) == pytest.approx(0, abs=1e-5)
+def test_courses_end_at_the_structure_itself():
+    for name, loss_class in LOSSES.items():
+        for series, (dice, loss) in courses(loss_class).items():
+            assert dice[-1] == 1, series
+            assert (np.diff(dice) > -1e-12).all(), series
+            assert loss[-1] == pytest.approx(loss.min(), abs=1e-5) == pytest.approx(0, abs=1e-5), (name, series)
 
 
 def test_a_card_in_markdown():
@@ -168,13 +165,14 @@ def test_a_card_in_markdown():
     assert text.endswith("[arXiv:1706.05721](https://arxiv.org/abs/1706.05721).")
 
 
-def test_a_card_tells_of_every_collection_and_its_version(name):
-    text = page.to_markdown(cards.card(name))
-    _, _, elsewhere = text.partition("\n**Elsewhere**, in MONAI (1.6.1), Keras (")
-    told = re.findall(r"^- (.+?): (no such loss\.$)?", elsewhere, flags=re.MULTILINE)
-    named = [each for names, absent in told for each in (names.split(", ") if absent else [names])]
-    assert sorted(named) == sorted(cards.notes()["collections"])
-    assert {each for names, absent in told if not absent for each in [names]} == set(cards.card(name).peers)
+def test_a_card_names_every_collection_with_its_version():
+    for name in LOSSES:
+        text = page.to_markdown(cards.card(name))
+        _, _, elsewhere = text.partition("\n**In other packages**, MONAI (1.6.1), Keras (")
+        lines = re.findall(r"^- (.+?): (no such loss\.$)?", elsewhere, flags=re.MULTILINE)
+        named = [each for names, absent in lines for each in (names.split(", ") if absent else [names])]
+        assert sorted(named) == sorted(cards.notes()["collections"]), name
+        assert {names for names, absent in lines if not absent} == set(cards.card(name).peers), name
 
 
 def test_a_bar_in_a_cell_does_not_end_it():
@@ -185,27 +183,24 @@ def test_a_bar_in_a_cell_does_not_end_it():
     ]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "–"),
-        (0.0, "0"),
-        (-2e-9, "≈ 0"),
-        (1.5e-6, "1.50e-6"),
-        (0.0012345, "0.00123"),
-        (0.99999, "1.00"),
-        (-0.5, "-0.500"),
-        (16.118, "16.1"),
-        (999.6, "1000"),
-        (51234.0, "5.12e4"),
-    ],
-)
-def test_numbers_have_three_digits(value, text):
-    assert page.number(value) == text
+def test_numbers_have_three_digits():
+    texts = {
+        None: "–",
+        0.0: "0",
+        -2e-9: "≈ 0",
+        1.5e-6: "1.50e-6",
+        0.0012345: "0.00123",
+        0.99999: "1.00",
+        -0.5: "-0.500",
+        16.118: "16.1",
+        999.6: "1000",
+        51234.0: "5.12e4",
+    }
+    assert {value: page.number(value) for value in texts} == texts
 
 
 def without_numbers(text: str) -> tuple[str, list[float]]:
-    """The text with a mark for each computed number, and these."""
+    """The text without computed numbers, and these."""
     lines, values = [], []
     for line in text.splitlines():
         if ROW.match(line):
@@ -216,8 +211,8 @@ def without_numbers(text: str) -> tuple[str, list[float]]:
     return "\n".join(lines), values
 
 
-def test_the_page_is_what_the_cards_say_now():
-    """After a change, `make docs` writes it anew. Numbers may differ as processors do."""
+def test_the_page_is_up_to_date():
+    """`make docs` writes it. Numbers may differ between processors."""
     written, written_values = without_numbers((DOCS / "losses.md").read_text(encoding="utf-8"))
     current, current_values = without_numbers(page.page())
     assert written == current
@@ -225,19 +220,19 @@ def test_the_page_is_what_the_cards_say_now():
     np.testing.assert_allclose(written_values, current_values, rtol=0.02, atol=2e-6)
 
 
-def test_the_page_leads_to_every_card_and_picture():
+def test_the_page_links_to_every_card_and_plot():
     text = (DOCS / "losses.md").read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     anchors = [heading.lower().replace(" ", "-") for heading in headings]
     assert len(set(anchors)) == len(anchors)
     assert set(LOSSES) <= set(headings)
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= set(anchors)
-    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert pictures == [f"losses/{family}.png" for family in FAMILIES]
-    assert all((DOCS / picture).is_file() for picture in pictures)
+    plots = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert plots == [f"losses/{family}.png" for family in FAMILIES]
+    assert all((DOCS / plot).is_file() for plot in plots)
 
 
-def test_a_picture_has_a_panel_for_each_loss():
+def test_a_plot_has_a_panel_for_each_loss():
     one, five = (Image.open(io.BytesIO(page.draw(names))) for names in (["dice"], list(LOSSES)[:5]))
     assert one.width * page.COLUMNS == pytest.approx(five.width, abs=4)
     assert five.height > 1.5 * one.height
@@ -286,9 +281,9 @@ def test_a_terminal_shows_tables_not_markdown():
 
 
 @pytest.mark.skipif(
-    keras.__version__ != cards.notes()["collections"]["Keras"], reason="the cards tell of another version of Keras"
+    keras.__version__ != cards.notes()["collections"]["Keras"], reason="the cards compare with another version of Keras"
 )
-def test_what_the_cards_say_of_keras():
+def test_statements_on_keras():
     """α on the false negatives in its Tversky loss; 1 for empty on empty; α of the categorical focal on all classes."""
     truth, full, empty = np.zeros((1, 4, 4, 1)), np.ones((1, 4, 4, 1)), np.zeros((1, 4, 4, 1))
     truth[0, :2] = 1

@@ -1,4 +1,4 @@
-"""Distances in the graph and by the host, against SciPy's."""
+"""Distances in the graph and on the host, against SciPy's."""
 
 import re
 
@@ -15,7 +15,7 @@ from tfseg.losses.distance import boundary_distance, graph_distance, host_distan
 
 
 def reference(masks, spacing):
-    """Inside and outside of each mask, one class of one sample after the other."""
+    """Inside and outside distances of each mask."""
     distance = np.zeros(masks.shape)
     for sample in range(len(masks)):
         for channel in range(masks.shape[-1]):
@@ -99,7 +99,7 @@ def test_each_axis_has_its_spacing(example, name):
 
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if "spacing_mm" in loss.parameters])
 def test_ignored_voxels_lie_outside_the_structure(name):
-    """The truth fills a row of eight, and has no boundary but that along the last voxel, which is ignored."""
+    """The truth fills a row of eight; its only boundary is with the last voxel, which is ignored."""
     truth = np.ones((1, 1, 8, 1))
     truth[0, 0, 7] = 255
     prediction = np.full(truth.shape, 0.9)
@@ -118,7 +118,7 @@ def test_ignored_voxels_lie_outside_the_structure(name):
         "dice_focal_hausdorff": 0.45 * (value("dice") + value("focal")) + 0.1 * np.log1p(hausdorff),
     }
     assert value(name) == pytest.approx(by_hand[name], rel=1e-6)
-    remark = r"[Ii]gnored voxels lie outside every \w+ for the distances, so that a boundary may run along them\."
+    remark = r"[Ff]or the distances, ignored voxels are outside every \w+, so that a boundary may run along them\."
     assert re.search(remark, " ".join(card(name).notes))
 
 

@@ -20,7 +20,7 @@ def test_sums_of_neighbours(shape):
             np.testing.assert_allclose(filter_along(values, axis, WEIGHTS, "valid"), inner, atol=1e-12)
 
 
-def test_a_samples_classes_lie_side_by_side():
+def test_channels_are_sample_by_sample():
     values = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     beside = np.asarray(samples_as_channels(values))
     assert beside.shape == (1, 3, 4, 10)

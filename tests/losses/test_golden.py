@@ -1,4 +1,4 @@
-"""Values that other packages give for the same inputs."""
+"""Values of other packages for the same inputs."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from tfseg.losses import get
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
-pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the reference values lie beside the checkout")
+pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="no shared/golden beside the checkout")
 
 TVERSKY = {"alpha": 0.3, "beta": 0.7}
 BINARY = [
@@ -85,10 +85,10 @@ def test_generalized_dice(arrays, values):
     """The reference's weights are 1/n², ours (smallest n / n)²: so its smoothing is ours over the smallest n²."""
     labels, probabilities = arrays["multi2d_label"], arrays["multi2d_prob"]
     computed = []
-    for label, found in zip(labels, probabilities, strict=True):
+    for label, predicted in zip(labels, probabilities, strict=True):
         volumes = [int((label == value).sum()) for value in (1, 2, 3)]
         smoothing = 1e-5 * min(volume for volume in volumes if volume) ** 2
         loss = get("generalized_dice", smoothing=smoothing, dtype="float64")
-        computed.append(float(loss(label[None], found[None])))
+        computed.append(float(loss(label[None], predicted[None])))
     expected = values["multi2d/generalized_dice mean background out"]
     np.testing.assert_allclose(np.mean(computed), expected, rtol=2e-6)

@@ -26,22 +26,23 @@ def small_model() -> keras.Model:
     return keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(image))
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_sample_weight_and_reduction(example, name):
-    truth, prediction, _ = example("binary2d")
-    values = get(name, reduction=None)(truth, prediction).numpy()
+def test_sample_weight_and_reduction(examples):
+    truth, prediction, _ = examples["binary2d"]
     weight = np.array([0.0, 2.0, 0.5], "float32")
-    assert float(get(name)(truth, prediction, weight)) == pytest.approx((values * weight).mean(), rel=1e-5)
-    assert float(get(name, reduction="sum")(truth, prediction)) == pytest.approx(values.sum(), rel=1e-5)
+    for name in LOSSES:
+        values = get(name, reduction=None)(truth, prediction).numpy()
+        weighted = float(get(name)(truth, prediction, weight))
+        assert weighted == pytest.approx((values * weight).mean(), rel=1e-5), name
+        assert float(get(name, reduction="sum")(truth, prediction)) == pytest.approx(values.sum(), rel=1e-5), name
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_mixed_precision_computes_in_float32(example, name):
-    truth, prediction, _ = example("binary2d")
+def test_mixed_precision_computes_in_float32(examples):
+    truth, prediction, _ = examples["binary2d"]
     half = prediction.astype("float16")
-    value = make(SPECS[name], dtype="mixed_float16")(truth, half)
-    assert value.dtype == "float32"
-    assert float(value) == float(make(SPECS[name])(truth, half.astype("float32")))
+    for name, spec in SPECS.items():
+        value = make(spec, dtype="mixed_float16")(truth, half)
+        assert value.dtype == "float32", name
+        assert float(value) == float(make(spec)(truth, half.astype("float32"))), name
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -64,15 +65,15 @@ def test_xla_gives_the_same_value_and_gradient(example, name):
     np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6 * np.abs(slope).max())
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_saved_compiled_model_reloads(tmp_path, name):
+def test_a_saved_compiled_model_reloads(tmp_path):
     model = small_model()
-    model.compile("sgd", loss=get(name, ignore_label=9))
-    model.optimizer.build(model.trainable_variables)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(loaded.loss) is LOSSES[name]
-    assert loaded.loss.get_config() == model.loss.get_config()
+    for name in LOSSES:
+        model.compile("sgd", loss=get(name, ignore_label=9))
+        model.optimizer.build(model.trainable_variables)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        assert type(loaded.loss) is LOSSES[name], name
+        assert loaded.loss.get_config() == model.loss.get_config(), name
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_a_model_trained_under_mixed_precision_is_evaluated_after_reload(tmp_pat
 @pytest.mark.usefixtures("mixed_float16")
 @pytest.mark.parametrize("name", SPECS)
 def test_a_model_trains_under_mixed_precision(name):
-    """In the end the optimiser leaves out a step whose gradient is not finite, and the weights stay as they were."""
+    """The optimiser skips a step whose gradient is not finite, so the weights would not change."""
     keras.utils.set_random_seed(0)
     model = small_model()
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=16)
@@ -126,7 +127,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 one_device = tf.distribute.ReductionToOneDevice()
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=one_device)
 truth = np.zeros((8, 12, 12, 1), "float32")
-for sample in range(6):  # the last two fill up the batch, and weigh nothing: the second device gets nothing else
+for sample in range(6):  # the last two are padding of weight 0, and all that the second device gets
     truth[sample, 1 + sample : 7 + sample, 2:10] = 1
 image = 8 * truth - 4 + np.random.default_rng(0).random(truth.shape, dtype="float32")
 image[:, :, :6] *= -1  # wrong there, and so surely that an erosion leaves something of the errors
@@ -139,8 +140,8 @@ def trained_by_hand(loss):
     weights = [tf.Variable(values) for values in before]
     for part in (slice(0, 4), slice(4, 8)):
         with tf.GradientTape() as tape:
-            found = tf.sigmoid(tf.nn.conv2d(image[part], weights[0], 1, "SAME") + weights[1])
-            value = loss(truth[part], found, weight[part])
+            predicted = tf.sigmoid(tf.nn.conv2d(image[part], weights[0], 1, "SAME") + weights[1])
+            value = loss(truth[part], predicted, weight[part])
         for each, slope in zip(weights, tape.gradient(value, weights)):
             each.assign_sub(0.1 * slope)
     return [each.numpy() for each in weights]
@@ -159,7 +160,7 @@ LOADED = """
 import sys
 from pathlib import Path
 import keras, numpy as np
-from tfseg.losses import LOSSES  # what registers them
+from tfseg.losses import LOSSES  # registers them
 image = np.random.default_rng(0).random((2, 12, 12, 1), dtype="float32")
 for path in sorted(Path(sys.argv[1]).iterdir()):
     loss = keras.saving.load_model(path).evaluate(image, (image > 0.5).astype("uint8"), verbose=0)
@@ -197,7 +198,7 @@ try:
 except ValueError as error:
     assert "on JAX a weight must be a number" in str(error)
 else:
-    raise AssertionError("a ramp that would not move is not refused")
+    raise AssertionError("a ramp that would not change is not refused")
 """
 
 

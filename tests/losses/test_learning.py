@@ -1,4 +1,4 @@
-"""Every loss teaches a small network, from the same initial weights; where its card asks for a companion, beside it."""
+"""A small network learns with every loss, from the same initial weights; with a companion if the card asks for one."""
 
 import keras
 import numpy as np
@@ -10,8 +10,8 @@ from tfseg.losses.cards import card
 from tfseg.models.unet import unet_2d
 
 STEPS = 200  # at most; most losses need 50
-LEARNED = 0.6  # Dice; a network that calls everything liver has 0.43
-WEIGHT = 0.1  # of a loss beside the Dice loss, its companion
+LEARNED = 0.6  # Dice; predicting liver everywhere gives 0.43
+WEIGHT = 0.1  # of a loss added to the Dice loss, its companion
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def slices():
 
 
 def dice(model, image, mask):
-    found = np.asarray(model(image)) > 0.5
-    return 2 * (found * mask).sum() / (found.sum() + mask.sum())
+    predicted = np.asarray(model(image)) > 0.5
+    return 2 * (predicted * mask).sum() / (predicted.sum() + mask.sum())
 
 
 @pytest.mark.parametrize("name", LOSSES)

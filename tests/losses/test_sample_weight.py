@@ -1,4 +1,4 @@
-"""The weights of samples: one number for each, in the forms that Keras hands over."""
+"""Sample weights: one number for each sample, in the forms that Keras passes."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_every_sample_has_its_weight(example, loss, weight):
     assert float(graph(weight)) == pytest.approx(np.dot(each, WEIGHT) / 3, rel=1e-5)
 
 
-def test_a_number_weighs_them_all(example, loss):
+def test_a_number_is_the_weight_of_all_samples(example, loss):
     truth, prediction, _ = example("binary2d")
     assert float(loss(truth, prediction, 2.0)) == pytest.approx(2 * float(loss(truth, prediction)), rel=1e-6)
 

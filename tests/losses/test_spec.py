@@ -56,14 +56,14 @@ def test_parse_list():
         parse_list("dice,,ce")
 
 
-def test_a_title_is_what_a_user_types():
+def test_titles_have_the_form_of_the_command_line():
     assert title({"name": "dice"}) == "dice"
     assert title({"name": "tversky", "alpha": 0.3, "beta": 0.7}) == "tversky:alpha=0.3,beta=0.7"
     ramped = {"name": "boundary", "weight": {"from": 0, "to": 1, "epochs": 9}}
     assert title({"sum": ["dice", {"name": "bce", "weight": 0.5}, ramped]}) == "dice + 0.5·bce + (0→1)·boundary"
 
 
-def test_unknown_names_bring_the_nearest():
+def test_unknown_names_suggest_the_nearest():
     with pytest.raises(ValueError, match="'tverski'; did you mean tversky"):
         get("tverski")
     with pytest.raises(ValueError, match="'x'; there are bce, weighted_bce"):
@@ -87,7 +87,7 @@ def test_unknown_names_bring_the_nearest():
         ("CE", "ce"),
     ],
 )
-def test_names_of_other_collections_bring_the_one_here(written, name):
+def test_names_of_other_packages_suggest_the_one_here(written, name):
     with pytest.raises(ValueError, match=rf"'{written}'; did you mean {name}\b(?!_)"):
         get(written)
 

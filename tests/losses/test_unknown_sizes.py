@@ -1,4 +1,4 @@
-"""Graphs that do not know the sizes of what they are given."""
+"""Graphs in which the sizes of truth and prediction are unknown."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tfseg.losses import LOSSES, get
 
 
 def graph(loss, rank, classes, last=None, compiled=False):
-    """The loss as a graph; known are `last`, the last axis of the truth, and the classes of the prediction alone."""
+    """The loss as a graph that knows only `last`, the last axis of the truth, and the classes of the prediction."""
     shapes = [tf.TensorSpec([None] * (rank - 1) + [axis]) for axis in (last, classes)]
     return tf.function(loss, input_signature=shapes, jit_compile=compiled)
 
@@ -40,9 +40,7 @@ def test_the_last_axis_of_the_truth_may_be_unknown_where_it_has_one_form(example
 
 
 def test_the_last_axis_of_the_truth_must_be_known_where_it_may_be_labels_or_channels():
-    message = (
-        r"last axis of y_true must be known, as it is 1 for labels and 3 for .*received \(None, None, None, None\)"
-    )
+    message = r"last axis of y_true must be known: 1 for labels, 3 for .*received \(None, None, None, None\)"
     with pytest.raises(ValueError, match=message):
         graph(get("ce"), 4, 3).get_concrete_function()
 

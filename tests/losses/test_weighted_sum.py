@@ -90,7 +90,7 @@ def test_adding_a_sum_keeps_its_type(example):
     assert (loss.weights, loss.dtype, value(loss, example).dtype) == ([1.0, 1.0, 2.0], "float64", "float64")
 
 
-def test_a_ramp_is_saved_where_it_stands(example):
+def test_a_ramp_is_saved_with_its_epoch(example):
     loss = RAMP * Dice() + WeightedSum([RAMP * get("bce")], [1.0])
     loss.set_epoch(3)
     loaded = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
@@ -121,9 +121,9 @@ def test_a_sum_saves_and_loads_as_one_loss(example, tmp_path):
         (lambda: float("nan") * Dice(), "a weight must be .*received nan"),
         (lambda: {"from": 0, "to": 1} * Dice(), "a weight must be"),
         (lambda: {"from": 0, "to": 1, "epochs": 0} * Dice(), "a weight must be"),
-        (lambda: RAMP * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received {'from'"),
-        (lambda: -1 * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received -1"),
-        (lambda: "x" * (Dice() + Dice()), "a sum of losses can be multiplied by a number .*received 'x'"),
+        (lambda: RAMP * (Dice() + Dice()), "a sum of losses can only be multiplied by a number .*received {'from'"),
+        (lambda: -1 * (Dice() + Dice()), "a sum of losses can only be multiplied by a number .*received -1"),
+        (lambda: "x" * (Dice() + Dice()), "a sum of losses can only be multiplied by a number .*received 'x'"),
         (lambda: 1e39 * Dice(), r"a weight must be .*received 1e\+39"),
         (lambda: 10**400 * Dice(), "a weight must be .*received 1000"),
         (lambda: WeightedSum([], []), "received 0 for 0 terms"),
@@ -139,7 +139,7 @@ def test_a_sum_saves_and_loads_as_one_loss(example, tmp_path):
         (lambda: make({"sum": [{"name": "dise"}]}), "did you mean dice"),
     ],
 )
-def test_what_is_no_sum_is_refused(make_it, message):
+def test_invalid_sums_are_refused(make_it, message):
     with pytest.raises(ValueError, match=message):
         make_it()
 

@@ -1,4 +1,4 @@
-"""Losses for segmentation under one convention, by name or as classes; Keras is loaded when the first is used."""
+"""Segmentation losses under one convention, by name or as classes. Keras is imported on first use."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The one convention for losses: shapes, ignored voxels, classes and reduction, decided once for all."""
+"""The one convention for losses: shapes, ignored voxels, classes and reduction."""
 
 import inspect
 from numbers import Integral
@@ -15,14 +15,14 @@ TINY = 1e-7
 
 
 def power(base: Tensor, exponent: float) -> Tensor:
-    """`base^exponent` of values ≥ 0, with a finite gradient: below 1 as exponent, a base under 1e-7 counts as 0."""
+    """`base^exponent` of values ≥ 0, with a finite gradient: for exponents below 1 a base under 1e-7 counts as 0."""
     if exponent >= 1:
         return ops.power(ops.maximum(base, 0.0), exponent)
     return ops.where(base > TINY, ops.power(ops.maximum(base, TINY), exponent), 0.0)
 
 
 def voxel_mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean over space, `[batch, classes]`, of `values` [batch, *spatial, classes]; 0 without weight."""
+    """Mean over space, `[batch, classes]`, of `values` [batch, *spatial, classes]; 0 if all weights are 0."""
     axes = tuple(range(1, len(values.shape) - 1))
     if weights is None:
         return ops.mean(values, axis=axes)
@@ -30,11 +30,11 @@ def voxel_mean(values: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ...], regions: bool) -> bool:
-    """Whether a truth of this shape holds integer labels, not a channel per class.
+    """Whether a truth of this shape is integer labels rather than a channel per class.
 
     Raises:
-        ValueError: the prediction is not `[batch, *spatial, classes]` in 2D or 3D, or the truth does not fit
-            it, or a graph does not know which of the two its last axis holds.
+        ValueError: the prediction is not `[batch, *spatial, classes]` in 2D or 3D, the truth does not match it, or
+            the last axis of the truth is unknown and could be either.
     """
     if len(prediction) not in (4, 5) or prediction[-1] is None:
         raise ValueError(
@@ -48,7 +48,7 @@ def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ..
         forms += [prediction[:-1], (*prediction[:-1], 1)]
     if truth[-1:] == (None,) and len({form[-1] for form in forms if len(form) == len(truth)}) > 1:
         raise ValueError(
-            "the last axis of y_true must be known, as it is 1 for labels and "
+            "the last axis of y_true must be known: 1 for labels, "
             f"{prediction[-1]} for a channel per class; received {truth}"
         )
     for form in forms:
@@ -59,9 +59,9 @@ def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ..
 
 
 def fitted(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """`y_true`, of the rank of `y_pred`, with its batch and, where a graph does not know how many, its channels.
+    """`y_true`, of the rank of `y_pred`, with the batch size and, if unknown, the channels of `y_pred`.
 
-    Where they turn out to be others, the graph fails; left unknown, a single sample would be repeated.
+    A graph then fails if they differ at run time; otherwise a single sample would be broadcast over the batch.
     """
     if None not in (y_true.shape[0], y_pred.shape[0], y_true.shape[-1]):
         return y_true
@@ -70,7 +70,7 @@ def fitted(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def eager_values(tensor: Tensor) -> np.ndarray | None:
-    """The values of a tensor in an eager call; None while a graph is traced."""
+    """The values of a tensor in an eager call; None while a graph is being traced."""
     try:
         return np.asarray(ops.convert_to_numpy(tensor))
     except (NotImplementedError, TypeError):  # a symbolic tensor under TensorFlow, a tracer under JAX
@@ -96,35 +96,43 @@ def check_truth(y_true: Tensor, mask: Tensor | None, *, label_count: int | None,
         expected += ", or ignore_label"
         good |= np.logical_not(counts)
     if not good.all():
-        raise ValueError(f"y_true must hold {expected}; received {np.unique(values[~good])[:5].tolist()}")
+        raise ValueError(f"y_true must contain {expected}; received {np.unique(values[~good])[:5].tolist()}")
 
 
 class SegmentationLoss(Summable):
-    """A loss between a segmentation and its truth; what every loss of tfseg has in common.
+    """Base class of all losses: shapes, classes, ignored voxels and configuration.
 
-    A subclass writes `per_sample`, keeps each constructor argument in an attribute of the same name
-    (`get_config` reads them back), and passes the others to its parent by keyword. Losses can be weighed and
-    added: `0.5 * Dice() + 0.5 * CrossEntropy()`.
+    A subclass implements `per_sample`, keeps each constructor argument in an attribute of the same name
+    (`get_config` reads them back), and passes the others to its parent by keyword. Losses can be multiplied by a
+    weight and added: `0.5 * Dice() + 0.5 * CrossEntropy()`.
 
-    `y_pred` holds probabilities `[batch, *spatial, classes]`, in 2D or 3D: one channel (sigmoid), several
+    `y_pred` is probabilities `[batch, *spatial, classes]`, in 2D or 3D: one channel (sigmoid), several
     that sum to 1 (softmax, class 0 is the background), or independent regions (sigmoid each). `y_true` has
     the same shape, or is integer labels `[batch, *spatial]` or `[batch, *spatial, 1]`; independent regions
     take the same shape only.
 
     Args:
         regions: several channels are independent, overlapping regions, not classes that exclude each other.
-        class_weights: one number ≥ 0 for each channel of `y_pred`, normalised to mean 1 over the classes a
-            term counts; None weighs them alike.
-        ignore_label: voxels with this value in `y_true` bring no loss and no gradient. With a channel per
-            class: voxels of that class or, where it is no class, voxels whose channels do not sum to 1.
+        class_weights: one number ≥ 0 for each channel of `y_pred`, normalised to mean 1 over the classes that
+            a term includes; None gives all the same weight.
+        ignore_label: voxels with this value in `y_true` add no loss and no gradient. With a channel per
+            class: voxels of that class or, if it is not a class, voxels whose channels do not sum to 1.
         name: the name of the loss in logs.
-        reduction: what Keras makes of the values `[batch]`: "sum_over_batch_size", "sum", "mean",
+        reduction: how Keras reduces the values `[batch]`: "sum_over_batch_size", "sum", "mean",
             "mean_with_sample_weight" or None.
-        dtype: the type computed in, float32 or float64; smaller types become float32.
+        dtype: the type of the computation, float32 or float64; smaller types become float32.
 
     Raises:
-        ValueError: an argument is out of its range; or, when called, rank, size or class count do not fit,
-            or, in eager calls, `y_true` holds a value that is no label.
+        ValueError: an argument is out of its range; or, when called, rank, size or class count do not match,
+            or, in eager calls, `y_true` has a value that is not a label.
+
+    Example:
+        >>> import numpy as np
+        >>> from tfseg.losses import Dice
+        >>> labels = np.array([[[0, 1], [2, 2]]])  # [batch, h, w]
+        >>> prediction = np.eye(3)[[[[0, 1], [2, 0]]]]  # [batch, h, w, classes]
+        >>> Dice(reduction=None)(labels, prediction).numpy().round(3)  # of each sample
+        array([0.167], dtype=float32)
     """
 
     parameters: ClassVar[dict[str, inspect.Parameter]]  # of the constructor, its parents' among them
@@ -148,21 +156,21 @@ class SegmentationLoss(Summable):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        found: dict[str, inspect.Parameter] = {}
+        parameters: dict[str, inspect.Parameter] = {}
         for parent in cls.__mro__:
             if issubclass(parent, SegmentationLoss) and "__init__" in vars(parent):
                 for parameter in list(inspect.signature(parent.__init__).parameters.values())[1:]:
                     if parameter.kind is not parameter.VAR_KEYWORD:
-                        found.setdefault(parameter.name, parameter)
-        cls.parameters = found
+                        parameters.setdefault(parameter.name, parameter)
+        cls.parameters = parameters
 
     def get_config(self) -> dict[str, Any]:
-        """Every constructor argument, as `from_config` takes it."""
+        """Every constructor argument, in the form that `from_config` reads."""
         return {argument: getattr(self, argument) for argument in self.parameters}
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The arguments that the terms of a compound loss have in common with it."""
+        """The arguments that a compound loss passes to all of its terms."""
         return {name: getattr(self, name) for name in ("regions", "class_weights", "ignore_label", "dtype")}
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -171,7 +179,7 @@ class SegmentationLoss(Summable):
         classes = y_pred.shape[-1]
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(
-                f"class_weights must hold {classes} numbers, one per channel of y_pred; "
+                f"class_weights must have {classes} numbers, one per channel of y_pred; "
                 f"received {len(self.class_weights)}"
             )
         if len(y_true.shape) < len(y_pred.shape):
@@ -184,7 +192,7 @@ class SegmentationLoss(Summable):
         truth = ops.one_hot(ops.squeeze(y_true, -1), classes, dtype=self.dtype) if labels else y_true
         if mask is None:
             return self.per_sample(truth, y_pred, None)
-        # Alike and empty where ignored: sums over voxels skip those, and only means need the mask.
+        # Ignored voxels are 0 in both, so that sums over voxels skip them; only means need the mask.
         truth = ops.where(mask, truth, 0.0)
         prediction = ops.where(mask, y_pred, 0.0)
         return self.per_sample(truth, prediction, ops.cast(mask, self.dtype))
@@ -195,13 +203,13 @@ class SegmentationLoss(Summable):
         Args:
             truth: a channel per class, `[batch, *spatial, classes]` in [0, 1], 0 where ignored.
             prediction: the same shape, 0 where ignored.
-            mask: 1 where a voxel counts and 0 where it is ignored, `[batch, *spatial, 1]` or a channel per
-                region; None if all count.
+            mask: 1 for voxels that count, 0 for ignored ones, `[batch, *spatial, 1]` or a channel per region;
+                None if all count.
         """
         raise NotImplementedError
 
     def is_softmax(self, values: Tensor) -> bool:
-        """Whether the last axis holds classes that exclude each other, the background first."""
+        """Whether the channels are mutually exclusive classes, the background first."""
         return values.shape[-1] > 1 and not self.regions
 
     def class_mean(self, values: Tensor, *, include_background: bool = True) -> Tensor:
@@ -211,16 +219,18 @@ class SegmentationLoss(Summable):
         return ops.mean(values[:, first:] if weights is None else values[:, first:] * weights, axis=-1)
 
     def weights_from(self, first: int) -> Tensor | None:
-        """`class_weights` of the classes from `first` on, with mean 1; None where all weigh alike."""
+        """`class_weights` of the classes from `first` on, with mean 1; None if all have the same weight."""
         if self.class_weights is None:
             return None
         weights = np.array(self.class_weights[first:])
         if not weights.any():
-            raise ValueError(f"class_weights must weigh a class that is not background; received {self.class_weights}")
+            raise ValueError(
+                f"class_weights must have a number above 0 for the foreground; received {self.class_weights}"
+            )
         return ops.convert_to_tensor(weights / weights.mean(), dtype=self.dtype)
 
     def counted(self, y_true: Tensor, one_hot_classes: int | None) -> Tensor | None:
-        """True where a voxel counts, `[batch, *spatial, 1]` or a channel per region; None if all do."""
+        """True for voxels that count, `[batch, *spatial, 1]` or a channel per region; None if all do."""
         if self.ignore_label is None:
             return None
         if one_hot_classes is None:
@@ -231,14 +241,14 @@ class SegmentationLoss(Summable):
 
 
 class ForegroundLoss(SegmentationLoss):
-    """A loss that leaves the background of a softmax out unless it is asked for.
+    """A loss that excludes the background of a softmax by default.
 
     Args:
-        include_background: count class 0 of a softmax too.
+        include_background: include class 0 of a softmax.
         **common: as `SegmentationLoss`.
 
     Raises:
-        ValueError: `include_background` is no bool.
+        ValueError: `include_background` is not a bool.
     """
 
     def __init__(self, *, include_background: bool = False, **common: Any) -> None:
@@ -246,5 +256,5 @@ class ForegroundLoss(SegmentationLoss):
         self.include_background = check_choice("include_background", include_background, (True, False))
 
     def foreground_mean(self, values: Tensor) -> Tensor:
-        """Mean over the classes that count of `values` [batch, classes], as `class_mean`."""
+        """Mean of `values` [batch, classes] over the included classes, as `class_mean`."""
         return self.class_mean(values, include_background=self.include_background)

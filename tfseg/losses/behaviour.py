@@ -1,4 +1,4 @@
-"""What a loss does on a small image: its value and gradient on four inputs, and its course over prediction quality."""
+"""Behaviour of a loss on a small image: value and gradient on four inputs, and its course over prediction quality."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from tfseg.losses.base import SegmentationLoss
 
 SIDE, RADIUS = 32, 3
 ENDS = np.array([(12.0, 6.0), (16.0, 25.0)])
-SURE = (0.01, 0.98)  # what a trained network gives where it says no and yes; apart enough that no two errors tie
+SURE = (0.01, 0.98)  # probabilities of a trained network for no and yes; not symmetric, so that no errors tie
 STEP = 1e-5
 
 Array = np.ndarray
 
 
 def tube(radius: float = RADIUS, shift: float = 0) -> Array:
-    """A mask `[32, 32]`: the voxels within `radius` of a line, which is moved sideways by `shift` voxels."""
+    """A mask `[32, 32]`: the voxels within `radius` of a line, shifted sideways by `shift` voxels."""
     along = ENDS[1] - ENDS[0]
     start = ENDS[0] + shift * np.array([along[1], -along[0]]) / np.hypot(*along)
     offset = np.moveaxis(np.indices((SIDE, SIDE)), 0, -1) - start
@@ -41,11 +41,11 @@ class Behaviour:
     """A loss on one input.
 
     Args:
-        exact: the value where the prediction holds 0 and 1.
-        sure: the value where it holds 0.01 in their place and 0.98.
-        inside: dL/dp of the second, summed over the structure or, on an empty truth, over the voxels predicted;
-            None without such voxels.
-        outside: the same over all others.
+        exact: the value for a prediction of 0 and 1.
+        sure: the value for a prediction of 0.01 and 0.98.
+        inside: dL/dp of the second, summed over the structure or, on an empty truth, over the predicted voxels;
+            None if there are none.
+        outside: the same, summed over all other voxels.
     """
 
     exact: float
@@ -78,10 +78,10 @@ def values_of(loss_class: type[SegmentationLoss], truths: list[Array], predictio
 
 
 def courses(loss_class: type[SegmentationLoss]) -> dict[str, tuple[Array, Array]]:
-    """Dice index and loss of four series of predictions of the tube that end at it.
+    """Dice index and loss of four series of predictions that end at the tube itself.
 
-    "shifted": the tube, moved ever less. "too thin", "too thick": tubes of other radii. "unsure": the tube in its
-    place, with a probability that grows from 0 to 1.
+    "shifted": the tube, shifted less and less. "too thin", "too thick": tubes of other radii. "unsure": the tube
+    in its place, with a probability that rises from 0 to 1.
     """
     truth = tube().astype(float)
     series: dict[str, list[Array]] = {
@@ -90,8 +90,8 @@ def courses(loss_class: type[SegmentationLoss]) -> dict[str, tuple[Array, Array]
         "too thick": [tube(radius) for radius in np.arange(3 * RADIUS, RADIUS - 0.1, -0.25)],
         "unsure": [probability * truth for probability in np.linspace(0, 1, 41)],
     }
-    found = {}
+    curves = {}
     for name, predictions in series.items():
         dice = np.array([2 * (image * truth).sum() / (image.sum() + truth.sum()) for image in predictions])
-        found[name] = (dice, values_of(loss_class, [truth] * len(predictions), predictions))
-    return found
+        curves[name] = (dice, values_of(loss_class, [truth] * len(predictions), predictions))
+    return curves

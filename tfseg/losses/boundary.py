@@ -13,20 +13,20 @@ from tfseg.losses.registry import Tensor, registered
 
 
 def spacing_of(values: Tensor, spacing_mm: list[float] | None) -> list[float]:
-    """The spacing along each spatial axis of `values` [batch, *spatial, classes]; 1 where none is given.
+    """The spacing along each spatial axis of `values` [batch, *spatial, classes]; 1 if `spacing_mm` is None.
 
     Raises:
-        ValueError: a number of steps other than the number of axes, or than one.
+        ValueError: `spacing_mm` has neither one number nor one per spatial axis.
     """
     axes = len(values.shape) - 2
     steps = spacing_mm or [1.0]
     if len(steps) not in (1, axes):
-        raise ValueError(f"spacing_mm must hold {axes} numbers for y_pred of this rank, or one; received {spacing_mm}")
+        raise ValueError(f"spacing_mm must have {axes} numbers for y_pred of this rank, or one; received {spacing_mm}")
     return steps * axes if len(steps) == 1 else steps
 
 
 def hausdorff(truth: Tensor, prediction: Tensor, alpha: float, spacing_mm: list[float] | None) -> Tensor:
-    """`(p-y)² (d_p^α + d_y^α)` of each voxel and class, d_p of p > ½."""
+    """`(p-y)² (d_p^α + d_y^α)` of each voxel and class, d_p being the distance of the mask p > ½."""
     spacing = spacing_of(truth, spacing_mm)
     masks = ops.concatenate([truth > 0.5, prediction > 0.5], axis=-1)
     reach = ops.cast(boundary_distance(masks, spacing), truth.dtype) ** alpha
@@ -37,7 +37,7 @@ def hausdorff(truth: Tensor, prediction: Tensor, alpha: float, spacing_mm: list[
 def soft_erosion(values: Tensor) -> Tensor:
     """`max(2 (B * values) - 1, 0)` of `values` [1, *spatial, channels], B the mean of a voxel and its face neighbours.
 
-    Beyond the image lies 0.
+    Values beyond the image are 0.
     """
     axes = range(1, len(values.shape) - 1)
     share = 2 / (2 * len(axes) + 1)
@@ -46,16 +46,16 @@ def soft_erosion(values: Tensor) -> Tensor:
 
 
 class BoundaryLoss(ForegroundLoss):
-    """The mean over voxels, then over classes, of a cost that knows distances; a subclass writes `cost`.
+    """The mean over voxels, then over classes, of a cost that depends on distances; a subclass implements `cost`.
 
     Args:
-        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
-            where None.
-        **foreground: as `ForegroundLoss`; ignored voxels lie outside every structure for the distances, so that a
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; None: distances
+            in voxels.
+        **foreground: as `ForegroundLoss`; for the distances, ignored voxels are outside every structure, so that a
             boundary may run along them.
 
     Raises:
-        ValueError: an argument is out of its range; when called, `spacing_mm` does not fit the rank.
+        ValueError: an argument is out of its range; when called, `spacing_mm` does not match the rank.
     """
 
     def __init__(self, *, spacing_mm: list[float] | float | None = None, **foreground: Any) -> None:
@@ -72,10 +72,10 @@ class BoundaryLoss(ForegroundLoss):
 
 @registered
 class Boundary(BoundaryLoss):
-    """Boundary loss: every wrong voxel costs its distance to the truth's boundary.
+    """Boundary loss: every wrong voxel costs its distance to the boundary of the truth.
 
-    `mean(φ (p - y))`, φ the signed distance to the boundary of the truth, negative inside. Kervadec's `∫ φ p` is
-    this up to `∫ φ y`, which no network changes; kept, it makes a perfect prediction cost 0.
+    `mean(φ (p - y))`, φ the signed distance to the boundary of the truth, negative inside. Kervadec's `∫ φ p`
+    differs by the constant `∫ φ y`; with it, a perfect prediction costs 0.
 
     Args:
         **boundary: as `BoundaryLoss`.
@@ -91,13 +91,13 @@ class Boundary(BoundaryLoss):
 
 @registered
 class HausdorffDT(BoundaryLoss):
-    """Hausdorff loss by distance transforms: squared errors weigh by their distance to both boundaries.
+    """Hausdorff loss by distance transforms: squared errors weighted by their distance to both boundaries.
 
-    `mean((p-y)² (d_p^α + d_y^α))`, d the distance to the boundary, from inside and outside alike, of the truth
-    and of p > ½. No gradient goes through d.
+    `mean((p-y)² (d_p^α + d_y^α))`, d the distance to the boundary, from inside as from outside, of the truth
+    and of p > ½. No gradient flows through d.
 
     Args:
-        alpha: α in (0, 8]; the larger, the more the farthest errors count.
+        alpha: α in (0, 8]; larger values give the farthest errors more weight.
         **boundary: as `BoundaryLoss`.
 
     Raises:
@@ -137,10 +137,10 @@ class HausdorffErosion(ForegroundLoss):
     """Hausdorff loss by erosion: errors cost more the more erosions they survive.
 
     `mean(Σ_k k^α E_k)` over k = 1 … K, with E_0 = (p-y)², `E_k = max(2 (B * E_{k-1}) - 1, 0)` and B the mean of a
-    voxel and its neighbours by a face. Beyond the image nothing is wrong. An erosion is a step of one voxel.
+    voxel and its face neighbours. Errors beyond the image are 0. An erosion is a step of one voxel.
 
     Args:
-        alpha: α in (0, 8], how fast the cost grows with the erosions survived.
+        alpha: α in (0, 8], how fast the cost grows with the number of erosions survived.
         erosions: K ≥ 1.
         **foreground: as `ForegroundLoss`.
 
@@ -168,20 +168,20 @@ class HausdorffErosion(ForegroundLoss):
 
 @registered
 class DistancePenalizedCE(SegmentationLoss):
-    """Cross-entropy that weighs voxels near the truth's boundary more.
+    """Cross-entropy that gives voxels near the boundary of the truth more weight.
 
     `mean((1 + Φ) CE)`, with Φ = d_min / d, d the distance to the boundary and d_min the smallest step of
-    `spacing_mm`: 1 in voxels that have the boundary that step away, less the farther it is. Φ = 0 without a
-    boundary. Softmax: the class of a voxel has the boundary; the background counts.
+    `spacing_mm`: 1 in voxels at that distance, less farther away. Φ = 0 if there is no boundary. Softmax: the
+    boundary is that of the voxel's own class, the background included.
 
     Args:
-        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
-            where None.
-        **common: as `SegmentationLoss`; ignored voxels lie outside every class for the distances, so that a boundary
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; None: distances
+            in voxels.
+        **common: as `SegmentationLoss`; for the distances, ignored voxels are outside every class, so that a boundary
             may run along them.
 
     Raises:
-        ValueError: an argument is out of its range; when called, `spacing_mm` does not fit the rank.
+        ValueError: an argument is out of its range; when called, `spacing_mm` does not match the rank.
 
     Source: Caliva et al. 2019, "Distance map loss penalty term for semantic segmentation", arXiv:1908.03679.
     """

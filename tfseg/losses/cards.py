@@ -1,4 +1,4 @@
-"""The card of each loss: from its docstrings, its signature, what it computes, and `cards.yaml`."""
+"""The card of each loss, from its docstrings, its signature, computed values and `cards.yaml`."""
 
 import inspect
 import re
@@ -15,16 +15,16 @@ from tfseg.losses.behaviour import Behaviour, behaviour
 from tfseg.losses.catalogue import FAMILIES, LOSSES
 from tfseg.losses.region import RegionOptions
 
-SHARED = (SegmentationLoss, ForegroundLoss, RegionOptions)  # whose parameters most losses have
+SHARED = (SegmentationLoss, ForegroundLoss, RegionOptions)  # most losses have their parameters
 
-_SECTION = re.compile(r"^(Args|Raises|Source):[ ]?", flags=re.MULTILINE)
+_SECTION = re.compile(r"^(Args|Raises|Example|Source):[ ]?", flags=re.MULTILINE)
 _ARGUMENT = re.compile(r"^    (\*{0,2}\w+): ", flags=re.MULTILINE)
 _INHERITED = re.compile(r"as `\w+`(?:[.;] ?|$)")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A constructor argument: what its docstring says, range included, and the class that says it."""
+    """A constructor argument: its meaning and range, and the class whose docstring describes it."""
 
     name: str
     default: Any
@@ -34,7 +34,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Card:
-    """All that is to be known of a loss."""
+    """The description of a loss: formula, parameters, behaviour, choice and peers."""
 
     name: str
     class_name: str
@@ -54,7 +54,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Docstring:
-    """A class's docstring in its parts; a line break within a part is a space."""
+    """The parts of a class's docstring, each on one line."""
 
     summary: str
     explanation: tuple[str, ...]
@@ -63,24 +63,24 @@ class Docstring:
 
 
 def one_line(text: str) -> str:
-    """The text with single spaces for its line breaks and indents."""
+    """The text on one line, with single spaces."""
     return " ".join(text.split())
 
 
 def read_docstring(text: str) -> Docstring:
-    """The parts of a docstring in the form of this package."""
+    """Split a docstring of this package into its parts."""
     introduction, *sections = _SECTION.split(inspect.cleandoc(text))
     summary, *paragraphs = map(one_line, introduction.strip().split("\n\n"))
-    found = dict(zip(sections[::2], sections[1::2], strict=True))
-    _, *arguments = _ARGUMENT.split(found.get("Args", ""))
+    by_title = dict(zip(sections[::2], sections[1::2], strict=True))
+    _, *arguments = _ARGUMENT.split(by_title.get("Args", ""))
     meanings = map(one_line, arguments[1::2])
-    source = one_line(found.get("Source", ""))
+    source = one_line(by_title.get("Source", ""))
     return Docstring(summary, tuple(paragraphs), dict(zip(arguments[::2], meanings, strict=True)), source)
 
 
 @cache
 def card(name: str) -> Card:
-    """The card of the loss called `name`, a key of `LOSSES`."""
+    """The card of the loss `name`, a key of `LOSSES`."""
     loss_class = LOSSES[name]
     docstring = read_docstring(loss_class.__doc__ or "")
     described = [
@@ -116,12 +116,17 @@ def card(name: str) -> Card:
 
 @cache
 def notes() -> dict[str, Any]:
-    """What `cards.yaml` holds: `collections`, their versions by name, and `losses`."""
+    """The contents of `cards.yaml`: `collections`, the version of each, and `losses`."""
     return yaml.safe_load(resources.files("tfseg.losses").joinpath("cards.yaml").read_text(encoding="utf-8"))
 
 
 def list_losses() -> str:
-    """Every loss in a line, under its family."""
+    """List every loss on one line, by family.
+
+    Example:
+        >>> print(list_losses().splitlines()[1])
+          bce                       Binary cross-entropy; on several channels the mean of the one-against-rest values.
+    """
     width = max(map(len, LOSSES))
     lines = []
     for family, losses in FAMILIES.items():

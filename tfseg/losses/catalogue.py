@@ -1,4 +1,4 @@
-"""Every loss by name, and how to make one."""
+"""All losses by name, and functions that make one."""
 
 import difflib
 import re
@@ -100,14 +100,22 @@ LOSSES = {name: loss for family in FAMILIES.values() for name, loss in family.it
 
 
 def get(name: str, /, **params: Any) -> SegmentationLoss:
-    """The loss called `name`.
+    """Return the loss `name` with the given parameters.
 
     Args:
         name: a key of `LOSSES`.
         **params: arguments of its class.
 
     Raises:
-        ValueError: no such loss, no such parameter, or a parameter out of its range.
+        ValueError: unknown loss or parameter, or a parameter out of its range.
+
+    Example:
+        >>> import numpy as np
+        >>> from tfseg.losses import get
+        >>> truth = np.array([1, 1, 0, 0]).reshape(1, 2, 2, 1)
+        >>> prediction = np.array([0.8, 0.4, 0.2, 0.0]).reshape(1, 2, 2, 1)
+        >>> round(float(get("tversky", alpha=0.3, beta=0.7)(truth, prediction)), 3)
+        0.341
     """
     if not isinstance(name, str) or name not in LOSSES:
         raise ValueError(f"no loss is called {name!r}; {_nearest(name, LOSSES)}")
@@ -119,15 +127,23 @@ def get(name: str, /, **params: Any) -> SegmentationLoss:
 
 
 def make(spec: str | Mapping[str, Any], **defaults: Any) -> Summable:
-    """The loss that a configuration describes.
+    """Return the loss that a configuration describes.
 
     Args:
         spec: `{"name": "tversky", "alpha": 0.3}`, or `{"sum": [{"name": …, "weight": 0.9}, …]}` with a number ≥ 0
-            or a ramp `{"from": a, "to": b, "epochs": n}` as weight, 1 where it is left out; or a name alone.
-        **defaults: arguments for those of the losses that have them, where `spec` does not say otherwise.
+            or a ramp `{"from": a, "to": b, "epochs": n}` as weight, 1 by default; or just a name.
+        **defaults: arguments for the losses that have them, unless `spec` sets them.
 
     Raises:
-        ValueError: as `get`, or a description of another form.
+        ValueError: as `get`, or `spec` has another form.
+
+    Example:
+        >>> from tfseg.losses import make
+        >>> loss = make({"sum": ["dice", {"name": "boundary", "weight": 0.1}]}, overlap_over="batch")
+        >>> loss.weights
+        [1.0, 0.1]
+        >>> loss.terms[0].overlap_over
+        'batch'
     """
     spec = _named(spec)
     if set(spec) == {"sum"} and isinstance(spec["sum"], list | tuple) and spec["sum"]:
@@ -159,5 +175,5 @@ def _nearest(wrong: str, valid: Iterable[str]) -> str:
 
 
 def _letters(name: str) -> str:
-    """A name without what collections of losses write differently: `DiceCELoss` is `dice_ce` here."""
+    """A name reduced to its letters and digits, without the suffix "loss": `DiceCELoss` is `dice_ce` here."""
     return re.sub("[^a-z0-9]", "", str(name).lower()).removesuffix("loss")

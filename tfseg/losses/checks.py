@@ -1,4 +1,4 @@
-"""Arguments of losses, checked one by one."""
+"""Checks of the arguments of losses."""
 
 import math
 from collections.abc import Mapping, Set
@@ -11,7 +11,7 @@ SMALLEST, LARGEST = (float(limit) for limit in (np.finfo(np.float32).tiny, np.fi
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether this is a number that float32 holds: neither infinite there, nor 0 there alone."""
+    """Whether this is a number that float32 can represent without overflow or underflow."""
     return _is_real(value) and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
 
 
@@ -26,8 +26,8 @@ def check_number(
     if is_number(value) and low <= value <= high and not (above and value == low) and not (below and value == high):
         return float(value)
     interval = f"{'(' if above else '['}{low:g}, {high:g}{')' if below or math.isinf(high) else ']'}"
-    held = " that float32 holds" if _is_real(value) and low < value < high else ""
-    raise ValueError(f"{argument} must be a number in {interval}{held}; received {value!r}")
+    limit = " within the range of float32" if _is_real(value) and low < value < high else ""
+    raise ValueError(f"{argument} must be a number in {interval}{limit}; received {value!r}")
 
 
 def check_choice(argument: str, value: Any, choices: tuple[Any, ...]) -> Any:
@@ -44,7 +44,7 @@ def check_class_weights(weights: Any) -> list[float] | None:
     numbers = check_sequence("class_weights", weights)
     checked = [check_number("each of class_weights", weight, low=0) for weight in numbers]
     if sum(checked) == 0:
-        raise ValueError(f"class_weights must hold a number above 0; received {weights!r}")
+        raise ValueError(f"class_weights must have a number above 0; received {weights!r}")
     return checked
 
 
@@ -54,7 +54,7 @@ def check_spacing(spacing_mm: Any) -> list[float] | None:
         return None
     steps = list(spacing_mm) if _is_sequence(spacing_mm) else [spacing_mm]
     if len(steps) not in (1, 2, 3):
-        raise ValueError(f"spacing_mm must hold one number per spatial axis, or one for all; received {spacing_mm!r}")
+        raise ValueError(f"spacing_mm must have one number per spatial axis, or one for all; received {spacing_mm!r}")
     return [check_number("each of spacing_mm", step, low=0, above=True) for step in steps]
 
 

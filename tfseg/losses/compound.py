@@ -1,4 +1,4 @@
-"""Sums of losses that papers give a name."""
+"""Named sums of an overlap loss and others."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from tfseg.losses.structural import SSIM
 
 
 class CompoundLoss(RegionOptions):
-    """A weighted sum of terms on one truth; a subclass gives `weighted_terms` in its constructor.
+    """A weighted sum of losses; a subclass sets `weighted_terms` in its constructor.
 
     Its region terms share `smoothing`, `overlap_over` and `include_background`; `class_weights` act on all
     terms.
@@ -41,7 +41,7 @@ class DiceCE(CompoundLoss):
     Args:
         dice_weight: w_dice ≥ 0.
         ce_weight: w_ce ≥ 0.
-        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+        **region: as `RegionOptions`; the cross-entropy always includes the background.
 
     Raises:
         ValueError: a weight is negative.
@@ -61,14 +61,14 @@ class DiceCE(CompoundLoss):
 
 @registered
 class DiceBCE(CompoundLoss):
-    """Dice plus binary cross-entropy, on several channels of each against the rest.
+    """Dice plus binary cross-entropy, one-against-rest on several channels.
 
     `w_dice · Dice + w_bce · BCE`.
 
     Args:
         dice_weight: w_dice ≥ 0.
         bce_weight: w_bce ≥ 0.
-        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+        **region: as `RegionOptions`; the cross-entropy always includes the background.
 
     Raises:
         ValueError: a weight is negative.
@@ -97,7 +97,7 @@ class DiceFocal(CompoundLoss):
         focal_weight: w_focal ≥ 0.
         gamma: γ ≥ 0 of the focal loss.
         alpha: α in [0, 1] of the focal loss, or None.
-        **region: as `RegionOptions`; the focal loss sees the background in any case.
+        **region: as `RegionOptions`; the focal loss always includes the background.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -131,7 +131,7 @@ class DiceTopK(CompoundLoss):
         dice_weight: w_dice ≥ 0.
         top_k_weight: w_top_k ≥ 0.
         fraction: share of the voxels in (0, 1] whose cross-entropy counts.
-        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+        **region: as `RegionOptions`; the cross-entropy always includes the background.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -155,12 +155,12 @@ class Combo(RegionOptions):
     """Combo loss: weighted binary cross-entropy plus Dice.
 
     `α · (-mean(β y log p + (1-β) (1-y) log(1-p))) + (1-α) · Dice`. The paper subtracts the Dice index instead of
-    adding the Dice loss, which is 1-α less. On several channels each class stands against the rest.
+    adding the Dice loss, which is 1-α less. On several channels the cross-entropy is one-against-rest.
 
     Args:
         alpha: α in [0, 1], the share of the cross-entropy.
-        beta: β in [0, 1], the weight of the foreground in it; more than ½ asks for recall.
-        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+        beta: β in [0, 1], the weight of the foreground in it; above ½ favours recall.
+        **region: as `RegionOptions`; the cross-entropy always includes the background.
 
     Raises:
         ValueError: `alpha` or `beta` is out of its range.
@@ -192,9 +192,9 @@ class ExponentialLogarithmic(RegionOptions):
     Args:
         dice_weight: w_dice ≥ 0.
         ce_weight: w_ce ≥ 0.
-        dice_gamma: γ_d > 0; below 1 the gradient grows again towards a perfect overlap.
+        dice_gamma: γ_d > 0; below 1 the gradient rises again near a perfect overlap.
         ce_gamma: γ_c > 0, likewise.
-        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+        **region: as `RegionOptions`; the cross-entropy always includes the background.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -235,7 +235,7 @@ class ExponentialLogarithmic(RegionOptions):
 
 @registered
 class Hybrid(CompoundLoss):
-    """Jaccard plus binary cross-entropy plus SSIM loss: region, voxel and structure at once.
+    """Jaccard plus binary cross-entropy plus SSIM loss: overlap, voxels and local structure.
 
     `w_jaccard · Jaccard + w_bce · BCE + w_ssim · (1 - SSIM)`.
 
@@ -243,7 +243,7 @@ class Hybrid(CompoundLoss):
         jaccard_weight: w_jaccard ≥ 0.
         bce_weight: w_bce ≥ 0.
         ssim_weight: w_ssim ≥ 0.
-        **region: as `RegionOptions`; `include_background` also holds for SSIM, not for the cross-entropy.
+        **region: as `RegionOptions`; `include_background` also applies to SSIM, not to the cross-entropy.
 
     Raises:
         ValueError: a weight is negative.

@@ -1,4 +1,4 @@
-"""Sums of an overlap and the logarithm of a Hausdorff loss."""
+"""Sums of an overlap loss and the logarithm of a Hausdorff loss."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tfseg.losses.registry import registered
 
 @registered
 class TverskyHausdorff(CompoundLoss):
-    """Tversky plus the logarithm of the Hausdorff loss: overlap first, then the farthest errors.
+    """Tversky plus the logarithm of the Hausdorff loss: mostly overlap, and the farthest errors.
 
     `w_tversky · Tversky(α, β) + w_hausdorff · log(1 + HausdorffDT)`.
 
@@ -21,9 +21,9 @@ class TverskyHausdorff(CompoundLoss):
         hausdorff_weight: w_hausdorff ≥ 0.
         alpha: α ≥ 0, the weight of false positives.
         beta: β ≥ 0, the weight of false negatives; None: 1 - α, for α ≤ 1.
-        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
-            where None.
-        **region: as `RegionOptions`; ignored voxels lie outside every structure for the distances, so that a boundary
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; None: distances
+            in voxels.
+        **region: as `RegionOptions`; for the distances, ignored voxels are outside every structure, so that a boundary
             may run along them.
 
     Raises:
@@ -62,10 +62,10 @@ class DiceFocalHausdorff(CompoundLoss):
         hausdorff_weight: w_hausdorff ≥ 0.
         gamma: γ ≥ 0 of the focal loss.
         alpha: α in [0, 1] of the focal loss, or None.
-        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; voxels
-            where None.
-        **region: as `RegionOptions`; the focal loss sees the background in any case. Ignored voxels lie outside every
-            structure for the distances, so that a boundary may run along them.
+        spacing_mm: distance > 0 between voxel centres along each spatial axis, or one number for all; None: distances
+            in voxels.
+        **region: as `RegionOptions`; the focal loss always includes the background. For the distances, ignored voxels
+            are outside every structure, so that a boundary may run along them.
 
     Raises:
         ValueError: an argument is out of its range.

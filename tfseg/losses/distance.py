@@ -15,21 +15,28 @@ FAR = 1e12  # squared, in the largest step; no distance in an image comes near i
 def boundary_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
     """Distance of every voxel to the nearest voxel on the other side of the boundary of its mask.
 
-    0 everywhere in a mask without a boundary, empty or full. There is no gradient through it. On a CPU under
-    TensorFlow an exact library computes it in a host call; otherwise, and where XLA compiles, a graph does.
+    A mask without a boundary, empty or full, has distance 0 everywhere. The result has no gradient. Under
+    TensorFlow on a CPU it is computed by an exact library in a host call; on a GPU, under XLA and on other
+    backends, by Keras operations.
 
     Args:
-        mask: boolean `[batch, *spatial, classes]`, each class of each sample a mask, in 2D or 3D.
+        mask: boolean `[batch, *spatial, classes]` in 2D or 3D, one mask per sample and class.
         spacing: distance between voxel centres along each spatial axis.
 
     Returns:
         float32 of the mask's shape, in the unit of `spacing`.
 
+    Example:
+        >>> import numpy as np
+        >>> mask = np.array([True, True, False, False, False]).reshape(1, 1, 5, 1)
+        >>> boundary_distance(mask, spacing=[1.0, 0.5]).numpy().ravel()
+        array([1. , 0.5, 0.5, 1. , 1.5], dtype=float32)
+
     Source: Felzenszwalb and Huttenlocher 2012, 10.4086/toc.2012.v008a019.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
-        from tensorflow.python.ops import control_flow_util  # the public interface does not tell of XLA
+        from tensorflow.python.ops import control_flow_util  # the public API does not expose XLA contexts
 
         compiled = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
         if not compiled and not tf.config.list_logical_devices("GPU"):
@@ -47,14 +54,14 @@ def host_distance(masks: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
         for channel in range(masks.shape[-1]):
             mask = np.ascontiguousarray(each[..., channel])
             if mask.any() and not mask.all():
-                # Inside and outside are two labels, and a label's distance is to what is not it.
+                # Two labels: edt measures the distance of each to the nearest voxel of the other.
                 sides = mask.astype(np.uint8) + 1
                 distance[sample, ..., channel] = edt.edt(sides, anisotropy=tuple(spacing), black_border=False)
     return distance
 
 
 def graph_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
-    """`boundary_distance` in Keras operations alone."""
+    """`boundary_distance` in Keras operations only."""
     unit = max(spacing)
     steps = [step / unit for step in spacing]
     outside = _squared_distance(mask, steps)
@@ -64,7 +71,7 @@ def graph_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
 
 
 def _squared_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
-    """Squared distance to the nearest True voxel, `FAR` or more where there is none, one axis after another."""
+    """Squared distance to the nearest True voxel, `FAR` or more if there is none, one axis after another."""
     squared = ops.where(mask, 0.0, FAR)
     for axis, step in enumerate(spacing, start=1):
         squared = ops.moveaxis(_nearest_along(ops.moveaxis(squared, axis, 0), step), 0, axis)
@@ -72,7 +79,7 @@ def _squared_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
 
 
 def _nearest_along(squared: Tensor, step: float) -> Tensor:
-    """The least, over all sources along the first axis, of their value plus the squared distance to them."""
+    """The minimum over all sources along the first axis of their value plus the squared distance to them."""
     length = ops.shape(squared)[0]
     index = ops.reshape(ops.arange(length, dtype="float32"), (-1, *[1] * (len(squared.shape) - 1)))
 

@@ -12,11 +12,11 @@ from tfseg.losses.registry import Tensor, registered
 
 Pair = tuple[float, float]
 
-EPSILON = 1e-7  # probabilities stay this far from 0 and 1, so that logarithms and their gradients are finite
+EPSILON = 1e-7  # probabilities are clipped this far from 0 and 1, so that logarithms and their gradients are finite
 
 
 def kept_from_ends(prediction: Tensor, high: float = 1 - EPSILON) -> Tensor:
-    """Probabilities kept within [1e-7, high]; their gradient is the one there, so that none is beyond correction."""
+    """Probabilities clipped to [1e-7, high], with the gradient at the limit, so that clipped voxels still learn."""
 
     @ops.custom_gradient
     def kept(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -28,7 +28,7 @@ def kept_from_ends(prediction: Tensor, high: float = 1 - EPSILON) -> Tensor:
 def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
     """`-y log p - (1-y) log(1-p)` of each voxel and channel.
 
-    The gradient, `(p-y) / (p (1-p))`, is written out; where p is kept from 0 or 1, it is the one there.
+    The gradient, `(p-y) / (p (1-p))`, is written out; for clipped p it is the one at the limit.
     """
 
     @ops.custom_gradient
@@ -42,7 +42,7 @@ def binary_cross_entropy(truth: Tensor, prediction: Tensor) -> Tensor:
 
 
 def mean_binary_cross_entropy(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean over space, `[batch, classes]`, of `binary_cross_entropy`; where all voxels count, in fewer passes."""
+    """The mean over space of `binary_cross_entropy`, `[batch, classes]`; without a mask in fewer passes."""
     if mask is not None:
         return voxel_mean(binary_cross_entropy(truth, prediction), mask)
     space = ops.shape(prediction)[1:-1]
@@ -64,7 +64,7 @@ def mean_binary_cross_entropy(truth: Tensor, prediction: Tensor, mask: Tensor | 
 def weighted_binary_cross_entropy(truth: Tensor, prediction: Tensor, positive: float, negative: float) -> Tensor:
     """`-positive y log p - negative (1-y) log(1-p)` of each voxel and channel.
 
-    The gradient is written out, which takes half the time; where p is kept from 0 or 1, it is the one there.
+    The gradient is written out, which takes half the time; for clipped p it is the one at the limit.
     """
 
     @ops.custom_gradient
@@ -86,8 +86,8 @@ def binary_focal(truth: Tensor, prediction: Tensor, gammas: Pair, weights: Pair)
     """`-a (1-p)^γ y log p - a' p^γ' (1-y) log(1-p)` of each voxel and channel; pairs are (foreground, background)."""
     p = kept_from_ends(prediction)
     q = 1 - p
-    found = weights[0] * ops.power(q, gammas[0]) * truth * ops.log(p)
-    return -(found + weights[1] * ops.power(p, gammas[1]) * (1 - truth) * ops.log(q))
+    foreground = weights[0] * ops.power(q, gammas[0]) * truth * ops.log(p)
+    return -(foreground + weights[1] * ops.power(p, gammas[1]) * (1 - truth) * ops.log(q))
 
 
 def categorical_focal(truth: Tensor, prediction: Tensor, gammas: Pair, weights: Pair) -> Tensor:
@@ -107,18 +107,18 @@ def log_cosh(truth: Tensor, prediction: Tensor) -> Tensor:
 
 
 def present_mean(costs: Tensor, counts: Tensor, weights: list[float]) -> Tensor:
-    """Weighted mean over the last axis of `costs / counts`, where the count is not 0."""
+    """Weighted mean of `costs / counts` over the entries of the last axis whose count is not 0."""
     present = ops.convert_to_tensor(weights, dtype=costs.dtype) * ops.cast(counts > 0, costs.dtype)
     return ops.divide_no_nan(ops.sum(present * ops.divide_no_nan(costs, counts), -1), ops.sum(present, -1))
 
 
 def worst_mean(cost: Tensor, mask: Tensor | None, fraction: float) -> Tensor:
-    """Mean of the largest `fraction` of a cost ≥ 0 `[batch, *spatial, channels]` that counts, `[batch, channels]`."""
+    """Mean of the largest `fraction` of the counted costs ≥ 0, `[batch, *spatial, channels]` to `[batch, channels]`."""
     batch, *space, channels = ops.shape(cost)
     voxels = math.prod(space)
     if isinstance(voxels, int):
         most = max(1, round(fraction * voxels))
-    else:  # a graph that does not know the size of its images
+    else:  # a graph of unknown image size
         most = ops.cast(ops.ceil(fraction * ops.cast(voxels, "float32")), "int32")
     counted = ops.ones_like(cost) if mask is None else ops.broadcast_to(mask, ops.shape(cost))
     rows, counted = (
@@ -132,10 +132,9 @@ def worst_mean(cost: Tensor, mask: Tensor | None, fraction: float) -> Tensor:
 
 
 class VoxelLoss(SegmentationLoss):
-    """The mean over voxels, then over classes, of a cost per voxel and class; a subclass writes `cost` or `mean_cost`.
+    """The mean over voxels, then classes, of a cost per voxel and class; a subclass implements `cost` or `mean_cost`.
 
-    With `sums_softmax` the classes of a softmax are summed: there the cost of a voxel is that of its own
-    class.
+    With `sums_softmax` the classes of a softmax are summed, as the cost of a voxel is that of its own class.
     """
 
     sums_softmax: ClassVar[bool] = False
@@ -155,9 +154,9 @@ class VoxelLoss(SegmentationLoss):
 
 @registered
 class BinaryCrossEntropy(VoxelLoss):
-    """Binary cross-entropy; on several channels the mean of each against the rest.
+    """Binary cross-entropy; on several channels the mean of the one-against-rest values.
 
-    `-mean(y log p + (1-y) log(1-p))`, p kept within [1e-7, 1 - 1e-7].
+    `-mean(y log p + (1-y) log(1-p))`, p clipped to [1e-7, 1 - 1e-7].
 
     Args:
         **common: as `SegmentationLoss`.
@@ -171,10 +170,10 @@ class BinaryCrossEntropy(VoxelLoss):
 
 @registered
 class CrossEntropy(VoxelLoss):
-    """Cross-entropy over the classes, the background among them.
+    """Cross-entropy over all classes, the background included.
 
-    Softmax: `-mean_voxels(Σ_c w_c y_c log p_c)`. One channel stands for two classes, p and 1 - p, and each of
-    several regions does too, so that both give the binary cross-entropy. p is kept at or above 1e-7.
+    Softmax: `-mean_voxels(Σ_c w_c y_c log p_c)`, p at least 1e-7. One channel, and each of several regions, is the
+    two classes p and 1 - p: the binary cross-entropy.
 
     Args:
         **common: as `SegmentationLoss`.
@@ -192,14 +191,14 @@ class CrossEntropy(VoxelLoss):
 
 @registered
 class Focal(VoxelLoss):
-    """Focal loss: cross-entropy in which voxels that are nearly right weigh little.
+    """Focal loss: cross-entropy in which voxels that are nearly right have little weight.
 
     One channel, and each of several regions: `-mean(α (1-p)^γ y log p + (1-α) p^γ (1-y) log(1-p))`.
     Softmax: `-mean_voxels(Σ_c a_c (1-p_c)^γ y_c log p_c)`, a_c = α on each foreground class, 1-α on the
         background.
 
     Args:
-        gamma: γ ≥ 0, how strongly easy voxels are played down; 0 leaves the weighted cross-entropy.
+        gamma: γ ≥ 0, how strongly easy voxels are down-weighted; 0 is the weighted cross-entropy.
         alpha: α in [0, 1], the weight of the foreground; None: both weights are 1.
         **common: as `SegmentationLoss`.
 
@@ -241,12 +240,12 @@ class LogCosh(VoxelLoss):
 
 @registered
 class WeightedBinaryCrossEntropy(VoxelLoss):
-    """Binary cross-entropy in which the foreground weighs more; on several channels each against the rest.
+    """Binary cross-entropy with a weight on the foreground; one-against-rest on several channels.
 
     `-mean(w y log p + (1-y) log(1-p))`.
 
     Args:
-        positive_weight: w ≥ 0, how much a foreground voxel weighs against a background voxel.
+        positive_weight: w ≥ 0, the weight of a foreground voxel relative to a background voxel.
         **common: as `SegmentationLoss`.
 
     Raises:
@@ -265,11 +264,11 @@ class WeightedBinaryCrossEntropy(VoxelLoss):
 
 @registered
 class WeightedCrossEntropy(SegmentationLoss):
-    """Cross-entropy in which every class of a sample weighs alike, however few its voxels.
+    """Cross-entropy in which every class of a sample has the same weight, however few its voxels.
 
-    `mean_c(Σ -y_c log p_c / Σ y_c)` over the classes present in the sample, the background among them: weights
-    inverse to their frequency. One channel stands for two classes, p and 1 - p, and so does each of several
-    regions. `class_weights` multiply the classes' means.
+    `mean_c(Σ -y_c log p_c / Σ y_c)` over the classes present in the sample, the background included: weights
+    inverse to class frequency. One channel, and each of several regions, is the two classes p and 1 - p.
+    `class_weights` multiply the means of the classes.
 
     Args:
         **common: as `SegmentationLoss`.
@@ -292,10 +291,10 @@ class WeightedCrossEntropy(SegmentationLoss):
 
 @registered
 class TopK(SegmentationLoss):
-    """Cross-entropy of the worst voxels of each sample alone.
+    """Cross-entropy of only the worst voxels of each sample.
 
-    The mean of the cross-entropy over the share `fraction` of the sample's voxels where it is largest, at least
-    one. One channel takes the binary cross-entropy, each of several regions chooses its own voxels.
+    The mean of the largest `fraction` of the cross-entropies of a sample's voxels, at least one. One channel uses
+    the binary cross-entropy; each of several regions selects its own voxels.
 
     Args:
         fraction: share of the voxels in (0, 1]; 1 is the cross-entropy.

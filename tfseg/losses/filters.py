@@ -1,4 +1,4 @@
-"""Filters along the axes of images; the samples of a batch lie beside one another as channels, which is faster."""
+"""Filters along the axes of images; the samples of a batch become channels, which is faster."""
 
 import math
 from collections.abc import Sequence
@@ -9,25 +9,25 @@ from tfseg.losses.registry import Tensor
 
 
 def samples_as_channels(values: Tensor) -> Tensor:
-    """`values` [batch, *spatial, classes] as `[1, *spatial, batch · classes]`, a sample's classes side by side."""
+    """`values` [batch, *spatial, classes] as `[1, *spatial, batch · classes]`, sample by sample."""
     moved = ops.moveaxis(values, 0, -2)
     return ops.reshape(moved, (1, *ops.shape(moved)[:-2], -1))
 
 
 def filter_along(values: Tensor, axis: int, weights: Sequence[float] | Tensor, padding: str) -> Tensor:
-    """Weighted sums of neighbours along a spatial axis, of each channel alone.
+    """Weighted sums of neighbours along a spatial axis, for each channel.
 
     Args:
         values: `[1, *spatial, channels]`.
-        axis: of the neighbours, 1 or more.
-        weights: of the neighbours, in their order.
-        padding: "same" centres an odd number of weights on each voxel, with 0 beyond the image; "valid" keeps to
-            sums that lie wholly inside.
+        axis: the axis of the neighbours, 1 or more.
+        weights: the weights of the neighbours, in order.
+        padding: "same" centres an odd number of weights on each voxel, with 0 beyond the image; "valid" keeps only
+            sums that are wholly inside.
     """
     weights = ops.convert_to_tensor(weights, dtype=values.dtype)
     shape, size = ops.shape(values), ops.shape(weights)[0]
     channels = shape[-1]
-    # Two axes at a time around this one, so that a 2D convolution serves volumes too.
+    # The other axes are merged, so that a 2D convolution also filters volumes.
     if axis == len(values.shape) - 2:
         rows, window = (-1, shape[axis - 1], shape[axis], channels), (1, size, 1, 1)
     else:

@@ -1,4 +1,4 @@
-"""Overlap losses in which small classes weigh as much as large ones."""
+"""Overlap losses in which small classes have as much weight as large ones."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from tfseg.losses.registry import Tensor, registered
 
 @registered
 class GeneralizedDice(RegionOptions):
-    """Generalized Dice loss: one Dice index over all classes, each weighing by its inverse squared volume.
+    """Generalized Dice loss: one Dice index over all classes, each weighted by its inverse squared volume.
 
-    `1 - (2 Σ_c w_c TP_c + s) / (Σ_c w_c (2 TP_c + FP_c + FN_c) + s)`, w_c = (n / Σ y_c)² with n the voxels of the
-    smallest class present. A class that the truth does not hold weighs 1, as the smallest present. One channel,
+    `1 - (2 Σ_c w_c TP_c + s) / (Σ_c w_c (2 TP_c + FP_c + FN_c) + s)`, w_c = (n / Σ y_c)² with n the volume of the
+    smallest class present. A class that is absent from the truth has weight 1, as the smallest one. One channel,
     and each of several regions, adds its background as the second class.
 
     Args:
@@ -51,7 +51,7 @@ class GeneralizedDice(RegionOptions):
 
 @registered
 class PenaltyGeneralizedDice(GeneralizedDice):
-    """Generalized Dice loss, bent so that bad overlaps pull harder than nearly good ones.
+    """Generalized Dice loss with larger gradients for poor overlaps than for nearly good ones.
 
     `L / (1 + k (1 - L))`, L the generalized Dice loss.
 

@@ -22,12 +22,12 @@ def jaccard_steps(truth: Tensor) -> Tensor:
 class Lovasz(ForegroundLoss):
     """Lovász loss: the Jaccard loss, extended from masks to probabilities by its convex closure.
 
-    `Σ_i e_(i) g_i`, e the errors |y - p| from the largest down and g_i the growth of the Jaccard loss when the
-    i-th of them turns wrong. A class that the truth does not hold costs its largest probability.
+    `Σ_i e_(i) g_i`, e the errors |y - p| in descending order and g_i the increase of the Jaccard loss when the
+    i-th of them becomes wrong. A class that is absent from the truth costs its largest probability.
 
     Args:
-        overlap_over: "sample" sorts the errors of each sample alone; "batch" those of the batch (of the replica)
-            together, and gives every sample that value.
+        overlap_over: "sample" sorts the errors of each sample; "batch" those of the whole batch (of the replica),
+            and gives every sample that value.
         **foreground: as `ForegroundLoss`.
 
     Raises:

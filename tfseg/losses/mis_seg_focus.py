@@ -1,4 +1,4 @@
-"""A loss that looks again at what is segmented wrong."""
+"""A loss with a second term on the voxels that are segmented wrong."""
 
 import itertools
 from typing import Any
@@ -13,31 +13,31 @@ from tfseg.losses.registry import Tensor, registered
 
 
 def ball(radius: int, axes: int) -> np.ndarray:
-    """1 within `radius` voxels of the centre, else 0, `[2·radius + 1, …]`."""
+    """A mask `[2·radius + 1, …]` of the voxels within `radius` voxels of the centre."""
     offsets = np.array(list(itertools.product(range(-radius, radius + 1), repeat=axes)))
     return ((offsets**2).sum(axis=1) <= radius**2).reshape((2 * radius + 1,) * axes)
 
 
 def dilate_by_ball(mask: Tensor, radius: int) -> Tensor:
-    """1 where a voxel of the 0-1 `mask` [batch, *spatial, 1] lies within `radius` voxels, else 0."""
+    """1 within `radius` voxels of a voxel of the 0-1 `mask` [batch, *spatial, 1], else 0."""
     kernel = ops.cast(ball(radius, len(mask.shape) - 2)[..., np.newaxis, np.newaxis], mask.dtype)
     return ops.cast(ops.conv(mask, kernel, padding="same") > 0.5, mask.dtype)
 
 
 @registered
 class MisSegFocus(RegionOptions):
-    """Mis-seg-focus loss: Dice plus cross-entropy, and the same once more on what is segmented wrong.
+    """Mis-seg-focus loss: Dice plus cross-entropy, and the same again on the voxels that are segmented wrong.
 
     `w_global · (Dice + w_ce · CE) + λ · (Dice + w_ce · CE)(M y, M p)`, M the voxels whose most probable class is not
-    the true one, dilated by a ball; no gradient goes through M. The cross-entropy's mean there is over the voxels
-    of M, and without any the term is 0.
+    the true one, dilated by a ball; no gradient flows through M. The mean of the second cross-entropy is over the
+    voxels of M; if M is empty, the term is 0.
 
     Args:
         global_weight: w_global ≥ 0.
         focus_weight: λ ≥ 0.
         ce_weight: w_ce ≥ 0.
-        radius: of the ball, in voxels, at least 1.
-        **region: as `RegionOptions`; the cross-entropy sees the background in any case.
+        radius: radius of the ball, in voxels, at least 1.
+        **region: as `RegionOptions`; the cross-entropy always includes the background.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -69,7 +69,7 @@ class MisSegFocus(RegionOptions):
         return self.global_weight * whole + self.focus_weight * part
 
     def wrong(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        """1 where a voxel that counts is segmented wrong, in any channel, else 0; `[batch, *spatial, 1]`."""
+        """1 for counted voxels that are segmented wrong in any channel, else 0; `[batch, *spatial, 1]`."""
         if self.is_softmax(prediction):
             differs = ops.expand_dims(ops.argmax(truth, axis=-1) != ops.argmax(prediction, axis=-1), -1)
         else:

@@ -1,4 +1,4 @@
-"""Cards as Markdown, for the terminal and for `docs/losses.md`, which `python -m tfseg.losses.page docs` writes."""
+"""Cards as Markdown, for the terminal and for `docs/losses.md` (`python -m tfseg.losses.page docs`)."""
 
 import io
 import math
@@ -20,70 +20,72 @@ COLUMNS, PANEL_IN = 4, (2.3, 1.75)
 
 NOTATION = """
 p is the prediction, y the truth, TP = Σ p y, FP = Σ p (1-y), FN = Σ (1-p) y, s the smoothing; means are over voxels and
-classes unless a card says otherwise. In logarithms, probabilities stay 1e-7 from 0 and 1; beyond, the value stands
-still and the gradient is the one there, so that a voxel that is wrong for certain still pulls.
+classes unless a card says otherwise. In logarithms, probabilities are clipped to [1e-7, 1 - 1e-7]; clipped voxels have
+the value and the gradient at the limit, so that they still learn.
 """
 EXAMPLE = f"""
 One channel of {SIDE}×{SIDE} voxels, in float64; the structure is a tube of radius {RADIUS}, {tube().sum()} voxels.
-*Empty truth* is that tube predicted where there is none. *Value* is for predictions of exactly 0 and 1, *value if
-sure* for {SURE[0]} and {SURE[1]} in their place, as networks give them. There the gradient is taken: dL/dp, summed over
-the voxels of the tube (*inside*) and over all others (*outside*). Training raises the probabilities where it is
-negative, and lowers them where it is positive.
+*Empty truth* is a prediction of that tube for an empty truth. *Value* is for predictions of exactly 0 and 1, *value if
+sure* for {SURE[0]} and {SURE[1]} in their place, as networks predict them. The gradient of the latter is dL/dp, summed
+over the voxels of the tube (*inside*) and over all others (*outside*): training raises probabilities with a negative
+gradient and lowers those with a positive one.
 """
 INTRODUCTION = f"""
 # Losses
 
-Written from the code by `make docs`. `tfseg losses` lists these losses, `tfseg losses NAME` prints the card of one. The
-conventions that all of them share are in the [README](../README.md#losses).
+Generated from the code by `make docs`. `tfseg losses` lists these losses, `tfseg losses NAME` prints the card of one.
+All of them share the conventions in the [README](../README.md#losses).
 
 {NOTATION.strip()}
 
-**What it does** shows a loss with its defaults, computed for this page.
+**Behaviour** shows a loss with its default parameters, computed for this page.
 {EXAMPLE.strip()}
 
-**The pictures** show the loss of the same tube over the Dice index of the prediction, each on its own scale: the tube
-shifted sideways, too thin, too thick, and in its place with a probability that grows from 0 to 1 (*unsure*).
+**The plots** show the loss of the same tube against the Dice index of the prediction, each on its own scale: the tube
+shifted sideways, too thin, too thick, and in its place with a probability that rises from 0 to 1 (*unsure*).
 
-**Loading.** A model saved with one of these losses opens in a new process once they are registered with Keras, which
-`from tfseg.losses import LOSSES` does; `import tfseg` alone loads no Keras, and does not. The networks that training
-leaves, `best.keras`, need neither.
+**Loading.** Keras opens a model that was saved with one of these losses after `from tfseg.losses import LOSSES`, which
+registers them; `import tfseg` does not import Keras and so does not register them. The networks that training saves,
+`best.keras`, need neither.
 
-**Elsewhere** compares with {{collections}}. Of MONAI's segmentation losses three have no counterpart here: MCCLoss,
-NACLLoss (of logits) and GeneralizedWassersteinDiceLoss. Two are sums: GeneralizedDiceFocalLoss of `generalized_dice`
-and `focal`, SoftDiceclDiceLoss of `dice` and `cldice`.
+**In other packages** compares with {{collections}}.
+
+Of MONAI's segmentation losses three have no counterpart here: MCCLoss, NACLLoss (of logits) and
+GeneralizedWassersteinDiceLoss. Two are sums: GeneralizedDiceFocalLoss of `generalized_dice` and `focal`,
+SoftDiceclDiceLoss of `dice` and `cldice`.
 """
 
 
 def to_markdown(shown: Card) -> str:
-    """A card that stands alone."""
-    return "\n\n".join([f"# {shown.name}", *_sections(shown, shown.parameters, alone=True)])
+    """A card on its own."""
+    return "\n\n".join([f"# {shown.name}", *_sections(shown, shown.parameters, complete=True)])
 
 
-def _sections(shown: Card, listed: Sequence[Parameter], *, alone: bool = False) -> list[str]:
-    """What stands under a card's name, with some of its parameters; `alone` with what else the page says once."""
+def _sections(shown: Card, listed: Sequence[Parameter], *, complete: bool = False) -> list[str]:
+    """The sections of a card with the `listed` parameters; `complete` adds the notes that the page has only once."""
     parts = [f"{shown.summary} *`{shown.class_name}`, {shown.family}*", *shown.explanation]
     remarks = {
         "When": shown.choose,
         "Reading": shown.reading,
         "A better prediction may cost more": shown.not_monotone,
-        "Needs beside it": shown.companion,
+        "Combine with": shown.companion,
     }
     parts += [f"**{title}.** {text}" for title, text in remarks.items() if text]
     if listed:
         parts.append(_parameters(listed))
     further = [f"`{each.name}`" for each in shown.parameters if each not in listed]
     if further:
-        parts.append(f"Also {', '.join(further)}: see [parameters in common](#parameters-in-common).")
+        parts.append(f"Also {', '.join(further)}: see [common parameters](#common-parameters).")
     parts += [_sentence(note) for note in shown.notes]
     rows = [
         (name, *map(number, (seen.exact, seen.sure, seen.inside, seen.outside)))
         for name, seen in shown.behaviour.items()
     ]
-    titles = ("**What it does** on", "value", "value if sure", "gradient inside", "outside")
+    titles = ("**Behaviour** on", "value", "value if sure", "gradient inside", "outside")
     parts.append(_table(titles, rows, numbers=4))
-    if alone:
+    if complete:
         parts.append(one_line(EXAMPLE + NOTATION))
-    parts.append(f"**Elsewhere**, in {_collections()}" if alone else "**Elsewhere**")
+    parts.append(f"**In other packages**, {_collections()}" if complete else "**In other packages**")
     others = [f"- {collection}: {text}" for collection, text in shown.peers.items()]
     absent = [collection for collection in notes()["collections"] if collection not in shown.peers]
     parts.append("\n".join([*others, *([f"- {', '.join(absent)}: no such loss."] if absent else [])]))
@@ -96,10 +98,10 @@ def page() -> str:
     for family, names in FAMILIES.items():
         parts.append(_table((family, ""), [(f"[{name}](#{name})", card(name).summary) for name in names]))
     shared = {each.name: each for name in LOSSES for each in card(name).parameters if each.described_by in SHARED}
-    parts += ["## Parameters in common", _parameters(shared.values())]
+    parts += ["## Common parameters", _parameters(shared.values())]
     for family, names in FAMILIES.items():
-        picture = f"![Loss over the Dice index of the prediction](losses/{family}.png)"
-        parts += [f"## {family.capitalize()} losses", picture]
+        plot = f"![Loss against the Dice index of the prediction](losses/{family}.png)"
+        parts += [f"## {family.capitalize()} losses", plot]
         for name in names:
             own = [each for each in card(name).parameters if each.described_by not in SHARED]
             parts += [f"### {name}", *_sections(card(name), own)]
@@ -107,12 +109,12 @@ def page() -> str:
 
 
 def _collections() -> str:
-    """The collections that the cards compare with, and their versions."""
+    """The packages that the cards compare with, and their versions."""
     return ", ".join(f"{name} ({version})" for name, version in notes()["collections"].items())
 
 
 def draw(names: Sequence[str]) -> bytes:
-    """A panel for each loss as PNG: the loss over the Dice index of four series of predictions."""
+    """Draw a panel for each loss as PNG: the loss against the Dice index of four series of predictions."""
     from matplotlib.figure import Figure
 
     columns = min(COLUMNS, len(names))
@@ -142,7 +144,7 @@ def draw(names: Sequence[str]) -> bytes:
 
 
 def write(folder: Path) -> None:
-    """Write `losses.md` and its pictures into a folder."""
+    """Write `losses.md` and its plots into a folder."""
     for family, names in FAMILIES.items():
         with files.replacing(folder / "losses" / f"{family}.png") as temporary:
             temporary.write_bytes(draw(list(names)))
@@ -150,7 +152,7 @@ def write(folder: Path) -> None:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; what is hardly there is said to be so."""
+    """Format with three significant digits; "≈ 0" below 1e-6."""
     if value is None:
         return "–"
     if abs(value) < 1e-6:

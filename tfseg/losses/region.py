@@ -1,4 +1,4 @@
-"""Losses on the overlap of regions, all from one Tversky index."""
+"""Losses on the overlap of regions."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -15,15 +15,15 @@ def sums(fields: Iterable[Tensor], overlap_over: str) -> list[Tensor]:
     """Sums over space of fields `[batch, *spatial, classes]`.
 
     Args:
-        fields: one shape.
-        overlap_over: "sample" sums each sample alone, `[batch, classes]`; "batch" all together, `[1, classes]`.
+        fields: tensors of one shape.
+        overlap_over: "sample" sums over each sample, `[batch, classes]`; "batch" over the whole batch, `[1, classes]`.
     """
     totals = [ops.sum(field, axis=tuple(range(1, len(field.shape) - 1))) for field in fields]
     return [ops.sum(total, axis=0, keepdims=True) for total in totals] if overlap_over == "batch" else totals
 
 
 def volumes(truth: Tensor, prediction: Tensor, overlap_over: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft volumes per class, in voxels, as `sums` gives them: `Σ p y` of both, `Σ p` predicted, `Σ y` true.
+    """Soft volumes per class, in voxels, of the shape of `sums`: intersection `Σ p y`, prediction `Σ p`, truth `Σ y`.
 
     Args:
         truth: `[batch, *spatial, classes]` in [0, 1].
@@ -31,10 +31,10 @@ def volumes(truth: Tensor, prediction: Tensor, overlap_over: str) -> tuple[Tenso
         overlap_over: as for `sums`.
     """
 
-    @ops.custom_gradient  # written out, it passes over the image twice, not four times
+    @ops.custom_gradient  # two passes over the image instead of four
     def summed(prediction: Tensor) -> tuple[tuple[Tensor, ...], Callable[..., Tensor]]:
         def gradient(*upstream: Any) -> Tensor:
-            of_both, of_predicted = (  # TensorFlow passes the two apart, JAX as one tuple
+            of_both, of_predicted = (  # TensorFlow passes two arguments, JAX one tuple
                 ops.reshape(one, (-1, *[1] * (len(truth.shape) - 2), truth.shape[-1])) for one in tree.flatten(upstream)
             )
             return ops.broadcast_to(of_both * truth + of_predicted, ops.shape(prediction))
@@ -61,9 +61,9 @@ class RegionOptions(ForegroundLoss):
     """The arguments of every loss with a region term.
 
     Args:
-        smoothing: s > 0, in voxels, in numerator and denominator alike: an empty truth and an empty
-            prediction cost 0.
-        overlap_over: "sample" measures the overlap in each sample; "batch" over the batch (of the replica) as
+        smoothing: s > 0, in voxels, is added to numerator and denominator, so that an empty prediction of an
+            empty truth costs 0.
+        overlap_over: "sample" measures the overlap in each sample; "batch" in the whole batch (of the replica) as
             one volume, and gives every sample that value.
         **foreground: as `ForegroundLoss`.
 
@@ -84,7 +84,7 @@ class RegionOptions(ForegroundLoss):
 
     @property
     def region_shared(self) -> dict[str, Any]:
-        """The arguments that a region term of a compound loss has in common with it."""
+        """The arguments that a compound loss passes to its region terms."""
         names = ("smoothing", "overlap_over", "include_background")
         return {**self.shared, **{name: getattr(self, name) for name in names}}
 
@@ -94,7 +94,7 @@ class RegionOptions(ForegroundLoss):
 
 
 class RegionLoss(RegionOptions):
-    """The mean over classes of a cost of their volumes; a subclass writes `cost`."""
+    """The mean over classes of a cost of their volumes; a subclass implements `cost`."""
 
     def cost(self, both: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
         """The cost of each class from its soft volumes, all `[batch, classes]` or `[1, classes]`."""
@@ -168,10 +168,10 @@ class Tversky(RegionLoss):
 
 @registered
 class FocalTversky(Tversky):
-    """Focal Tversky loss: the Tversky loss to a power, so that badly segmented classes weigh more (γ > 1).
+    """Focal Tversky loss: the Tversky loss to a power; for γ > 1 badly segmented classes have more weight.
 
     `(1 - TI)^γ` with the Tversky index TI; for γ < 1 a base under 1e-7 counts as 0, which keeps the gradient
-    finite. The paper writes the exponent 1/γ.
+    finite. The paper writes the exponent as 1/γ.
 
     Args:
         gamma: γ > 0; 1 is the Tversky loss.
@@ -211,7 +211,7 @@ class LogDice(RegionLoss):
 
 @registered
 class LogCoshDice(RegionLoss):
-    """Log-cosh Dice loss: the Dice loss, smoothed to a parabola near its minimum.
+    """Log-cosh Dice loss: the Dice loss, quadratic near its minimum.
 
     `log cosh(1 - (TP + s) / (TP + ½ FP + ½ FN + s))`.
 
@@ -228,12 +228,12 @@ class LogCoshDice(RegionLoss):
 
 @registered
 class AsymmetricSimilarity(RegionLoss):
-    """Asymmetric similarity loss: one minus the soft F_β score, in which recall weighs β times precision.
+    """Asymmetric similarity loss: one minus the soft F_β score, in which recall has β times the weight of precision.
 
-    `1 - ((1+β²) TP + s') / ((1+β²) TP + FP + β² FN + s')`, that is the Tversky loss with α = 1/(1+β²) and 1-α.
+    `1 - ((1+β²) TP + s') / ((1+β²) TP + FP + β² FN + s')`, that is, the Tversky loss with α = 1/(1+β²) and 1-α.
 
     Args:
-        beta: β ≥ 0; 1 is Dice, more asks for recall.
+        beta: β ≥ 0; 1 is Dice, above 1 favours recall.
         **region: as `RegionOptions`.
 
     Raises:
@@ -254,7 +254,7 @@ class AsymmetricSimilarity(RegionLoss):
 
 @registered
 class SquaredDice(RegionOptions):
-    """Dice loss with squares in the denominator, so that half-sure voxels weigh less.
+    """Dice loss with squares in the denominator, so that uncertain voxels have less weight.
 
     `1 - (2 Σ p y + s) / (Σ p² + Σ y² + s)`.
 
@@ -272,7 +272,7 @@ class SquaredDice(RegionOptions):
 
 @registered
 class SensitivitySpecificity(RegionOptions):
-    """Sensitivity-specificity loss: the squared error inside the structure, and that outside it, weighed.
+    """Sensitivity-specificity loss: a weighted sum of the squared errors inside and outside the structure.
 
     `r Σ (y-p)² y / (Σ y + s) + (1-r) Σ (y-p)² (1-y) / (Σ (1-y) + s)`.
 
@@ -295,7 +295,8 @@ class SensitivitySpecificity(RegionOptions):
         error = ops.square(truth - prediction)
         outside = (1.0 if mask is None else mask) - truth
         fields = (error * truth, truth, error * outside, outside)
-        missed, inside, added, beyond = sums(fields, self.overlap_over)
-        sensitivity, specificity = missed / (inside + self.smoothing), added / (beyond + self.smoothing)
+        error_inside, inside, error_outside, outside = sums(fields, self.overlap_over)
+        sensitivity = error_inside / (inside + self.smoothing)
+        specificity = error_outside / (outside + self.smoothing)
         cost = self.sensitivity_weight * sensitivity + (1 - self.sensitivity_weight) * specificity
         return self.region_mean(cost, prediction)

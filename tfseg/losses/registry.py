@@ -1,4 +1,4 @@
-"""What every file of losses needs from Keras: the name of a tensor's type, and registration as `tfseg`."""
+"""The type of tensors in annotations, and registration with Keras as `tfseg`."""
 
 from typing import Any
 

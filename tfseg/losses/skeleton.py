@@ -1,4 +1,4 @@
-"""Centrelines: an overlap of skeletons."""
+"""Soft skeletons and the centreline Dice loss."""
 
 import functools
 from typing import Any
@@ -11,9 +11,9 @@ from tfseg.losses.registry import Tensor, registered
 
 
 def largest_along(values: Tensor, axis: int) -> Tensor:
-    """The largest of each voxel of `values` [batch, *spatial, classes] and its two neighbours along an axis.
+    """The maximum of each voxel of `values` [batch, *spatial, classes] and its two neighbours along an axis.
 
-    The pooling runs along the second axis of four, with all others behind it as channels, which is fastest.
+    Pooling along the second of four axes, with all others as channels, is fastest.
     """
     moved = ops.moveaxis(values, axis, 1)
     shape = ops.shape(moved)
@@ -22,18 +22,18 @@ def largest_along(values: Tensor, axis: int) -> Tensor:
 
 
 def erode(values: Tensor) -> Tensor:
-    """The smallest of each voxel of `values` [batch, *spatial, classes] and its neighbours by a face."""
+    """The minimum of each voxel of `values` [batch, *spatial, classes] and its face neighbours."""
     minus = -values
     return -functools.reduce(ops.maximum, (largest_along(minus, axis) for axis in range(1, len(values.shape) - 1)))
 
 
 def dilate(values: Tensor) -> Tensor:
-    """The largest of each voxel of `values` [batch, *spatial, classes] and all its neighbours."""
+    """The maximum of each voxel of `values` [batch, *spatial, classes] and all its neighbours."""
     return functools.reduce(largest_along, range(1, len(values.shape) - 1), values)
 
 
 def soft_skeleton(values: Tensor, iterations: int) -> Tensor:
-    """What erosions, 0 to `iterations` of them, leave that an opening then removes: the skeleton of a soft mask.
+    """The skeleton of a soft mask: the voxels that an opening removes after 0 to `iterations` erosions.
 
     Source: Shit et al. 2021, "clDice", arXiv:2003.07311, algorithm 1.
     """
@@ -47,7 +47,7 @@ def soft_skeleton(values: Tensor, iterations: int) -> Tensor:
 
 @registered
 class ClDice(RegionOptions):
-    """Centreline Dice loss: how much of each soft skeleton lies inside the other mask.
+    """Centreline Dice loss: the share of each soft skeleton that is inside the other mask.
 
     `1 - 2 P S / (P + S)`, `P = (Σ k(p) y + s) / (Σ k(p) + s)`, `S = (Σ k(y) p + s) / (Σ k(y) + s)`, k the soft
     skeleton.
@@ -58,7 +58,7 @@ class ClDice(RegionOptions):
         **region: as `RegionOptions`.
 
     Raises:
-        ValueError: `iterations` is no whole number of at least 1.
+        ValueError: `iterations` is not a whole number of at least 1.
 
     Source: Shit et al. 2021, "clDice: a novel topology-preserving loss function for tubular structure
         segmentation", arXiv:2003.07311.
@@ -70,7 +70,8 @@ class ClDice(RegionOptions):
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
         predicted, true = (soft_skeleton(values, self.iterations) for values in (prediction, truth))
-        inside, length, found, whole = sums((predicted * truth, predicted, true * prediction, true), self.overlap_over)
-        precision = (inside + self.smoothing) / (length + self.smoothing)
-        sensitivity = (found + self.smoothing) / (whole + self.smoothing)
+        fields = (predicted * truth, predicted, true * prediction, true)
+        predicted_inside, predicted_length, true_inside, true_length = sums(fields, self.overlap_over)
+        precision = (predicted_inside + self.smoothing) / (predicted_length + self.smoothing)
+        sensitivity = (true_inside + self.smoothing) / (true_length + self.smoothing)
         return self.region_mean(1 - 2 * precision * sensitivity / (precision + sensitivity), prediction)

@@ -1,4 +1,4 @@
-"""The command-line form of a loss, `name` or `name:param=value,param=value`; read and written without loading Keras."""
+"""The command-line form of a loss, `name` or `name:param=value,param=value`, without Keras."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,17 @@ _WORDS: dict[str, Value] = {"true": True, "false": False, "none": None}
 
 
 def parse(text: str) -> tuple[str, dict[str, Value]]:
-    """The name and the parameters in `text`, such as `tversky:alpha=0.3,overlap_over=batch`.
+    """Read the name and the parameters of one loss, such as `tversky:alpha=0.3,overlap_over=batch`.
 
     Args:
         text: one loss; a value is a number, true, false, none or a name.
 
     Raises:
         ValueError: `text` has another form, or gives a parameter twice.
+
+    Example:
+        >>> parse("tversky:alpha=0.3,overlap_over=batch")
+        ('tversky', {'alpha': 0.3, 'overlap_over': 'batch'})
     """
     name, colon, rest = text.strip().partition(":")
     _check_name(name, text)
@@ -34,12 +38,16 @@ def parse(text: str) -> tuple[str, dict[str, Value]]:
 
 
 def parse_list(text: str) -> list[tuple[str, dict[str, Value]]]:
-    """The losses in a list such as `dice,tversky:alpha=0.3,beta=0.7,ce`.
+    """Read a list of losses such as `dice,tversky:alpha=0.3,beta=0.7,ce`.
 
     A part with `=` and no `:` belongs to the loss before it.
 
     Raises:
         ValueError: as `parse`.
+
+    Example:
+        >>> parse_list("dice,tversky:alpha=0.3,beta=0.7")
+        [('dice', {}), ('tversky', {'alpha': 0.3, 'beta': 0.7})]
     """
     losses: list[str] = []
     for part in text.split(","):
@@ -51,7 +59,14 @@ def parse_list(text: str) -> list[tuple[str, dict[str, Value]]]:
 
 
 def title(loss: Mapping[str, Any]) -> str:
-    """Return a configured loss as it is written on a command line, `tversky:alpha=0.3`; a sum with its weights."""
+    """Write a configured loss as on the command line; a sum with its weights.
+
+    Example:
+        >>> title({"name": "tversky", "alpha": 0.3})
+        'tversky:alpha=0.3'
+        >>> title({"sum": ["dice", {"name": "boundary", "weight": 0.1}]})
+        'dice + 0.1·boundary'
+    """
     if "sum" in loss:
         return " + ".join(_weighted_title(part) for part in loss["sum"])
     described = ",".join(f"{key}={value}" for key, value in loss.items() if key != "name")

@@ -1,4 +1,4 @@
-"""Losses on the local structure of the probability maps."""
+"""Structural similarity losses."""
 
 import math
 
@@ -27,19 +27,19 @@ WINDOWS = np.stack([np.pad(gaussian(size), (0, WINDOW - size)) for size in range
 
 
 def window(side: int | Tensor, dtype: str) -> Tensor:
-    """The window along an axis: of 11 weights, or as many as the axis has voxels where it is shorter."""
+    """The window along an axis: 11 weights, or as many as the axis has voxels if it is shorter."""
     size = min(WINDOW, side) if isinstance(side, int) else ops.minimum(WINDOW, side)
     return ops.convert_to_tensor(WINDOWS, dtype=dtype)[size - 1, :size]
 
 
 def blur(fields: Tensor) -> Tensor:
-    """Gaussian window means of `[1, *spatial, channels]` wherever the window fits, axis after axis."""
+    """Gaussian window means of `[1, *spatial, channels]` wherever the window fits, one axis after another."""
     for axis in range(1, len(fields.shape) - 1):
         fields = filter_along(fields, axis, window(ops.shape(fields)[axis], fields.dtype), "valid")
     return fields
 
 
-def beside_one_another(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def as_channels(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Truth, prediction and mask, the last broadcast to their shape, as `samples_as_channels`."""
     if mask is not None:
         mask = samples_as_channels(ops.broadcast_to(mask, ops.shape(truth)))
@@ -49,8 +49,8 @@ def beside_one_another(truth: Tensor, prediction: Tensor, mask: Tensor | None) -
 def similarity(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Luminance, contrast-structure and weight of every window; the product of the first two is SSIM.
 
-    Truth and prediction are `[1, *spatial, channels]` in [0, 1]. With a mask, in [0, 1] too, a window's means are
-    over its voxels that count, and it weighs as much as it holds of them.
+    Truth and prediction are `[1, *spatial, channels]` in [0, 1]. With a mask in [0, 1], the means of a window are
+    over its counted voxels, and its weight is their share.
     """
     squares, product = ops.square(truth) + ops.square(prediction), truth * prediction
     fields = ops.concatenate((truth, prediction, squares, product), axis=-1)
@@ -69,7 +69,7 @@ def similarity(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[
 
 
 def halve(values: Tensor) -> Tensor:
-    """`values` [1, *spatial, channels] at half the size: means of two voxels, of ¼, ½, ¼ where a side is odd."""
+    """`values` [1, *spatial, channels] at half the size: means of two voxels; if a side is odd, of ¼, ½, ¼."""
     for axis in range(1, len(values.shape) - 1):
         if values.shape[axis] % 2:
             before = (slice(None),) * axis
@@ -81,7 +81,7 @@ def halve(values: Tensor) -> Tensor:
 
 
 def halve_counted(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Truth, prediction and mask at half the size; a new voxel is the mean of the old ones that count."""
+    """Truth, prediction and mask at half the size; a new voxel is the mean of its counted old ones."""
     if mask is None:
         return halve(truth), halve(prediction), None
     coverage = halve(mask)
@@ -93,7 +93,7 @@ def halve_counted(truth: Tensor, prediction: Tensor, mask: Tensor | None) -> tup
 class SSIM(ForegroundLoss):
     """SSIM loss: one minus the structural similarity of the probability map and the mask.
 
-    `1 - mean((2 μ_t μ_p + C1)(2 σ_tp + C2) / ((μ_t² + μ_p² + C1)(σ_t² + σ_p² + C2)))` over windows that lie
+    `1 - mean((2 μ_t μ_p + C1)(2 σ_tp + C2) / ((μ_t² + μ_p² + C1)(σ_t² + σ_p² + C2)))` over windows that are
     wholly inside, Gaussian 11×11 (11×11×11) with σ = 1.5 voxels, C1 = 0.01², C2 = 0.03². Along an axis
     shorter than 11 the window is as long as the axis.
 
@@ -105,7 +105,7 @@ class SSIM(ForegroundLoss):
     """
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
-        luminance, contrast_structure, coverage = similarity(*beside_one_another(truth, prediction, mask))
+        luminance, contrast_structure, coverage = similarity(*as_channels(truth, prediction, mask))
         mean = voxel_mean(1 - luminance * contrast_structure, coverage)
         return self.foreground_mean(ops.reshape(mean, (-1, prediction.shape[-1])))
 
@@ -116,13 +116,13 @@ class MultiScaleSSIM(ForegroundLoss):
 
     `1 - Π_j max(m_j, 0)^w_j`, m_j the mean contrast-structure term of SSIM at scale j, m_M the mean SSIM at the
     coarsest; each scale halves the image. w = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333, rescaled to sum 1 over the
-    scales whose every side holds the 11 voxels of a window (the first always does its best).
+    scales whose every side has at least the 11 voxels of a window; the first scale is always used.
 
     Args:
         **foreground: as `ForegroundLoss`.
 
     Raises:
-        ValueError: when called, the spatial size is not known.
+        ValueError: when called, the spatial size is unknown.
 
     Source: Wang et al. 2003, "Multiscale structural similarity for image quality assessment",
         10.1109/ACSSC.2003.1292216.
@@ -134,7 +134,7 @@ class MultiScaleSSIM(ForegroundLoss):
             raise ValueError(f"y_pred must have a known size for ms_ssim; received {prediction.shape}")
         scales = min(len(SCALE_WEIGHTS), max(1, int(math.log2(min(sides) / WINDOW)) + 1)) if min(sides) >= WINDOW else 1
         classes = prediction.shape[-1]
-        truth, prediction, mask = beside_one_another(truth, prediction, mask)
+        truth, prediction, mask = as_channels(truth, prediction, mask)
         product = 1.0
         for scale in range(scales):
             luminance, contrast_structure, coverage = similarity(truth, prediction, mask)

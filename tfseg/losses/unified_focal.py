@@ -1,4 +1,4 @@
-"""Unified focal losses: one γ and one δ for a focal and a focal Tversky term."""
+"""Unified focal losses: a focal and a focal Tversky term that share γ and δ."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from tfseg.losses.registry import Tensor, registered
 
 
 class UnifiedFocal(RegionOptions):
-    """The arguments and the sum that both unified focal losses share; a subclass gives exponents.
+    """Base of both unified focal losses; a subclass sets the exponents.
 
     Args:
         focal_weight: λ in [0, 1], the share of the focal term.
         delta: δ in [0, 1], the weight of the foreground in the focal term and of false negatives in the Tversky
-            index; the background and false positives weigh 1-δ.
-        gamma: γ in [0, 1), how strongly easy voxels are played down and hard classes played up.
-        **region: as `RegionOptions`; the focal term sees the background in any case.
+            index; the background and false positives have weight 1-δ.
+        gamma: γ in [0, 1), how strongly easy voxels are down-weighted and hard classes up-weighted.
+        **region: as `RegionOptions`; the focal term always includes the background.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -58,7 +58,7 @@ class UnifiedFocal(RegionOptions):
 
 @registered
 class SymmetricUnifiedFocal(UnifiedFocal):
-    """Symmetric unified focal loss: every class is focused alike.
+    """Symmetric unified focal loss: the same focus on every class.
 
     `λ · mean(-Σ_c δ_c (1-p_c)^γ y_c log p_c) + (1-λ) · mean_c((1 - TI_c)^(1-γ))`, δ_c = δ on the foreground and 1-δ
     on the background, TI the Tversky index with δ on false negatives and 1-δ on false positives.
@@ -80,10 +80,10 @@ class SymmetricUnifiedFocal(UnifiedFocal):
 
 @registered
 class AsymmetricUnifiedFocal(UnifiedFocal):
-    """Asymmetric unified focal loss: easy background is played down, and hard foreground played up.
+    """Asymmetric unified focal loss: easy background is down-weighted, hard foreground up-weighted.
 
     `λ · mean(-δ Σ_fg y_c log p_c - (1-δ) (1-p_bg)^γ y_bg log p_bg) + (1-λ) · mean_c(T_c)`, with
-    `T_c = (1 - TI_c)^(1-γ)` on the foreground and `1 - TI` on the background where it counts.
+    `T_c = (1 - TI_c)^(1-γ)` on the foreground and `1 - TI` on the background if it is included.
 
     Args:
         **unified: as `UnifiedFocal`.

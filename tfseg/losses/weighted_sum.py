@@ -1,4 +1,4 @@
-"""Weighted sums of losses, which are losses themselves; a weight may change from epoch to epoch."""
+"""Weighted sums of losses; a weight may change from epoch to epoch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeGuard
@@ -20,8 +20,8 @@ class Summable(keras.losses.Loss):
 
     Args:
         name: the name of the loss in logs.
-        reduction: what Keras makes of the values `[batch]`.
-        dtype: the type computed in, float32 or float64; smaller types become float32.
+        reduction: how Keras reduces the values `[batch]`.
+        dtype: the type of the computation, float32 or float64; smaller types become float32.
     """
 
     def __init__(self, name: str | None, reduction: str | None, dtype: Any) -> None:
@@ -29,12 +29,12 @@ class Summable(keras.losses.Loss):
         super().__init__(name, reduction, "float64" if computed == "float64" else "float32")
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """The values `[batch]`, reduced as `reduction` says.
+        """The values `[batch]`, reduced by `reduction`.
 
         Args:
             y_true: the truth.
-            y_pred: the prediction. Where it is float16, a gradient beyond what that holds, as 1 / smoothing is, comes
-                back as the largest it holds.
+            y_pred: the prediction. If it is float16, gradients beyond its range, such as 1 / smoothing, are clipped
+                to its largest number.
             sample_weight: a factor for each sample, `[batch]` or `[batch, 1]`, or one for all.
 
         Raises:
@@ -48,7 +48,7 @@ class Summable(keras.losses.Loss):
     __rmul__ = __mul__
 
     def __radd__(self, other: int) -> Self:
-        return self if isinstance(other, int) and other == 0 else NotImplemented  # what `sum` begins with
+        return self if isinstance(other, int) and other == 0 else NotImplemented  # the start value of `sum`
 
     def __add__(self, other: "Summable") -> "WeightedSum":
         if not isinstance(other, Summable):
@@ -63,18 +63,22 @@ class WeightedSum(Summable):
     """A weighted sum of losses: `Σ w_i L_i`, as in `0.9 * Tversky(0.3) + 0.1 * LogHausdorffDT()`.
 
     Args:
-        terms: losses of tfseg; their own reductions do not matter.
-        weights: one for each: a number ≥ 0, or `{"from": a, "to": b, "epochs": n}`, which goes from a in the
-            first epoch to b in epoch n + 1 in even steps and stays there. `set_epoch` moves it.
+        terms: losses of tfseg; their own reductions are not used.
+        weights: one for each term: a number ≥ 0, or a ramp `{"from": a, "to": b, "epochs": n}`, which changes from a
+            in the first epoch to b in epoch n + 1 in even steps and then stays. `set_epoch` advances it.
         name: the name of the loss in logs.
-        reduction: what Keras makes of the values `[batch]`, as for every loss.
-        dtype: the type of the sum, float32 or float64; that of the widest term where None. Terms compute in their
-            own.
-        epoch: where ramps stand, counted from 0; those of sums among the terms stand where they did.
+        reduction: how Keras reduces the values `[batch]`.
+        dtype: the type of the sum, float32 or float64; None: that of the widest term. Terms compute in their own.
+        epoch: the epoch of the ramps, counted from 0; sums among the terms keep theirs.
 
     Raises:
-        ValueError: no terms, a term that is no loss of tfseg, weights that do not go with them, a weight of another
-            form, a negative epoch, or a ramp on JAX, whose compiled steps would hold it still.
+        ValueError: no terms, a term that is not a loss of tfseg, a different number of weights, a weight of another
+            form, a negative epoch, or a ramp on JAX, whose compiled steps would treat it as a constant.
+
+    Example:
+        >>> from tfseg.losses import Boundary, Dice
+        >>> loss = Dice() + {"from": 0, "to": 0.1, "epochs": 20} * Boundary()
+        >>> loss.set_epoch(10)  # weights 1 and 0.05
     """
 
     def __init__(
@@ -93,7 +97,7 @@ class WeightedSum(Summable):
         self.weights = [_checked(weight) for weight in check_sequence("weights", weights)]
         if not self.terms or len(self.terms) != len(self.weights):
             raise ValueError(
-                "weights must hold one for each of one or more terms; "
+                "weights must have one number or ramp for each of one or more terms; "
                 f"received {len(self.weights)} for {len(self.terms)} terms"
             )
         super().__init__(name, reduction, dtype or _widest(self.terms))
@@ -109,7 +113,7 @@ class WeightedSum(Summable):
         return total
 
     def set_epoch(self, epoch: int) -> None:
-        """Give every ramp its value in an epoch, counted from 0; those of sums among the terms too."""
+        """Set every ramp, also of sums among the terms, to its value in an epoch, counted from 0."""
         self.epoch = epoch
         for now, weight, term in zip(self._now, self.weights, self.terms, strict=True):
             if isinstance(weight, dict):
@@ -119,21 +123,21 @@ class WeightedSum(Summable):
 
     def __mul__(self, factor: Weight) -> "WeightedSum":
         if not _is_weight(factor):
-            raise ValueError(f"a sum of losses can be multiplied by a number of at least 0 alone; received {factor!r}")
+            raise ValueError(f"a sum of losses can only be multiplied by a number of at least 0; received {factor!r}")
         weights = [_scaled(weight, factor) for weight in self.weights]
         return WeightedSum(self.terms, weights, self.name, self.reduction, self.dtype, self.epoch)
 
     __rmul__ = __mul__
 
     def get_config(self) -> dict[str, Any]:
-        """Terms, weights and the arguments of every loss, as `from_config` takes them; ramps where they stand."""
+        """Terms, weights and the other arguments, in the form that `from_config` reads; with the epoch of the ramps."""
         terms = [keras.saving.serialize_keras_object(term) for term in self.terms]
         common = {"name": self.name, "reduction": self.reduction, "dtype": self.dtype, "epoch": self.epoch}
         return {"terms": terms, "weights": self.weights, **common}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The sum that `get_config` describes."""
+        """Return the sum that `get_config` describes."""
         terms = [keras.saving.deserialize_keras_object(term) for term in config["terms"]]
         return cls(**{**config, "terms": terms})
 
@@ -144,7 +148,7 @@ def ramp_value(ramp: Mapping[str, float], epoch: int) -> float:
 
 
 def _widened(y_pred: Tensor, dtype: str) -> Tensor:
-    """A prediction of float16 in `dtype`, its gradient held within float16; any other as it is."""
+    """A prediction of float16 in `dtype`, its gradient clipped to the range of float16; any other unchanged."""
     prediction = ops.convert_to_tensor(y_pred)
     if keras.backend.standardize_dtype(prediction.dtype) != "float16":
         return y_pred
@@ -162,7 +166,7 @@ def _widest(losses: Sequence[Summable]) -> str:
 
 
 def _per_sample(sample_weight: Tensor | None, y_pred: Tensor) -> Tensor | None:
-    """Weights `[batch]`; a number, or None, as it is."""
+    """Weights `[batch]`; a number or None is returned unchanged."""
     shape = () if sample_weight is None else tuple(np.shape(sample_weight))
     if not shape:
         return sample_weight
@@ -196,9 +200,9 @@ def _is_weight(value: Any) -> TypeGuard[float]:
 
 
 def _variable(weight: float | dict[str, float], epoch: int) -> Any:
-    """A ramp is a variable, so that a graph sees it move."""
+    """A ramp as a variable, so that graphs see it change; a number unchanged."""
     if not isinstance(weight, dict):
         return weight
     if keras.backend.backend() == "jax":
-        raise ValueError(f"on JAX a weight must be a number, as a ramp would not move; received {weight}")
+        raise ValueError(f"on JAX a weight must be a number, as a ramp would not change; received {weight}")
     return keras.Variable(ramp_value(weight, epoch), trainable=False)

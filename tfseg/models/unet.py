@@ -39,6 +39,10 @@ def unet(
     Raises:
         ValueError: if a spatial length is not divisible by 2^depth.
 
+    Example:
+        >>> unet((32, 32, 16, 1), classes=3, filters=4, depth=2).output_shape
+        (None, 32, 32, 16, 3)
+
     Source: Ronneberger 2015 (arXiv:1505.04597); default filters, dropout and norm as Kethavath 2025
     (10.1088/2057-1976/ae2b73).
     """
@@ -68,6 +72,10 @@ def unet_2d(image_shape: tuple[int, int, int], classes: int, **settings: object)
 
     Raises:
         ValueError: if `image_shape` does not have three entries, or as `unet`.
+
+    Example:
+        >>> f"{unet_2d((256, 256, 1), classes=1).count_params():,} weights"
+        '2,162,833 weights'
     """
     if len(image_shape) != 3:
         raise ValueError(f"image_shape: expected (h, w, channels), received {tuple(image_shape)}")
