@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from tfseg.cli.app import app
@@ -33,7 +34,15 @@ def test_every_loss_is_named():
     assert set(LOSSES) <= set(re.findall(r"`(\w+)`", section))
 
 
-def test_links_and_pictures_are_there():
+def test_the_example_in_python_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    names = {"truth": np.ones((3, 4, 5), int), "prediction": np.ones((3, 4, 5), int)}
+    exec(code, names)
+    assert names["loss"].alpha == 0.3
+    assert set(names["scores"]["label"]) == {"spleen"}
+
+
+def test_links_lead_to_files_and_headings():
     targets = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
     assert targets
     sections = {

@@ -128,7 +128,9 @@ def test_a_failure_is_reported_and_the_others_finish(prepared, tmp_path, failing
     assert followed.said == [f"fold 2/3 failed: {failed['fold 2/3']}"]
     assert len(followed.begun) == 3
     assert read_failures(tmp_path) == {1: failed["fold 2/3"]}
-    assert json.loads((tmp_path / "fold_1" / FAILURE).read_text())["arm"] == "dice"
+    failure = json.loads((tmp_path / "fold_1" / FAILURE).read_text())
+    assert failure["arm"] == "dice"
+    assert failure["traceback"].startswith("Traceback") and type(error).__name__ in failure["traceback"]
     failing.clear()
     failed, followed = cross_validate(prepared, tmp_path)
     assert (failed, followed.begun) == ({}, ["fold 2/3"])

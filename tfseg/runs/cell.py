@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def run_cell_here(
 
     Raises:
         ConfigError: if the configuration or a device cannot be used, or `out` was started under other conditions.
-        CellFailed: if the loss diverges, memory runs out, or anything else fails; `failure.json` holds the reason.
+        CellFailed: if the loss diverges, memory runs out, or anything else fails; `failure.json` holds the reason
+            and the traceback.
         OSError: if `out` cannot be written to.
         RunError: if another process works in `out`.
     """
@@ -86,9 +88,8 @@ def run_cell_here(
             if isinstance(error, OSError) and error.errno != errno.ENOMEM:
                 raise
             reason = reason_of(error)
-            files.write_text(
-                out / FAILURE, json.dumps({"arm": name, "seed": seed, "fold": fold, "reason": reason}, indent=1)
-            )
+            failure = {"arm": name, "seed": seed, "fold": fold, "reason": reason, "traceback": traceback.format_exc()}
+            files.write_text(out / FAILURE, json.dumps(failure, indent=1))
             raise CellFailed(reason) from error
 
 
