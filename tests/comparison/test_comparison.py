@@ -149,7 +149,7 @@ def test_unequal_training_is_reported_as_unfair(compared, tmp_path, read_page):
 def test_runs_with_other_splits_are_refused(compared, compare, tmp_path):
     out = shutil.copytree(compared[0], tmp_path / "cmp")
     splits = json.loads((out / "splits.json").read_text())
-    (out / "runs" / "ce_s0" / "splits.json").write_text(json.dumps(splits[::-1]))
+    (out / "runs" / "ce_s0" / "splits.json").write_text(json.dumps(splits["0"][::-1]))
     with pytest.raises(RunError, match="made with other splits"):
         write_comparison(out)
     with pytest.raises(ConfigError, match=r"another splits\.json"):

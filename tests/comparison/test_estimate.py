@@ -34,7 +34,7 @@ def measured(monkeypatch):
 def grid_of(prepared, losses, out):
     config = load_config(None, ["training.epochs=10", "training.batch_size=4", "folds=3"])
     study = Study(config, tuple(Arm.of_loss({"name": loss}) for loss in losses), seeds=2)
-    return make_grid(study, make_splits(prepared.subjects, 3, 0), out)
+    return make_grid(study, {seed: make_splits(prepared.subjects, 3, 0) for seed in (0, 1)}, out)
 
 
 def test_time_grows_with_epochs_steps_and_slices(prepared, measured, tmp_path):

@@ -12,7 +12,7 @@ from tfseg.config.config import load_config
 from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import make_splits
-from tfseg.runs.cell import CellFailed, run_cell_here
+from tfseg.runs.cell import CellFailed, network_seed, run_cell_here
 from tfseg.runs.folder import FAILURE, STOPPED, is_finished, is_stopped
 from tfseg.training.progress import Progress
 from tfseg.training.strategy import threads_used
@@ -127,3 +127,17 @@ def test_two_processes_never_share_a_cell(values, tmp_path):
         done.set()
         other.join()
     assert not (tmp_path / FAILURE).exists()
+
+
+def test_every_network_has_its_own_start_the_same_for_every_arm(values, tmp_path):
+    starts = {}
+    for seed, fold, arm in ((0, 0, "dice"), (0, 0, "ce"), (0, 1, "dice"), (1, 0, "dice")):
+        config = values["config"] | {"loss": {"name": arm}, "training": values["config"]["training"] | {"epochs": 1}}
+        out = tmp_path / f"{arm}_{seed}_{fold}"
+        run_cell_here(**(values | {"config": config, "seed": seed, "fold": fold}), out=out)
+        controls = json.loads((out / "controls.json").read_text())
+        starts[arm, seed, fold] = controls["initial_weights_sha256"], controls["batches_sha256"]
+    assert starts["dice", 0, 0] == starts["ce", 0, 0]
+    assert len(set(starts.values())) == 3
+    seeds = {network_seed(seed, fold) for seed in range(40) for fold in range(10)}
+    assert len(seeds) == 400 and min(seeds) >= 0 and max(seeds) < 2**31

@@ -8,7 +8,6 @@ from pathlib import Path
 from tfseg.cli.datasets import Source, prepare
 from tfseg.cli.terminal import Terminal
 from tfseg.config.config import Config
-from tfseg.core.claims import add_records
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.splits import Split, to_json
@@ -21,11 +20,19 @@ PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 16, 45
 
 @dataclass(frozen=True)
 class Setting:
-    """Prepared cases and the splits of their subjects; `records`: file name → text, for a run folder."""
+    """Prepared cases, and the folds of their subjects under every seed."""
 
     prepared: Prepared
-    folds: list[Split]
-    records: dict[str, str]
+    folds: dict[int, list[Split]]
+
+    def records(self, seed: int) -> dict[str, str]:
+        """Return what a run folder says of its inputs: file names and their text."""
+        return {"splits.json": to_json(self.folds[seed]), **self.inputs}
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Return what every folder says of the data."""
+        return {"inputs.json": json.dumps({"prepared_sha256": self.prepared.digest})}
 
 
 def check_devices(configs: Sequence[Config], devices: str | None) -> list[str]:
@@ -44,11 +51,14 @@ def check_devices(configs: Sequence[Config], devices: str | None) -> list[str]:
     return chosen
 
 
-def set_up(configs: Sequence[Config], source: Source, out: Path, splits: Path | None, terminal: Terminal) -> Setting:
+def set_up(
+    configs: Sequence[Config], seeds: Sequence[int], source: Source, out: Path, splits: Path | None, terminal: Terminal
+) -> Setting:
     """Prepare the scans and split their subjects for networks trained in `out`, which is already claimed.
 
     Args:
-        configs: configuration of every arm; they share folds and seed.
+        configs: configuration of every arm; they share how subjects are split.
+        seeds: each draws its folds; all have those of the first if `redraw_folds` is off or splits are given.
         source: what to train on.
         out: the folder to write.
         splits: a file of splits; if None, the dataset's own, or new ones.
@@ -58,13 +68,17 @@ def set_up(configs: Sequence[Config], source: Source, out: Path, splits: Path | 
         ConfigError: if the call, the config or the folder to write is wrong.
         DataError: if the data cannot be used.
     """
-    prepared = _prepared(source, out, configs[0].seed, terminal)
+    first = configs[0]
+    prepared = _prepared(source, out, first.seed, terminal)
     for config in configs:
         _check_size(config, prepared)
-    folds = split_subjects(configs[0], prepared, splits)
-    records = {"splits.json": to_json(folds), "inputs.json": json.dumps({"prepared_sha256": prepared.digest})}
-    add_records(out, records)
-    return Setting(prepared, folds, records)
+    redraws = first.redraw_folds and not (splits or prepared.splits)
+    drawn_by = {seed: seed if redraws else first.seed for seed in seeds}
+    folds = {
+        seed: split_subjects(first.model_copy(update={"seed": drawn}), prepared, splits)
+        for seed, drawn in drawn_by.items()
+    }
+    return Setting(prepared, folds)
 
 
 def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepared:

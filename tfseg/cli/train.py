@@ -1,7 +1,7 @@
 """Train: cross-validate one configuration, or compare several arms."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +10,20 @@ from tfseg.cli.datasets import Source
 from tfseg.cli.setting import Setting, check_devices, set_up
 from tfseg.cli.terminal import Terminal
 from tfseg.comparison import estimate, grid
+from tfseg.comparison.folder import keep_splits
 from tfseg.comparison.study import Study
 from tfseg.config.config import Config
 from tfseg.core import files
-from tfseg.core.claims import claim, claimed
+from tfseg.core.claims import add_records, claim, claimed
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import usable_cores
 from tfseg.core.resumable import resumable
-from tfseg.datasets.splits import Split
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
 from tfseg.runs.cells import Cell, collect, run_cells
 from tfseg.runs.environment import SAME, describe_environment, describe_start, with_threads
-from tfseg.runs.folder import fold_folder, is_finished, read_failures, read_scores
+from tfseg.runs.folder import is_finished, read_failures, read_scores
 from tfseg.training.fit import make_loss
 
 
@@ -60,27 +60,29 @@ def fit(
     config = with_threads(config, out)
     chosen = check_devices([config], devices)
     with resumable(out), claimed(out, {"config.yaml": config.to_yaml(), **describe_start(config)}, same=SAME):
-        setting = set_up([config], source, out, splits, terminal)
+        setting = set_up([config], [config.seed], source, out, splits, terminal)
+        folds = setting.folds[config.seed]
+        add_records(out, setting.records(config.seed))
         if (out / "report.html").is_file() and not read_failures(out):
             terminal.say(f"{out} is already finished: nothing to train")
         else:
             _write_environment(out, setting, config, chosen, command, source)
             (out / "report.html").unlink(missing_ok=True)  # a report marks the run as finished
             cells = [
-                Cell(f"fold {fold + 1}/{len(setting.folds)}", title, config, split, fold, out)
-                for fold, split in enumerate(setting.folds)
+                Cell(f"fold {fold + 1}/{len(folds)}", title, config, split, fold, out)
+                for fold, split in enumerate(folds)
             ]
             with terminal.training(f"{title}: folds", len(cells)) as listener:
                 failed = run_cells(cells, setting.prepared, devices, listener)
             if len(failed) == len(cells):
                 raise RunError(f"every fold failed; the first: {next(iter(failed.values()))}")
-            collect(out, setting.prepared, setting.folds)
+            collect(out, setting.prepared, folds)
             write_report(out)
     terminal.show_summary(read_scores(out / "summary.csv"), unit=setting.prepared.unit)
     terminal.show_paths(out, "report.html", "scores.csv", "summary.csv")
     if reasons := read_failures(out):
         listed = "; ".join(f"fold {fold}: {reason}" for fold, reason in reasons.items())
-        raise RunError(f"{len(reasons)} of {len(setting.folds)} folds failed: {listed}")
+        raise RunError(f"{len(reasons)} of {len(folds)} folds failed: {listed}")
 
 
 def compare(
@@ -111,11 +113,14 @@ def compare(
     chosen = check_devices(configs, devices)
     shared = {"config.yaml": study.shared_yaml(), **describe_start(study.config)}
     with resumable(out), claimed(out, shared, "comparison", SAME):
-        setting = set_up(configs, source, out, splits, terminal)
+        setting = set_up(configs, study.every_seed, source, out, splits, terminal)
+        add_records(out, setting.inputs, "comparison")
+        keep_splits(out / "splits.json", setting.folds)
         cells = grid.make_grid(study, setting.folds, out)
         open_cells = [cell for cell in cells if not is_finished(cell.folder)]
+        folds = len(setting.folds[study.config.seed])
         terminal.say(
-            f"{len(study.arms)} arms × {len(setting.folds)} folds × {study.seeds} seeds: {len(cells)} networks, "
+            f"{len(study.arms)} arms × {folds} folds × {study.seeds} seeds: {len(cells)} networks, "
             f"{len(cells) - len(open_cells)} finished before"
         )
         if open_cells:
@@ -125,13 +130,14 @@ def compare(
         if dry_run:
             return
         for cell in {cell.run: cell for cell in cells}.values():
-            claim(cell.run, {"config.yaml": cell.config.to_yaml(), **setting.records}, same=SAME)
+            records = {"config.yaml": cell.config.to_yaml(), **setting.records(cell.config.seed)}
+            claim(cell.run, records, same=SAME)
             _write_environment(cell.run, setting, cell.config, chosen, command, source)
         _write_environment(out, setting, study.config, chosen, command, source)
         study.write(out / "study.yaml")
         with terminal.training("networks", len(cells)) as listener:
             failed = run_cells(cells, setting.prepared, devices, listener)
-        runs = finish_runs(cells, setting.prepared, setting.folds)
+        runs = finish_runs(cells, setting.prepared)
         listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         problem = f"{len(failed)} of {len(cells)} networks failed; run the same command to retry them: {listed}"
         if len({cell.arm for cell in cells if cell.run in runs}) < 2:
@@ -145,14 +151,15 @@ def compare(
         raise RunError(problem)
 
 
-def finish_runs(cells: Iterable[Cell], prepared: Prepared, folds: Sequence[Split]) -> list[Path]:
+def finish_runs(cells: Sequence[Cell], prepared: Prepared) -> list[Path]:
     """Write scores, summary and report of every run whose folds are all finished; return those runs."""
     finished = []
     for run in dict.fromkeys(cell.run for cell in cells):
-        if not all(is_finished(fold_folder(run, fold)) for fold in range(len(folds))):
+        own = [cell for cell in cells if cell.run == run]
+        if not all(is_finished(cell.folder) for cell in own):
             continue
         if not (run / "report.html").is_file():
-            collect(run, prepared, folds)
+            collect(run, prepared, [cell.split for cell in own])
             write_report(run)
         finished.append(run)
     return finished

@@ -1,7 +1,8 @@
 """Read a comparison folder."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pandas as pd
 from tfseg import statistics
 from tfseg.comparison.grid import by_arm
 from tfseg.core import files
-from tfseg.core.errors import RunError
+from tfseg.core.errors import ConfigError, RunError
+from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.prepared.prepared import Prepared
@@ -74,11 +76,11 @@ def read_comparison(folder: Path) -> Comparison:
     """
     require(*(folder / name for name in ("study.yaml", "scores.csv", "tests.csv", "splits.json", "environment.json")))
     scores = by_arm(read_scores(folder / "scores.csv"))
-    splits = (folder / "splits.json").read_bytes()
+    folds = read_json(folder / "splits.json")
     paths = [path for path in sorted((folder / "runs").iterdir()) if (path / "scores.csv").is_file()]
     for path in paths:
         require(path / "splits.json")
-        if (path / "splits.json").read_bytes() != splits:
+        if read_json(path / "splits.json") not in folds.values():
             raise RunError(f"{path}: made with other splits than {folder / 'splits.json'}: no fair comparison")
     runs = [read_run(path) for path in paths]
     order = {arm: place for place, arm in enumerate(scores["arm"].unique())}
@@ -96,3 +98,19 @@ def read_tests(path: Path) -> pd.DataFrame:
         numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in texts]
         empty = {column: [""] for column in numbers}
         return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=empty)
+
+
+def keep_splits(path: Path, folds: Mapping[int, Sequence[Split]]) -> None:
+    """Write the folds of every seed of a comparison; those of seeds that it holds from before must be the same.
+
+    Raises:
+        ConfigError: if they differ.
+    """
+    written = {str(seed): [asdict(split) for split in own] for seed, own in folds.items()}
+    plain = json.loads(json.dumps(written))
+    earlier = read_json(path) if path.is_file() else {}
+    if not isinstance(earlier, dict) or any(plain.get(seed, own) != own for seed, own in earlier.items()):
+        raise ConfigError(
+            f"{path.parent}: holds a comparison with another splits.json; choose another folder with --out"
+        )
+    files.write_text(path, json.dumps({**earlier, **plain}, indent=1))

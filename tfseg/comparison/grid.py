@@ -1,6 +1,6 @@
 """Make the grid of a comparison, every arm on the same folds under the same seeds, and its tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +18,15 @@ from tfseg.statistics import paired_values, pairs_table
 TEST_METRICS = ("dice", "iou", "precision", "recall", "nsd", "hd", "hd95", "assd")
 
 
-def make_grid(study: Study, folds: Sequence[Split], out: Path) -> list[Cell]:
-    """List the cells of a study by seed, then fold, then arm, so that an unfinished grid still compares every arm."""
+def make_grid(study: Study, folds: Mapping[int, Sequence[Split]], out: Path) -> list[Cell]:
+    """List the cells of a study by seed, then fold, then arm, so that an unfinished grid still compares every arm.
+
+    `folds`: seed → its folds.
+    """
     planned = [
         (arm, config, split, fold)
         for seed in study.every_seed
-        for fold, split in enumerate(folds)
+        for fold, split in enumerate(folds[seed])
         for arm, config in study.configs(seed)
     ]
     return [

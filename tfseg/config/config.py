@@ -27,6 +27,7 @@ class ModelConfig(Section):
     depth: Annotated[int, Field(ge=1, le=7)] = 4
     dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
     norm: Literal["batch", "instance", "none"] = "batch"
+    norm_momentum: Fraction = 0.9
 
 
 class HoldoutConfig(Section):
@@ -62,6 +63,7 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     stages: tuple[StageConfig, ...] = ()
     folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
+    redraw_folds: bool = True
     scoring: ScoringConfig = ScoringConfig()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

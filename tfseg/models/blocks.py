@@ -14,14 +14,15 @@ def rank_of(x: keras.KerasTensor) -> int:
     return len(x.shape) - 2
 
 
-def normalize(x: keras.KerasTensor, norm: str, synchronized: bool) -> keras.KerasTensor:
-    """Normalise channels: `batch`, `instance` or `none`; `synchronized` shares batch statistics between replicas.
+def normalize(x: keras.KerasTensor, norm: str, momentum: float, synchronized: bool) -> keras.KerasTensor:
+    """Normalise channels: `batch`, `instance` or `none`; `momentum` is the share of the past in the
+    moving statistics of `batch`, `synchronized` shares its statistics between replicas.
 
     Raises:
         ValueError: if `norm` is unknown.
     """
     if norm == "batch":
-        return keras.layers.BatchNormalization(synchronized=synchronized)(x)
+        return keras.layers.BatchNormalization(momentum=momentum, synchronized=synchronized)(x)
     if norm == "instance":
         return keras.layers.GroupNormalization(groups=-1)(x)
     if norm != "none":
@@ -29,12 +30,14 @@ def normalize(x: keras.KerasTensor, norm: str, synchronized: bool) -> keras.Kera
     return x
 
 
-def double_convolution(x: keras.KerasTensor, filters: int, norm: str, synchronized: bool) -> keras.KerasTensor:
+def double_convolution(
+    x: keras.KerasTensor, filters: int, norm: str, momentum: float, synchronized: bool
+) -> keras.KerasTensor:
     """Apply twice: convolution of width 3 with He initialisation, normalisation, ReLU."""
     for _ in range(2):
         convolution = CONVOLUTIONS[rank_of(x)]
         x = convolution(filters, 3, padding="same", kernel_initializer="he_normal", use_bias=norm == "none")(x)
-        x = normalize(x, norm, synchronized)
+        x = normalize(x, norm, momentum, synchronized)
         x = keras.layers.Activation("relu")(x)
     return x
 

@@ -15,6 +15,7 @@ def unet(
     depth: int = 4,
     dropout: Sequence[float] = (0.15, 0.3),
     norm: str = "batch",
+    norm_momentum: float = 0.9,
     activation: str | None = None,
     synchronized: bool = False,
     name: str = "unet",
@@ -32,6 +33,7 @@ def unet(
         depth: number of halvings.
         dropout: rates of the finest and the coarsest stage, in [0, 1).
         norm: "batch", "instance" or "none".
+        norm_momentum: share of the past in the moving statistics of batch norm, in [0, 1); Keras's own is 0.99.
         activation: "sigmoid" (one class, or regions that may overlap) or "softmax"; if None, by the number of classes.
         synchronized: share batch statistics between replicas.
         name: name of the Keras model.
@@ -54,13 +56,13 @@ def unet(
     image = x = keras.Input(image_shape, name="image")
     skips = []
     for stage in range(depth):
-        x = blocks.double_convolution(x, filters * 2**stage, norm, synchronized)
+        x = blocks.double_convolution(x, filters * 2**stage, norm, norm_momentum, synchronized)
         skips.append(x)
         x = blocks.down(x, rates[stage])
-    x = blocks.double_convolution(x, filters * 2**depth, norm, synchronized)
+    x = blocks.double_convolution(x, filters * 2**depth, norm, norm_momentum, synchronized)
     for stage in reversed(range(depth)):
         x = blocks.up(x, skips[stage], filters * 2**stage, rates[stage])
-        x = blocks.double_convolution(x, filters * 2**stage, norm, synchronized)
+        x = blocks.double_convolution(x, filters * 2**stage, norm, norm_momentum, synchronized)
     x = blocks.CONVOLUTIONS[blocks.rank_of(x)](classes, 1)(x)
     # Probabilities stay float32 under mixed precision: float16 rounds those near 1.
     activation = activation or ("sigmoid" if classes == 1 else "softmax")

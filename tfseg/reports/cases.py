@@ -25,7 +25,8 @@ class DrawnCase:
 
 def draw_cases(comparison: Comparison) -> list[DrawnCase]:
     """Draw the best, the median and the worst case by the mean Dice over losses, under the first seed."""
-    dice = comparison.scores[comparison.scores["metric"] == "dice"]
+    scores = comparison.scores
+    dice = scores[(scores["metric"] == "dice") & (scores["seed"] == scores["seed"].min())]
     means = dice.groupby("case")["value"].mean().rename("dice").reset_index()
     ranked = means.sort_values("dice", kind="stable", na_position="last", ignore_index=True)
     return [_draw(comparison, role, name) for role, name in pick_cases(ranked).items()]
@@ -33,10 +34,13 @@ def draw_cases(comparison: Comparison) -> list[DrawnCase]:
 
 def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
     own = comparison.scores[comparison.scores["case"] == name]
-    fold = int(own["fold"].iloc[0])
     case = comparison.prepared.case(name)
     shown = {run.arm: run for run in reversed(comparison.runs)}  # the first seed of each
-    paths = [fold_folder(shown[loss].folder, fold) / "predictions" / f"{name}.nii.gz" for loss in comparison.losses]
+    folds = own.groupby(["loss", "seed"])["fold"].first()
+    paths = [
+        fold_folder(shown[loss].folder, int(folds[loss, shown[loss].config.seed])) / "predictions" / f"{name}.nii.gz"
+        for loss in comparison.losses
+    ]
     truth, *drawn = shown_classes(case, *(read_prediction(path, case, comparison.prepared.labels) for path in paths))
     predictions = dict(zip(comparison.losses, drawn, strict=True))
     view = View.around(case, np.any([classes > 0 for classes in (truth, *drawn)], axis=(0, 1)))

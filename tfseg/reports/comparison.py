@@ -37,7 +37,8 @@ def write_comparison(folder: Path) -> list[str]:
 
 
 def _tables(comparison: Comparison) -> list[Table]:
-    folds = {str(subject): int(fold) for subject, fold in comparison.scores.groupby("subject")["fold"].first().items()}
+    first = comparison.scores[comparison.scores["seed"] == comparison.scores["seed"].min()]
+    folds = {str(subject): int(fold) for subject, fold in first.groupby("subject")["fold"].first().items()}
     epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["best_epoch"].mean().items()}
     tolerance_mm = comparison.runs[0].config.scoring.tolerance_mm
     return study_tables(list(comparison.paired.values()), folds, epochs, tolerance_mm, comparison.prepared.unit)

@@ -69,7 +69,7 @@ def study_tables(
 
     Args:
         paired: as returned by `tfseg.statistics.paired_values`.
-        folds: subject → the fold that tested it.
+        folds: subject → the fold that tested it under the first seed, whose table by fold it is.
         epochs: loss → the epoch whose network was kept, the mean over folds and seeds.
         tolerance_mm: of NSD.
         unit: of the distances.
@@ -78,11 +78,18 @@ def study_tables(
     labels = list(dict.fromkeys(label for label, _ in values))
     losses = paired[0].losses if paired else []
     return [
-        _by_fold(values, labels, losses, folds, unit),
+        _by_fold({(each.label, each.metric): _first_seed(each) for each in paired}, labels, losses, folds, unit),
         _by_class(values, labels, losses),
         _by_surface(values, labels, losses, epochs, tolerance_mm, unit),
         _by_label(values, labels, losses, unit),
     ]
+
+
+def _first_seed(paired: Paired) -> pd.DataFrame:
+    """Return the values under the first seed, a row per subject and a column per loss."""
+    first = paired.runs.columns.get_level_values("seed").min()
+    values: pd.DataFrame = paired.runs.xs(first, axis=1, level="seed").dropna()
+    return values
 
 
 Values = Mapping[tuple[str, str], pd.DataFrame]
@@ -107,8 +114,8 @@ def _by_fold(
             rows.append({"label": label, "loss": loss, "fold": "mean", **means.mean(), interval: ends or None})
     columns = ["label", "loss", "fold", *names.values(), interval]
     caption = (
-        "Means over the test subjects of each fold, and their mean; the 95 % interval of the Hausdorff distance is "
-        "Student's over the folds."
+        "Means over the test subjects of each fold under the first seed, and their mean; the 95 % interval of the "
+        "Hausdorff distance is Student's over the folds."
     )
     digits = {names[metric]: METRICS[metric].digits for metric in BY_FOLD}
     return Table("by_fold", caption, pd.DataFrame(rows, columns=columns), digits)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
@@ -113,7 +114,7 @@ def run_cell(
         OSError: if `out` cannot be written to.
     """
     memory.reset_peak()
-    trained = train(config, prepared, split, config.seed, out, strategy, progress)
+    trained = train(config, prepared, split, network_seed(config.seed, fold), out, strategy, progress)
     best = keras.saving.load_model(trained.path, compile=False)
     predictor = SlicePredictor(compiled_forward(best), config.training.batch_size)
     cases = prepared.cases_of(split.test)
@@ -134,6 +135,14 @@ def run_cell(
     files.write_text(out / "scores.csv", scores.to_csv(index=False))
     remove_checkpoints(out)
     return scores
+
+
+def network_seed(seed: int, fold: int) -> int:
+    """Return the seed of one network's initial weights, order and dropout: its own for every seed and fold.
+
+    It is the same for every arm, so that arms are compared from the same starts.
+    """
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0] >> 1)
 
 
 def remove_checkpoints(cell: Path) -> None:
