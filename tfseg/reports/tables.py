@@ -88,8 +88,7 @@ def study_tables(
 def _first_seed(paired: Paired) -> pd.DataFrame:
     """Return the values under the first seed, a row per subject and a column per loss."""
     first = paired.runs.columns.get_level_values("seed").min()
-    values: pd.DataFrame = paired.runs.xs(first, axis=1, level="seed").dropna()
-    return values
+    return pd.DataFrame(paired.runs.xs(first, axis=1, level="seed")).dropna()
 
 
 Values = Mapping[tuple[str, str], pd.DataFrame]

@@ -1,13 +1,15 @@
-"""Stop a training whose loss is no longer finite."""
+"""Stop a training whose loss is no longer a finite number."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 class Diverged(FloatingPointError):
-    """A loss is NaN or infinite; holds the epoch and step, from 1, and the slices."""
+    """A loss that is NaN or infinite: in which epoch and step, from 1, and on which slices."""
 
     def __init__(self, loss: float, epoch: int, step: int, slices: str, which: str = "loss") -> None:
         super().__init__(
@@ -18,35 +20,99 @@ class Diverged(FloatingPointError):
         self.slices = slices
 
 
-class FiniteLoss(keras.callbacks.Callback):
-    """Raise `Diverged` at the first step whose loss is not finite.
+class WatchedLoss(keras.losses.Loss):
+    """A loss that remembers, on its device, the first step at which it was not finite, so that no step waits for it.
+
+    Create it in the strategy's scope: every replica remembers its own.
 
     Args:
-        describe: returns the slices of an epoch and step, both from 0, as text.
-        epochs_before: epochs of earlier stages.
+        loss: the loss.
     """
 
-    def __init__(self, describe: Callable[[int, int], str], epochs_before: int = 0) -> None:
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        super().__init__(name=loss.name)
+        self._loss = loss
+        self._steps = _per_replica(0, tf.int64)
+        self._first_step = _per_replica(-1, tf.int64)
+        self._first_value = _per_replica(0.0, tf.float32)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss, and count the step."""
+        value = self._loss(y_true, y_pred, sample_weight)
+        is_first = tf.logical_not(tf.math.is_finite(value)) & (self._first_step < 0)
+        self._first_value.assign(tf.where(is_first, tf.cast(value, tf.float32), self._first_value))
+        self._first_step.assign(tf.where(is_first, self._steps, self._first_step))
+        self._steps.assign_add(1)
+        return value
+
+    def first_bad(self) -> tuple[int, float] | None:
+        """Return the first step, from 0, at which a replica's loss was not finite, and the loss; None if none was."""
+        steps, values = (
+            [replica.numpy().item() for replica in tf.distribute.get_strategy().experimental_local_results(variable)]
+            for variable in (self._first_step, self._first_value)
+        )
+        bad = [(step, value) for step, value in zip(steps, values, strict=True) if step >= 0]
+        return min(bad) if bad else None
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Raise `Diverged` at the end of an epoch in which the loss was not finite, for the first such step.
+
+    Args:
+        loss: what the network is compiled with.
+        steps_per_epoch: steps of an epoch.
+        describe: names the slices of an epoch's step, both from 0.
+        epochs_before: epochs of earlier stages.
+        begin: epochs of this stage that were trained before, in another process.
+    """
+
+    def __init__(
+        self,
+        loss: WatchedLoss,
+        steps_per_epoch: int,
+        describe: Callable[[int, int], str],
+        epochs_before: int = 0,
+        begin: int = 0,
+    ) -> None:
         super().__init__()
+        self._loss = loss
+        self._steps_per_epoch = steps_per_epoch
         self._describe = describe
         self._before = epochs_before
-        self._epoch = 0
-        self._step = 0
+        self._begin = begin
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Store the epoch."""
-        self._epoch = self._before + epoch
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at every step of the epoch, and at their mean, which holds penalties on weights too."""
+        self.check(float((logs or {}).get("loss", math.nan)), epoch, self._steps_per_epoch - 1)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Check the mean loss of the epoch so far, which is finite if the loss of every step is."""
-        self._step = batch
-        self.check(float((logs or {}).get("loss", math.nan)))
+    def check(self, loss: float, epoch: int, step: int, which: str = "loss") -> None:
+        """Look at every step until now, then at a loss that comes from the weights after the latest one.
 
-    def check(self, loss: float, which: str = "loss") -> None:
-        """Check a loss that was computed after the latest step; an error names the slices of that step.
+        Args:
+            loss: what is looked at.
+            epoch: of this stage, from 0.
+            step: the latest of the epoch, from 0.
+            which: what messages call the loss.
 
         Raises:
-            Diverged: if it is not finite.
+            Diverged: if a loss is not finite.
         """
+        if first := self._loss.first_bad():
+            past, value = first
+            self._fail(value, self._begin + past // self._steps_per_epoch, past % self._steps_per_epoch, "loss")
         if not math.isfinite(loss):
-            raise Diverged(loss, self._epoch + 1, self._step + 1, self._describe(self._epoch, self._step), which)
+            self._fail(loss, epoch, step, which)
+
+    def _fail(self, loss: float, epoch: int, step: int, which: str) -> None:
+        number = self._before + epoch
+        raise Diverged(loss, number + 1, step + 1, self._describe(number, step), which)
+
+
+def _per_replica(value: float, dtype: tf.DType) -> tf.Variable:
+    return tf.Variable(
+        value,
+        trainable=False,
+        dtype=dtype,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )

@@ -70,6 +70,8 @@ class History(keras.callbacks.Callback):
 class Listening(keras.callbacks.Callback):
     """Report every step and every epoch to a listener."""
 
+    async_safe = True  # Keras then calls it in a thread of its own, and no step waits for the numbers of the last
+
     def __init__(self, progress: Progress, history: History) -> None:
         super().__init__()
         self._progress = progress

@@ -23,7 +23,7 @@ from tfseg.prepared.pipeline import as_dataset
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
 from tfseg.training.controls import controls
-from tfseg.training.divergence import FiniteLoss
+from tfseg.training.divergence import FiniteLoss, WatchedLoss
 from tfseg.training.epochs import EpochSeeds, LossRamps
 from tfseg.training.history import History, Listening
 from tfseg.training.logs import Logs
@@ -34,7 +34,7 @@ from tfseg.training.resuming import Conditions, Saving, Stateful
 from tfseg.training.schedules import Rate, ScaledRate, learning_rate_schedule
 from tfseg.training.selection import BestWeights, EarlyStopping
 from tfseg.training.strategy import precision
-from tfseg.training.validation import Validation, score_volumes
+from tfseg.training.validation import Validation, ValidationWithin, score_volumes
 
 Weights = list[np.ndarray]
 
@@ -124,7 +124,8 @@ def train_stage(
     with shared.strategy.scope(), precision(training.precision):
         loss = make_loss(config, bool(targets.regions), None if shared.prepared.ignore_label is None else IGNORED)
         rate = learning_rate_schedule(training, steps)
-        model = compiled_model(config, shared, loss, rate)
+        watched = WatchedLoss(loss)
+        model = compiled_model(config, shared, watched, rate)
     if weights is not None:
         start_from(model, weights)
 
@@ -136,12 +137,12 @@ def train_stage(
 
     forward, validated = compiled_forward(model), shared.prepared.cases_of(shared.split.val)
     slice_loss = tf.function(loss, reduce_retracing=True)
-    finite = FiniteLoss(batches.describe, before)
+    finite = FiniteLoss(watched, steps, batches.describe, before, done)
 
-    def score() -> dict[str, float]:
+    def score(epoch: int, step: int) -> dict[str, float]:
         scores = score_volumes(validated, targets, SlicePredictor(forward, training.batch_size), slice_loss)
         # NaN weights after the last step predict nothing, which gives an ordinary Dice: check the loss.
-        finite.check(scores["val_loss"], "validation loss")
+        finite.check(scores["val_loss"], epoch, step, "validation loss")
         return scores
 
     best = BestWeights(shared.out / "best.keras", training.select_by, before)
@@ -152,7 +153,9 @@ def train_stage(
         best.consider(epoch, scores)
         logs.write_within(int(sum(row["steps"] for row in history.rows)) + step + 1, scores)
 
-    validation = Validation(score, every, every_steps, training.epochs, steps, scored)
+    validation = Validation(score, every, training.epochs, steps)
+    if every_steps is not None:
+        validation = ValidationWithin(score, every, training.epochs, steps, every_steps, scored)
     history.validation = validation
     parts: dict[str, Stateful] = {"best": best, "history": history}
     plateaus = []

@@ -21,8 +21,8 @@ def score_volumes(
     """Predict and score validation cases, one block in memory at a time.
 
     Returns:
-        `val_dice` and `val_iou` (mean over subjects for each label or region, then over these; one that is empty in
-        truth and prediction is left out), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
+        `val_dice` and `val_iou` (mean over subjects per label or region, then over those; one that is empty in truth
+        and prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
     """
     scores, slice_losses, slices = [], [], []
     for case in cases:
@@ -43,66 +43,80 @@ def score_volumes(
         scores += [(case.subject, name, overlap.dice(each), overlap.iou(each)) for name, each in names]
     table = pd.DataFrame(scores, columns=["subject", "label", "dice", "iou"])
     means = table.groupby(["label", "subject"])[["dice", "iou"]].mean().groupby("label").mean()
-    # No structure in any truth or prediction: every prediction is correct.
+    # No structure anywhere and none predicted: nothing was wrong.
     dice, iou = means.mean().fillna(1.0).tolist()
     by_label = {f"val_dice_{label}": float(means["dice"][label]) for label in targets.scored}
     return {"val_dice": dice, "val_iou": iou, **by_label, "val_loss": float(np.average(slice_losses, weights=slices))}
 
 
+# Scores the network after a step of an epoch, both from 0.
+Score = Callable[[int, int], dict[str, float]]
+
+
 class Validation(keras.callbacks.Callback):
-    """Add the scores of the validation subjects to the logs of epochs; comes before the callbacks that read them.
+    """Write scores of the validation subjects into the logs of epochs; comes before the callbacks that read them.
 
     Args:
-        score: returns the scores, by their names in the logs.
+        score: gives the scores, by their names in the logs.
         every: epochs between scorings; the last epoch is always scored.
-        every_steps: also score within epochs, after every so many steps of the stage; not if None.
-        epochs: number of epochs.
-        steps_per_epoch: steps of each epoch.
-        scored: called after each scoring within an epoch with the epoch and step, from 0, and the scores.
+        epochs: how many there will be.
+        steps_per_epoch: steps of each.
     """
 
-    def __init__(
-        self,
-        score: Callable[[], dict[str, float]],
-        every: int,
-        every_steps: int | None,
-        epochs: int,
-        steps_per_epoch: int,
-        scored: Callable[[int, int, dict[str, float]], None],
-    ) -> None:
+    def __init__(self, score: Score, every: int, epochs: int, steps_per_epoch: int) -> None:
         super().__init__()
         self._score = score
         self._every = every
-        self._every_steps = every_steps
         self._epochs = epochs
         self._steps_per_epoch = steps_per_epoch
-        self._scored = scored
         self._epoch = 0
         self.seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Reset the seconds spent on validation."""
+        """Start the count of seconds."""
         self._epoch = epoch
         self.seconds = 0.0
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Score within an epoch if it is due, unless the end of the epoch is scored at this step."""
-        steps = self._epoch * self._steps_per_epoch + batch + 1
-        last = batch + 1 == self._steps_per_epoch and self.is_scored(self._epoch)
-        if self._every_steps is not None and steps % self._every_steps == 0 and not last:
-            self._scored(self._epoch, batch, self._timed_scores())
-
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Score at the end of an epoch if it is due."""
+        """Score the end of an epoch, if it is due."""
         if logs is not None and self.is_scored(epoch):
-            logs.update(self._timed_scores())
+            logs.update(self._timed_scores(self._steps_per_epoch - 1))
 
     def is_scored(self, epoch: int) -> bool:
-        """Return whether the end of an epoch is scored."""
+        """Whether the end of an epoch is scored."""
         return (epoch + 1) % self._every == 0 or epoch + 1 == self._epochs
 
-    def _timed_scores(self) -> dict[str, float]:
+    def _timed_scores(self, step: int) -> dict[str, float]:
         started = time.perf_counter()
-        scores = self._score()
+        scores = self._score(self._epoch, step)
         self.seconds += time.perf_counter() - started
         return scores
+
+
+class ValidationWithin(Validation):
+    """Score within epochs too, for which every step waits.
+
+    Args:
+        every_steps: score whenever the training has made as many steps.
+        scored: receives the epoch and step, from 0, and the scores of each scoring within an epoch.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        every: int,
+        epochs: int,
+        steps_per_epoch: int,
+        every_steps: int,
+        scored: Callable[[int, int, dict[str, float]], None],
+    ) -> None:
+        super().__init__(score, every, epochs, steps_per_epoch)
+        self._every_steps = every_steps
+        self._scored = scored
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Score within an epoch, if it is due and the epoch's end does not do so."""
+        steps = self._epoch * self._steps_per_epoch + batch + 1
+        last = batch + 1 == self._steps_per_epoch and self.is_scored(self._epoch)
+        if steps % self._every_steps == 0 and not last:
+            self._scored(self._epoch, batch, self._timed_scores(batch))
