@@ -13,6 +13,7 @@ from tfseg.config.config import load_config
 from tfseg.datasets.layouts import read_dataset
 from tfseg.evaluation.networks import evaluate
 from tfseg.prediction.export import describe
+from tfseg.prediction.slices import SlicePredictor
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
 from tfseg.prepared.prepared import Prepared
@@ -80,7 +81,7 @@ def test_the_metadata_say_what_each_channel_is(prepared_regions):
 def test_a_network_that_knows_the_truth_scores_one_in_every_region(prepared_regions, tmp_path):
     (case,) = prepared_regions.cases_of(prepared_regions.subjects[:1])
     truth = prepared_regions.targets.encode(case.label).astype("float32")
-    scores = evaluate(lambda image: truth, prepared_regions, [case], 1.0, len(truth), tmp_path)
+    scores = evaluate(SlicePredictor(lambda image: truth, len(truth)), prepared_regions, [case], 1.0, tmp_path)
     values = scores.set_index(["label", "metric"])["value"]
     assert values["both", "dice"] == values["right", "dice"] == values["both", "nsd"] == 1
     voxels = np.bincount(np.asarray(case.label).ravel())

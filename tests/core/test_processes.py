@@ -47,7 +47,7 @@ def test_an_error_comes_through():
         list(in_processes(partial(operator.truediv, 1), [1, 0, 2], workers=2))
 
 
-def test_a_killed_worker_is_told():
+def test_a_killed_worker_is_reported():
     with pytest.raises(MemoryError, match="a worker process was killed"):
         list(in_processes(os._exit, [9, 9], workers=2))
 

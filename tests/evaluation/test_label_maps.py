@@ -101,7 +101,7 @@ def test_processes_change_nothing(folders):
     assert len(advanced) == 3
 
 
-def test_an_error_in_a_process_is_told_as_it_is(folders):
+def test_an_error_in_a_process_is_reported_unchanged(folders):
     save(folders[1] / "b.nii", two_boxes(3, 3, 3)[:6])
     with pytest.raises(DataError, match=r"b\.nii: its shape is \(6, 10, 8\), that of its truth \(12, 10, 8\)"):
         score_pairs(pair_up(*folders), Scoring(LABELS), "net", workers=2)

@@ -36,7 +36,7 @@ def test_the_body_is_the_large_bright_region_with_what_it_encloses():
     assert found[20, 22, 4]
 
 
-def test_a_picture_has_its_body_in_two_dimensions():
+def test_a_2d_image_has_its_body_in_two_dimensions():
     truth = np.zeros((40, 50, 1), bool)
     truth[disk((20, 25), 15)] = True
     image = np.where(truth, 100, 0) + noise(40, 50, 1)
@@ -187,14 +187,14 @@ def test_a_command_gets_the_channel_and_writes_the_mask(scan, program):
         ("import sys; open(sys.argv[2], 'w').write('x')", r"wrote no mask at \{mask\}: not a readable NIfTI"),
     ],
 )
-def test_a_command_that_fails_is_told_in_one_line(scan, program, source, said):
+def test_a_command_that_fails_is_reported_in_one_line(scan, program, source, said):
     with pytest.raises(DataError, match=said) as refused:
         run_command(program(source), Volume(scan.array[..., 0], scan.affine))
     assert str(refused.value).startswith("skull_strip_command: ")
     assert "\n" not in str(refused.value)
 
 
-def test_a_command_that_is_not_there_is_told(scan):
+def test_a_command_that_does_not_exist_is_reported(scan):
     with pytest.raises(DataError, match="no-such-program cannot be run: No such file or directory"):
         run_command("no-such-program {image} {mask}", Volume(scan.array[..., 0], scan.affine))
 
@@ -205,7 +205,7 @@ def test_no_shell_reads_a_command(scan, program, tmp_path):
     assert not (tmp_path / "touched").exists()
 
 
-def test_the_region_of_a_picture_is_found_in_two_dimensions(monkeypatch):
+def test_the_region_of_a_2d_image_is_found_in_two_dimensions(monkeypatch):
     seen = {}
 
     def strip(image, spacing_mm):
@@ -213,7 +213,7 @@ def test_the_region_of_a_picture_is_found_in_two_dimensions(monkeypatch):
         return image > 0
 
     monkeypatch.setattr(body, "skull_strip", strip)
-    picture = Volume(noise(4, 1, 6, 1), np.diag([0.5, 7, 2, 1]))
-    found = find_brain(picture, Recipe(skull_strip="region"))
-    np.testing.assert_array_equal(found, picture.array[..., 0] > 0)
+    image = Volume(noise(4, 1, 6, 1), np.diag([0.5, 7, 2, 1]))
+    found = find_brain(image, Recipe(skull_strip="region"))
+    np.testing.assert_array_equal(found, image.array[..., 0] > 0)
     assert (seen["image"].shape, seen["spacing_mm"]) == ((4, 6), [0.5, 2])

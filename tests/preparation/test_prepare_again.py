@@ -54,7 +54,7 @@ def test_a_finished_folder_is_left_as_it_is(dataset, tmp_path):
     assert modified(out / "cases") == times
 
 
-def test_an_interrupted_preparation_goes_on_where_it_stopped(dataset, tmp_path):
+def test_an_interrupted_preparation_resumes(dataset, tmp_path):
     recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
     prepare_dataset(dataset, recipe, tmp_path / "whole")
     with pytest.raises(KilledError):
@@ -92,7 +92,7 @@ def test_a_case_that_was_half_written_is_prepared_anew(dataset, tmp_path, monkey
 
 
 @pytest.mark.parametrize("written", [[], ["dataset.json"]])
-def test_a_preparation_killed_at_its_very_start_goes_on(dataset, tmp_path, written):
+def test_a_preparation_killed_at_its_very_start_resumes(dataset, tmp_path, written):
     recipe, out = resolve(Recipe(), dataset), tmp_path / "out"
     prepare_dataset(dataset, recipe, tmp_path / "whole")
     out.mkdir()
@@ -222,7 +222,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_preparation_killed_with_its_workers_at_work_goes_on(write_scans, scans, tmp_path):
+def test_a_preparation_killed_with_its_workers_at_work_resumes(write_scans, scans, tmp_path):
     dataset = write_scans({f"{name}_{copy}": scan for name, scan in scans.items() for copy in range(3)})
     recipe, out, script = resolve(Recipe(), dataset), tmp_path / "out", tmp_path / "slow.py"
     script.write_text(SLOW_PREPARATION)

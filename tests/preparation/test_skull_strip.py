@@ -73,7 +73,7 @@ def test_a_head_with_suppressed_fat_keeps_its_white_matter(head):
     assert skull_strip(suppressed, spacing_mm)[label == 5].mean() > 0.9
 
 
-def test_a_picture_is_stripped_in_two_dimensions(head):
+def test_a_2d_image_is_stripped_in_two_dimensions(head):
     image, label, spacing_mm = head
     middle = image.shape[2] // 2
     mask = skull_strip(image[:, :, middle], spacing_mm[:2])
