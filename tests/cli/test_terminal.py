@@ -1,4 +1,4 @@
-"""What a person reads while work goes on, and at its end."""
+"""Progress and tables as they are printed."""
 
 import io
 
@@ -13,7 +13,7 @@ from tfseg.cli.terminal import Terminal
 
 @pytest.fixture
 def printed():
-    """A terminal that is none, of 80 columns, and what it printed."""
+    """Plain output of 80 columns, and the text that was printed."""
     file = io.StringIO()
     return Terminal(Console(file=file, width=80, soft_wrap=True, highlight=False)), file.getvalue
 
@@ -60,14 +60,14 @@ def test_a_score_is_left_out_while_it_is_unknown(printed):
     assert text().startswith("fold 1/1  epoch 1/3  loss 0.2500  0.0 s/epoch")
 
 
-def test_a_training_that_goes_on_says_where_from(printed):
+def test_a_training_that_resumes_says_from_where(printed):
     terminal, text = printed
     with terminal.training("dice", networks=1) as lines:
         progress = lines.begin("fold 1/1", steps=[10] * 3)
         progress.on_resume(2)
         progress.on_epoch(2, {"loss": 0.25, "val_dice": 0.5})
     first, second = text().splitlines()
-    assert first == "fold 1/1: goes on after epoch 2/3"
+    assert first == "fold 1/1: resumes after epoch 2/3"
     assert second.startswith("fold 1/1  epoch 3/3")
 
 

@@ -1,4 +1,4 @@
-"""The `tfseg` command. What is heavy is imported inside each command, so that `--help` is instant."""
+"""Define the `tfseg` command. Heavy modules are imported inside each command, so that `--help` is instant."""
 
 import importlib
 import os
@@ -16,11 +16,7 @@ from tfseg.core.errors import ConfigError, is_fault, one_line
 
 INTERRUPTED = 130  # the exit code that typer gives a command that Ctrl+C stops
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def show_version(asked: bool) -> None:
@@ -40,16 +36,18 @@ def options(
 ) -> None:
     """Train 2D U-Nets on medical images, and compare loss functions fairly.
 
-    With --debug, an error shows where it arose.
+    With --debug, an error also prints its traceback.
     """
 
 
 Data = Annotated[Path, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest.")]
 SubjectPattern = Annotated[
-    str | None, typer.Option(help="A regular expression that finds the subject in a case's name.")
+    str | None, typer.Option(help="A regular expression that extracts the subject from a case's name.")
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go on without cases that have a fault.")]
-Recipe = Annotated[Path | None, typer.Option(help="Recipe (YAML); what it leaves out is derived from the data.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out cases that have a fault.")]
+Recipe = Annotated[
+    Path | None, typer.Option(help="Recipe (YAML); settings that it leaves out are derived from the data.")
+]
 
 
 class Kind(StrEnum):
@@ -60,17 +58,19 @@ class Kind(StrEnum):
 
 
 TrainingData = Annotated[
-    Path | None, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest; phantoms if absent.")
+    Path | None, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest. Default: synthetic phantoms.")
 ]
-PreparedFolder = Annotated[Path | None, typer.Option(help="A prepared folder; skips preparation.")]
+PreparedFolder = Annotated[Path | None, typer.Option(help="A prepared folder, in place of --data; skips preparation.")]
 Configuration = Annotated[Path | None, typer.Option(help="Configuration (YAML).")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="One setting, as training.epochs=20.")]
-Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation, by subject.")]
-Splits = Annotated[Path | None, typer.Option(help="Splits (JSON): tfseg's own or nnU-Net's.")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs of each fold.")]
-BatchSize = Annotated[int | None, typer.Option(help="Slices in a batch, over all devices.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of splits, weights, order and dropout.")]
-Devices = Annotated[str | None, typer.Option(help="As GPU:0,GPU:1; all GPUs if absent.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, such as training.epochs=20; may be repeated.")
+]
+Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation; subjects stay whole.")]
+Splits = Annotated[Path | None, typer.Option(help="Splits (JSON), tfseg's own or nnU-Net's.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of every network.")]
+BatchSize = Annotated[int | None, typer.Option(help="Slices per batch, over all devices.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of splits, initial weights, order and dropout.")]
+Devices = Annotated[str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: all GPUs, or the CPU.")]
 
 
 @app.command()
@@ -81,7 +81,7 @@ def fit(
     prepared: PreparedFolder = None,
     config: Configuration = None,
     set_: Settings = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/LOSS if absent.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/LOSS.")] = None,
     folds: Folds = None,
     splits: Splits = None,
     epochs: Epochs = None,
@@ -104,15 +104,19 @@ def fit(
 
 @app.command()
 def compare(
-    losses: Annotated[str | None, typer.Option(help="As dice,bce,tversky:alpha=0.3; the study's if absent.")] = None,
-    study: Annotated[Path | None, typer.Option(help="Study (YAML): losses, seeds, and a configuration's keys.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="How many, from --seed on.")] = None,
+    losses: Annotated[
+        str | None, typer.Option(help="Such as dice,bce,tversky:alpha=0.3. Default: those of --study.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="Study (YAML): losses, arms, seeds, and the keys of a configuration.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, starting with --seed.")] = None,
     data: TrainingData = None,
     prep: Recipe = None,
     prepared: PreparedFolder = None,
     config: Configuration = None,
     set_: Settings = None,
-    out: Annotated[Path, typer.Option(help="Comparison folder; one that is there goes on, and may grow.")] = Path(
+    out: Annotated[Path, typer.Option(help="Comparison folder; an existing one resumes and may be extended.")] = Path(
         "cmp"
     ),
     folds: Folds = None,
@@ -123,7 +127,9 @@ def compare(
     devices: Devices = None,
     subject_pattern: SubjectPattern = None,
     skip_bad: SkipBad = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare, print the grid and what it needs.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Prepare, print the grid and what it needs, then stop.")
+    ] = False,
 ) -> None:
     """Compare losses fairly: same splits, weights, batches and steps; tests by subject; one report."""
     train = load("train")
@@ -144,7 +150,7 @@ def prep(
     skip_bad: SkipBad = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Scans at a time, which all need memory; by the size of the data if absent."),
+        typer.Option(min=1, help="Scans to prepare at a time; each needs memory. Default: by the size of the data."),
     ] = None,
 ) -> None:
     """Prepare scans: slices, labels and an index, ready for training."""
@@ -160,7 +166,7 @@ def inspect(
     pictures: Annotated[Path | None, typer.Option(help="Contact sheet (PNG) to write.")] = None,
     subject_pattern: SubjectPattern = None,
 ) -> None:
-    """Check a dataset: what it is like, and every fault in it, before anything is trained."""
+    """Check a dataset before training: summarise it and report every fault."""
     from tfseg.cli import datasets
 
     datasets.inspect(data, pictures, subject_pattern)
@@ -170,9 +176,9 @@ def inspect(
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write, in the Decathlon layout.")],
     kind: Annotated[Kind, typer.Option(help="MR heads or CT abdomens.")] = Kind.abdomen,
-    subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    subjects: Annotated[int, typer.Option(min=1, help="Number of subjects.")] = 20,
     size: Annotated[int, typer.Option(min=32, max=256, help="Voxels along x and y.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other subjects.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Each seed gives other subjects.")] = 0,
 ) -> None:
     """Make synthetic subjects with labels."""
     from tfseg.cli.datasets import make_phantoms
@@ -182,11 +188,13 @@ def phantom(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder made by fit.")],
+    run: Annotated[Path, typer.Argument(help="A folder made by fit.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    fold: Annotated[int | None, typer.Option(min=0, help="One fold's network; the mean of all if absent.")] = None,
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Export the network of one fold. Default: the mean of all.")
+    ] = None,
 ) -> None:
-    """Hand a run over as a SavedModel that runs without tfseg."""
+    """Export a run as a SavedModel that runs without tfseg."""
     load("outputs").export(run, out, fold)
 
 
@@ -195,16 +203,16 @@ def score(
     truth: Annotated[Path, typer.Argument(help="A label map, a folder of them, or a data set with dataset.json.")],
     prediction: Annotated[Path, typer.Argument(help="A label map, or a folder with files of the same names.")],
     labels: Annotated[
-        str | None, typer.Option(help="1=spleen,2=liver or a dataset.json; if absent, as declared beside the truths.")
+        str | None, typer.Option(help="1=spleen,2=liver or a dataset.json. Default: as declared beside the truths.")
     ] = None,
-    tolerance_mm: Annotated[float, typer.Option(help="The surface distance that NSD forgives.")] = 1.0,
+    tolerance_mm: Annotated[float, typer.Option(help="The surface distance that NSD tolerates.")] = 1.0,
     ignore_label: Annotated[
-        int | None, typer.Option(help="Truth voxels of this value do not count; as declared if absent.")
+        int | None, typer.Option(help="Truth voxels of this value do not count. Default: as declared.")
     ] = None,
     lesions: Annotated[bool, typer.Option("--lesions", help="Count lesions: detected, missed and false.")] = False,
     out: Annotated[Path | None, typer.Option(help="Table of scores (CSV) to write.")] = None,
 ) -> None:
-    """Score anyone's label maps against the truth, case by case, in millimetres."""
+    """Score label maps against the truth, case by case, in millimetres."""
     from tfseg.cli.scoring import score_label_maps
 
     score_label_maps(truth, prediction, labels, tolerance_mm, ignore_label, lesions, out)
@@ -212,20 +220,22 @@ def score(
 
 @app.command()
 def doctor(devices: Devices = None) -> None:
-    """Show versions, devices, threads and memory, and train a step on every device."""
-    load("doctor").show_doctor(devices)
+    """Show versions, devices, threads and memory, and train one step on every device."""
+    from tfseg.cli.doctor import show_doctor
+
+    show_doctor(devices)
 
 
 @app.command()
 def losses(
-    name: Annotated[str | None, typer.Argument(help="One of them, for its card; all in a line each if absent.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show the card of this loss.")] = None,
 ) -> None:
-    """List the losses, or show the card of one: formula, parameters, what it does, what others call it."""
+    """List the losses, or show the card of one: formula, parameters, behaviour, names elsewhere."""
     load("losses").show_losses(name)
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A run folder made by fit, or a comparison's.")]) -> None:
+def report(folder: Annotated[Path, typer.Argument(help="A folder made by fit or compare.")]) -> None:
     """Write the report of a run or a comparison again."""
     load("outputs").write_again(folder)
 
@@ -233,13 +243,17 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder made by fit
 def overrides_of(
     settings: list[str] | None, folds: int | None, epochs: int | None, batch_size: int | None, seed: int | None
 ) -> list[str]:
-    """Return the settings of a command line as `name=value`, those with an option of their own last."""
+    """Return the settings of a command line as `name=value`; options of their own come last and win.
+
+    >>> overrides_of(["seed=1", "model.depth=3"], folds=None, epochs=20, batch_size=None, seed=None)
+    ['seed=1', 'model.depth=3', 'training.epochs=20']
+    """
     shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
     return [*(settings or ()), *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
 
 
 def load(commands: str) -> ModuleType:
-    """Import the module of some commands, TensorFlow with it, which takes seconds."""
+    """Import a module of commands that need TensorFlow, which takes seconds."""
     from tfseg.core.quiet import quiet_stderr
 
     with quiet_stderr():
@@ -270,7 +284,7 @@ def main() -> None:
 
 
 def explain(error: Exception, debug: bool) -> str:
-    """Return what the command line says of an error; of a fault of tfseg, that it is one and how to report it."""
+    """Return the line that reports an error; a fault of tfseg is named as such, with how to report it."""
     if not is_fault(error):
         return one_line(error)
     how = (

@@ -1,60 +1,97 @@
-"""What a machine brings to training: versions, devices, threads, memory, and a training step on each device."""
+"""Report what a machine brings to training: versions, devices, threads, memory, and a training step on each device."""
 
 import os
 import platform
+import re
 import shutil
 import time
-from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-import keras
-import numpy as np
-
+from tfseg import __version__
 from tfseg.cli.terminal import Terminal
-from tfseg.core.errors import RunError
+from tfseg.core.errors import RunError, one_line
+from tfseg.core.machine import processor_name, usable_cores
+from tfseg.core.memory import memory_bytes
 from tfseg.core.quiet import quiet_stderr
-from tfseg.losses import get
-from tfseg.models import unet_2d
-from tfseg.training.strategy import choose_devices, gpu_names, logical_devices, make_strategy, threads_used
 
-PACKAGES = ("tfseg", "tensorflow", "keras", "numpy", "nibabel", "edt", "ray", "tensorboard")
 BATCH, SIZE = 8, 128
 FAILED = "failed: "
 
+Row = tuple[str, str]
 
-def examine(devices: str | None = None, folder: Path = Path()) -> list[tuple[str, str]]:
-    """Return rows of what and its value, ending with a training step on every device, or with what it failed of.
 
-    Args:
-        devices: as `GPU:0,GPU:1`, those to try; all GPUs and the CPU where None.
-        folder: where runs would be written, for its free space.
+def show_doctor(devices: str | None) -> None:
+    """Print what this machine brings to training, each line as it is known.
 
     Raises:
-        ConfigError: on a device that is not there.
+        ConfigError: if a device does not exist.
+        RunError: if TensorFlow or a training step failed, after everything is printed.
     """
-    tried = choose_devices(devices) if devices else logical_devices()
-    rows = [("python", platform.python_version()), ("platform", platform.platform())]
-    rows += [(package, _version(package)) for package in PACKAGES]
-    rows += [
-        ("devices", ", ".join(logical_devices())),
-        ("fit would use", ", ".join(choose_devices(devices))),
-        ("cores", str(os.cpu_count())),
-        ("threads", str(threads_used())),
-        ("memory", f"{_memory_gib():.1f} GiB"),
-        ("free disk", f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB"),
-    ]
-    rows += [(f"GPU:{number}", name) for number, name in enumerate(gpu_names())]
-    return rows + [(f"step on {device}", training_step(device)) for device in tried]
+    terminal, failed = Terminal(), []
+    for rows in (machine(), training(devices)):
+        for what, value in rows:
+            terminal.say(f"{what:24} {value}")
+            if value.startswith(FAILED):
+                failed.append(what)
+    if failed:
+        raise RunError(f"this machine cannot train: {', '.join(failed)} failed")
 
 
-def failures(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """Return what could not be done, of rows as `examine` returns them."""
-    return [what for what, value in rows if value.startswith(FAILED)]
+def machine(folder: Path = Path()) -> Iterator[Row]:
+    """Yield the machine and the versions of tfseg and its dependencies, without importing any of them.
+
+    Args:
+        folder: where runs would be written, for its free space.
+    """
+    yield "tfseg", __version__
+    yield "python", platform.python_version()
+    yield "platform", platform.platform()
+    yield "processor", processor_name()
+    yield "cores", f"{usable_cores()} of {os.cpu_count()}"
+    yield "memory", f"{memory_bytes() / 2**30:.1f} GiB"
+    yield "free disk", f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB"
+    for package in dependencies():
+        yield package, installed_version(package)
+
+
+def training(devices: str | None) -> Iterator[Row]:
+    """Yield devices, threads and the time of a training step on each device.
+
+    Args:
+        devices: such as `GPU:0,GPU:1`; if None, all devices are tried.
+
+    Raises:
+        ConfigError: if a device does not exist.
+    """
+    try:
+        with quiet_stderr():
+            from tfseg.training import strategy
+    except Exception as error:  # an installation can be broken in many ways
+        yield "import of tensorflow", f"{FAILED}{type(error).__name__}: {one_line(error)}"
+        return
+    chosen = strategy.choose_devices(devices)
+    yield "devices", ", ".join(strategy.logical_devices())
+    for number, name in enumerate(strategy.gpu_names()):
+        yield f"GPU:{number}", name
+    yield "fit would use", ", ".join(chosen)
+    yield "threads", str(strategy.threads_used())
+    for device in chosen if devices else strategy.logical_devices():
+        with quiet_stderr():
+            result = training_step(device)
+        yield f"step on {device}", result
 
 
 def training_step(device: str) -> str:
-    """Train the default 2D U-Net on noise for a step on a device; return the time of the next one, or the error."""
+    """Train the default 2D U-Net on noise for two steps; return the time of the second, or the error."""
+    import keras
+    import numpy as np
+
+    from tfseg.losses import get
+    from tfseg.models import unet_2d
+    from tfseg.training.strategy import make_strategy
+
     rng = np.random.default_rng(0)
     image = rng.normal(size=(BATCH, SIZE, SIZE, 1)).astype(np.float32)
     label = rng.integers(0, 2, image.shape, np.uint8)
@@ -67,34 +104,28 @@ def training_step(device: str) -> str:
         second = float(model.train_on_batch(image, label))
         seconds = time.perf_counter() - started
     except Exception as error:
-        return f"{FAILED}{' '.join(str(error).split())}"
+        return f"{FAILED}{one_line(error)}"
     if not np.isfinite([first, second]).all():
         return f"{FAILED}the loss is {second}"
     return f"{1000 * seconds:.0f} ms for {BATCH} slices of {SIZE}×{SIZE}"
 
 
-def _version(package: str) -> str:
+def dependencies() -> list[str]:
+    """Return the packages that an installed tfseg requires."""
+    try:
+        required = requires("tfseg") or []
+    except PackageNotFoundError:
+        return ["tensorflow", "keras", "numpy"]
+    return [re.split(r"[^\w.-]", each)[0] for each in required if "extra ==" not in each]
+
+
+def installed_version(package: str) -> str:
+    """Return the version of an installed package.
+
+    >>> installed_version("no-such-package")
+    'not installed'
+    """
     try:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def show_doctor(devices: str | None) -> None:
-    """Print what this machine brings to training, with a training step on every device.
-
-    Raises:
-        ConfigError: on a device that is not there.
-        RunError: where a training step failed, after all is printed.
-    """
-    terminal = Terminal()
-    with quiet_stderr():
-        rows = examine(devices)
-    for what, value in rows:
-        terminal.say(f"{what:16} {value}")
-    if failed := failures(rows):
-        raise RunError(f"this machine cannot train: {', '.join(failed)} failed")

@@ -1,4 +1,4 @@
-"""Show the losses."""
+"""List the losses, or show the card of one."""
 
 from tfseg import losses
 from tfseg.cli.terminal import Terminal
@@ -9,10 +9,10 @@ from tfseg.losses.page import to_markdown
 
 
 def show_losses(name: str | None) -> None:
-    """Print the card of a loss; every loss in a line where no name is given.
+    """Print the card of a loss, or a line for every loss if no name is given.
 
     Raises:
-        ConfigError: where no loss has that name.
+        ConfigError: if no loss has that name.
     """
     if name is None:
         Terminal().say(list_losses())
@@ -21,6 +21,6 @@ def show_losses(name: str | None) -> None:
         losses.get(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    with quiet_stderr():  # the devices are looked for when the loss is computed
+    with quiet_stderr():  # TensorFlow reports its devices when the loss is computed
         markdown = to_markdown(card(name))
     Terminal().show(markdown)

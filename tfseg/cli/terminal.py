@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: bars with time left, and plain lines where there is no terminal."""
+"""Show progress, messages and tables: bars with the time left on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from tfseg.training.fit import Progress as TrainingProgress
 
 SUMMARY_METRICS = ("dice", "hd95", "nsd")
-PLAIN_WIDTH = 120  # of tables that no terminal cuts
+PLAIN_WIDTH = 120  # of tables, if there is no terminal
 
 
 class Terminal:
-    """Standard output: progress, plain sentences and the table at the end."""
+    """Standard output: progress, messages and tables."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
@@ -35,11 +35,11 @@ class Terminal:
             self._console.width = max(self._console.width, PLAIN_WIDTH)
 
     def say(self, text: str) -> None:
-        """Print a line as it is."""
+        """Print a line of plain text."""
         self._console.print(text, markup=False)
 
     def show(self, markdown: str) -> None:
-        """Print Markdown: set in type on a terminal, as it is elsewhere."""
+        """Print Markdown: formatted on a terminal, as plain text elsewhere."""
         if self._console.is_terminal:
             from rich.markdown import Markdown
 
@@ -49,7 +49,7 @@ class Terminal:
 
     @contextmanager
     def bar(self, description: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show the progress of `total` equal pieces of work; gives the function to call after each."""
+        """Show the progress of `total` equal pieces of work; yields the function to call after each."""
         if not self._console.is_terminal:
             started = time.perf_counter()
             self.say(f"{description} ...")
@@ -59,12 +59,11 @@ class Terminal:
         with _progress(self._console, TimeRemainingColumn()) as progress:
             task = progress.add_task(description, total=total)
             yield lambda: progress.advance(task)
-            # A stage that needed less work than it might have is complete all the same.
-            progress.update(task, completed=total)
+            progress.update(task, completed=total)  # some work may have been skipped
 
     @contextmanager
     def training(self, what: str, networks: int) -> Iterator["TrainingLines"]:
-        """Show the training of so many `networks`; gives the listener that a run tells."""
+        """Show the training of some networks; yields the listener that a run reports to."""
         if not self._console.is_terminal:
             yield TrainingLines(self, what, networks, None)
             return
@@ -72,23 +71,23 @@ class Terminal:
             yield TrainingLines(self, what, networks, progress)
 
     def show_paths(self, folder: Path, *names: str) -> None:
-        """Print where files of a folder are."""
+        """Print the paths of files in a folder."""
         for name in names:
             self.say(f"{name.removesuffix('.html').removesuffix('.csv'):8} {folder / name}")
 
     def show_summary(self, summary: "pd.DataFrame", means: str = "Out of fold, mean", unit: str = "mm") -> None:
-        """Print a summary: one row a label, failures beside the means, which the line under the table calls `means`."""
+        """Print a summary, one row per label: means, which the line below the table calls `means`, and failures."""
         table = _summary_table("label", unit)
         for label in summary["label"].unique():
             table.add_row(Text(str(label)), *_summary_cells(summary[summary["label"] == label]))
         self._console.print(table, soft_wrap=False)
         self.say(
-            f"{means} ± SD over the n subjects, of finite values. Cases: structure missed; false alarm; "
-            "empty in truth and prediction."
+            f"{means} ± SD of finite values, over n subjects. Number of cases in which the structure is missed, "
+            "a false alarm, or empty in truth and prediction."
         )
 
     def show_losses(self, summary: "pd.DataFrame", unit: str) -> None:
-        """Print the summary of several losses: one table a label, one row a loss."""
+        """Print the summary of several losses: one table per label, one row per loss."""
         for label in summary["label"].unique():
             table = _summary_table(str(label), unit)
             own = summary[summary["label"] == label]
@@ -97,19 +96,19 @@ class Terminal:
             self._console.print(table, soft_wrap=False)
 
     def show_estimate(self, needed: "Estimate") -> None:
-        """Print what a grid of trainings is going to need."""
+        """Print what a grid of trainings needs."""
         steps = ", ".join(f"{loss} {seconds * 1000:.0f} ms" for loss, seconds in needed.seconds_per_step.items())
         if not steps:
-            self.say("no loss could take a step: nothing is known of the time")
+            self.say("no loss could take a step: the time is unknown")
             return
         self.say(f"one step: {steps}")
         self.say(
             f"about {duration(needed.seconds)}, {needed.memory_bytes / 2**30:.1f} GiB of memory and "
-            f"{needed.disk_bytes / 2**20:.0f} MiB of disk, where {needed.free_bytes / 2**30:.1f} GiB are free"
+            f"{needed.disk_bytes / 2**20:.0f} MiB of disk ({needed.free_bytes / 2**30:.1f} GiB free)"
         )
 
     def show_lesions(self, scores: "pd.DataFrame", summary: "pd.DataFrame") -> None:
-        """Print the lesions of all cases together, and the mean F1 of a case: one row a label."""
+        """Print the lesions of all cases together and the mean F1 per case, one row per label."""
         columns = ("truth", "detected", "missed", "false")
         table = _table("label", "lesions", *columns[1:], "F1")
         totals = scores.groupby(["label", "metric"])["value"].sum()
@@ -121,7 +120,7 @@ class Terminal:
 
 
 class TrainingLines:
-    """Tells of every network and epoch: by bars on a terminal, by a line an epoch where `bars` is None."""
+    """Shows every network and epoch: as bars on a terminal, as a line per epoch if `bars` is None."""
 
     def __init__(self, terminal: Terminal, what: str, networks: int, bars: Progress | None) -> None:
         self._terminal = terminal
@@ -132,14 +131,14 @@ class TrainingLines:
         self._tasks = [bars.add_task(what, total=networks, left="")] if bars else []
 
     def skipped(self, name: str) -> None:
-        """Tell that a network was finished before."""
+        """Report a network that was finished before."""
         self._terminal.say(f"{name}: finished before")
         self._done += 1
         if self._bars:
             self._bars.update(self._tasks[0], completed=self._done)
 
     def begin(self, name: str, steps: Sequence[int]) -> "TrainingProgress":
-        """Tell that the training of a network begins, whose epochs have so many steps."""
+        """Show the training of a network whose epochs have these numbers of steps."""
         from tfseg.training.fit import Progress as TrainingProgress
 
         self._pace = self._pace or Pace()
@@ -147,7 +146,7 @@ class TrainingLines:
         self._done += 1
         own, epochs = Pace(), len(steps)
         if self._bars:
-            for task in self._tasks[2:]:  # the epochs of the network before; its own bar stays, and says how it ended
+            for task in self._tasks[2:]:  # the epochs of the previous network; its own bar stays and shows its end
                 self._bars.remove_task(task)
             self._tasks[1:] = [self._bars.add_task(each, total=sum(steps), left="") for each in (name, "epoch")]
 
@@ -158,7 +157,7 @@ class TrainingLines:
         def on_resume(trained: int) -> None:
             course.go_to(trained)
             self._draw(course)
-            self._terminal.say(f"{name}: goes on after epoch {trained}/{epochs}")
+            self._terminal.say(f"{name}: resumes after epoch {trained}/{epochs}")
 
         def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
             course.go_to(epoch + 1)
@@ -197,7 +196,7 @@ def _summary_table(rows: str, unit: str) -> Table:
 
 
 def _summary_cells(summary: "pd.DataFrame") -> list[str]:
-    """Return n, means with their spread, and counts of failures of one loss and label."""
+    """Return n, means with their spread, and counts of failures for one loss and label."""
     rows = {str(row["metric"]): row for _, row in summary.iterrows()}
     values = [_mean_and_spread(rows[metric]) for metric in SUMMARY_METRICS]
     n, *failures = (str(int(rows["dice"][column])) for column in ("n", "missed", "false_alarm", "both_empty"))
