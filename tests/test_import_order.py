@@ -141,6 +141,7 @@ def test_keras_is_not_loaded_before_it_is_needed():
 def test_commands_that_train_nothing_load_no_keras_no_tensorflow_and_no_matplotlib(decathlon, tmp_path):
     for arguments in (
         "--help",
+        "losses",
         "phantom {folder}/made --subjects 1 --size 32",
         "inspect {data}",
         "prep --data {data} --out {folder}/prepared",

@@ -231,7 +231,9 @@ def losses(
     name: Annotated[str | None, typer.Argument(help="Show the card of this loss.")] = None,
 ) -> None:
     """List the losses, or show the card of one: formula, parameters, behaviour, names elsewhere."""
-    load("losses").show_losses(name)
+    from tfseg.cli.losses import show_card, show_list
+
+    show_list() if name is None else show_card(name)
 
 
 @app.command()

@@ -120,21 +120,6 @@ def notes() -> dict[str, Any]:
     return yaml.safe_load(resources.files("tfseg.losses").joinpath("cards.yaml").read_text(encoding="utf-8"))
 
 
-def list_losses() -> str:
-    """List every loss on one line, by family.
-
-    Example:
-        >>> print(list_losses().splitlines()[1])
-          bce                       Binary cross-entropy; on several channels the mean of the one-against-rest values.
-    """
-    width = max(map(len, LOSSES))
-    lines = []
-    for family, losses in FAMILIES.items():
-        lines += ["", family]
-        lines += [f"  {name:{width}}  {read_docstring(loss.__doc__ or '').summary}" for name, loss in losses.items()]
-    return "\n".join(lines[1:])
-
-
 def _parameter(
     parameter: inspect.Parameter, described: Iterable[tuple[type[SegmentationLoss], Mapping[str, str]]]
 ) -> Parameter:
