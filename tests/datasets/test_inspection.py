@@ -228,6 +228,22 @@ def test_cases_with_any_fault_are_skipped_on_request(dataset, tmp_path):
     assert len(done) == 3
 
 
+def test_a_name_that_is_not_utf8_is_a_fault_that_can_be_printed(tmp_path, save_picture):
+    rows = np.arange(30, dtype=np.uint8).reshape(5, 6)
+    for number, name in enumerate((b"a.png", b"p\xe9.png")):
+        for folder in ("images", "masks"):
+            path = save_picture(tmp_path / folder / "x.png", rows + number if folder == "images" else rows % 2)
+            os.rename(os.fsencode(path), os.fsencode(path.parent) + b"/" + name)
+    dataset = read_dataset(tmp_path)
+    faults = find_faults(dataset, values=False)
+    assert [fault.message for fault in faults] == [
+        f"{tmp_path}/{folder}/p\\xe9.png: its name is not UTF-8; rename the file" for folder in ("images", "masks")
+    ]
+    left = without_faulty(dataset, faults)
+    assert [case.name for case in left.cases] == ["a"]
+    assert [case.name for case in left.left_out] == ["p\\xe9"]
+
+
 def test_what_was_left_out_before_stays_left_out(dataset):
     first = without_faulty(dataset, [Fault("b", dataset.cases[1].label, "bad")])
     both = without_faulty(first, [Fault("a", dataset.cases[0].label, "worse")])

@@ -75,7 +75,8 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> "Prepa
         survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out))
         resolved = resolve(recipe or derive(dataset, survey), dataset, survey)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
-        prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
+        warnings = prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
+    _report_warnings(warnings, terminal)
     prepared = Prepared(out)
     _report_left_out({name: why for name, why in prepared.skipped.items() if name not in left_out}, terminal)
     return prepared

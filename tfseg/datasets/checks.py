@@ -10,6 +10,7 @@ import numpy as np
 from tfseg.core import memory
 from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array, shear_degrees, voxel_mm3
+from tfseg.datasets.names import printable
 
 # Values of a floating-point label map may differ from whole numbers by rounding.
 ROUNDING = 1e-3
@@ -42,8 +43,7 @@ def check_encodable(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        shown = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise DataError(f"{shown}: its name is not UTF-8; rename the file") from error
+        raise DataError(f"{printable(str(path))}: its name is not UTF-8; rename the file") from error
 
 
 def check_size(path: Path, shape: tuple[int, ...]) -> None:

@@ -22,6 +22,7 @@ from tfseg.datasets.duplicates import check_not_label, digests_of, shared_voxels
 from tfseg.datasets.fingerprint import CaseMeasures, Fingerprint, measure, summarise
 from tfseg.datasets.grids import Header, Opened, stored_like
 from tfseg.datasets.layouts import Case, Dataset
+from tfseg.datasets.names import printable
 from tfseg.datasets.reading import check_channels, check_declared, check_label_grid, join_headers, read_varied
 
 Result = TypeVar("Result")
@@ -127,7 +128,9 @@ def without_faulty(dataset: Dataset, faults: Sequence[Fault]) -> Dataset:
     cases = tuple(case for case in dataset.cases if case.name not in reasons)
     if not cases:
         raise DataError(f"{dataset.name}: every case has a fault; the first: {faults[0].message}")
-    left_out = {case: reasons[case.name] for case in dataset.cases if case.name in reasons}
+    left_out = {
+        replace(case, name=printable(case.name)): reasons[case.name] for case in dataset.cases if case.name in reasons
+    }
     return replace(dataset, cases=cases, left_out={**dataset.left_out, **left_out})
 
 

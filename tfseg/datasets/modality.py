@@ -77,6 +77,7 @@ def measure_channel(channel: Array, labelled: Array | None = None) -> ChannelMea
     """Measure one case's channel `[x, y, z]`, with a sample of the voxels that are `labelled`."""
     inside = channel[:0].ravel() if labelled is None else channel[labelled]
     something = channel[channel != channel[0, 0, 0]]  # a background of one value is in the corner
+    something = something if something.size else channel
     return ChannelMeasures(
         lowest=float(channel.min()),
         highest=float(channel.max()),

@@ -39,6 +39,15 @@ def stem(path: Path) -> str:
     return name[: len(name) - len(suffix(Path(name)))]
 
 
+def printable(name: str) -> str:
+    r"""Return a name with the bytes that are not UTF-8 written as escapes, so that every output can hold it.
+
+    >>> printable("p\udce9.png")
+    'p\\xe9.png'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def image_files(
     folder: Path, suffixes: Collection[str] = SUFFIXES, recursive: bool = False
 ) -> tuple[list[Path], list[Path]]:

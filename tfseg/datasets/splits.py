@@ -40,7 +40,10 @@ class Split:
             if not part:
                 raise ConfigError(f"{where}: no subject in {name}")
             if unknown := set(part) - set(known):
-                raise ConfigError(f"{where}: unknown subjects in {name}: {', '.join(sorted(unknown)[:5])}")
+                raise ConfigError(
+                    f"{where}: unknown subjects in {name}: {_some(unknown)}; the subjects are {_some(known)} (with "
+                    "--subject-pattern, a split lists subjects, not cases)"
+                )
         everyone = Counter(subject for part in parts.values() for subject in part)
         if repeated := [subject for subject, times in everyone.items() if times > 1]:
             raise ConfigError(f"{where}: on two sides of the split: {', '.join(sorted(repeated)[:5])}")
@@ -78,6 +81,11 @@ def make_splits(
         parts = (rest[n_val:], rest[:n_val], test)
         splits.append(Split(*(tuple(names[i] for i in sorted(part)) for part in parts)))
     return splits
+
+
+def _some(names: Collection[str], most: int = 5) -> str:
+    """The first names in order, and dots if there are more."""
+    return ", ".join(sorted(names)[:most]) + (", …" if len(names) > most else "")
 
 
 def _mixed(shuffled: Array, groups: Sequence[str]) -> Array:

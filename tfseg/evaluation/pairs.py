@@ -11,12 +11,10 @@ from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array
 from tfseg.datasets.layouts.label_names import Declared, read_declaration
-from tfseg.datasets.names import stem, suffix
+from tfseg.datasets.names import image_files, stem
 
 # Files that declare labels, beside the label maps or beside their folder.
 DECLARATIONS = ("dataset.json", "labels.json")
-# A file with one of the first suffixes has its voxels in one with the second.
-VOXELS_OF = {".hdr": (".img", ".img.gz"), ".hdr.gz": (".img", ".img.gz")}
 
 
 class Pair(NamedTuple):
@@ -56,8 +54,7 @@ def label_map_folder(folder: Path) -> Path:
 
 def other_files(folder: Path) -> list[Path]:
     """Return the visible files of a folder that are not label maps by their suffix, nor declare labels."""
-    visible = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
-    return [path for path in visible if not suffix(path) and path.name not in DECLARATIONS]
+    return [path for path in image_files(folder)[1] if path.name not in DECLARATIONS]
 
 
 def labels_of(
@@ -134,17 +131,11 @@ def _parsed(text: str) -> dict[int, str]:
 
 def _by_name(folder: Path) -> dict[str, Path]:
     """The label maps of a folder by case; hidden files, which macOS leaves in archives, are none."""
-    visible = (path for path in sorted(folder.iterdir()) if suffix(path) and not path.name.startswith("."))
-    found: dict[str, list[Path]] = {}
-    for path in visible:
-        found.setdefault(stem(path), []).append(path)
-    for paths in found.values():
-        headers = [path for path in paths if suffix(path).lower() in VOXELS_OF]
-        voxels = {ending for header in headers for ending in VOXELS_OF[suffix(header).lower()]}
-        paths[:] = [path for path in paths if suffix(path).lower() not in voxels]
-        if len(paths) > 1:
-            raise DataError(f"{paths[1]}: the case is there twice, as {paths[0].name} too")
+    found: dict[str, Path] = {}
+    for path in image_files(folder)[0]:
+        if (first := found.setdefault(stem(path), path)) is not path:
+            raise DataError(f"{path}: the case is there twice, as {first.name} too")
     if not found:
         other = listed(path.name for path in folder.iterdir()) or "nothing"
         raise DataError(f"{folder}: no label maps in it (.nii.gz, .nrrd, .png or another format); it holds {other}")
-    return {name: path for name, (path,) in found.items()}
+    return found

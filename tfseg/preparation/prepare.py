@@ -18,6 +18,7 @@ from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.reading import read_case
 from tfseg.preparation.case_files import beside, naming, sources
+from tfseg.preparation.compared import compare, traits
 from tfseg.preparation.index import is_complete, is_made_from, make_index, make_row
 from tfseg.preparation.kept_masks import KeptMasks
 from tfseg.preparation.label_maps import IGNORED, LabelPlan, clean_up, fuse, has_foreground, plan_labels, translate
@@ -34,7 +35,7 @@ def prepare_dataset(
     on_case: Callable[[], None] = lambda: None,
     processes: int = 1,
     skip_bad: bool = False,
-) -> None:
+) -> list[str]:
     """Prepare every case of a dataset into `out`; an interrupted preparation resumes.
 
     A finished case is left alone unless its source files changed. The result does not depend on `processes`.
@@ -45,11 +46,14 @@ def prepare_dataset(
         out: folder for `recipe.yaml`, `dataset.json`, `cases/` and, written last, `index.csv`.
         on_case: called after each case.
         processes: cases that are prepared at a time; more than 1 only from a main module that can be imported.
-        skip_bad: leave out cases that cannot be prepared; the index says why.
+        skip_bad: leave out cases that cannot be prepared or share a scan with another subject; the index says why.
+
+    Returns:
+        Lines that name cases in other units than the rest.
 
     Raises:
         ConfigError: if `out` holds something else than this preparation, or the recipe does not fit the labels.
-        DataError: if a case cannot be prepared; with `skip_bad`, if none can.
+        DataError: if a case cannot be prepared, or two subjects share a scan; with `skip_bad`, if none is left.
     """
     plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
     records = {"dataset.json": json.dumps(_describe(dataset, plan), indent=1), "recipe.yaml": recipe.to_yaml()}
@@ -64,9 +68,14 @@ def prepare_dataset(
             if wrong:
                 skipped[single.cases[0].name] = wrong
             on_case()
+    compared = compare(out, dataset, skipped)
+    if compared.shared and not skip_bad:
+        raise DataError(next(iter(compared.shared.values())))
+    skipped |= compared.shared
     if skipped or not is_complete(out / "index.csv"):
         files.write_text(out / "index.csv", make_index(out, dataset, skipped))
     KeptMasks.of(out).finish()
+    return compared.warnings
 
 
 def prepare_case(
@@ -94,6 +103,7 @@ def prepare_case(
         "grid": scan.grid.to_json(),
         **({"in_pixels": True} if image.in_pixels else {}),
         **({"training_slices": seen.tolist()} if len(seen) < len(label) else {}),
+        "traits": traits(image),
         "index": make_row(case, image, classes, scan, len(seen), plan, sources(case, recipe)),
     }
     (out / "case.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
