@@ -59,7 +59,7 @@ def test_2d_images_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
-def test_a_damaged_file_is_named(tmp_path, ending):
+def test_a_damaged_file_is_named_and_nothing_else_printed(tmp_path, capfd, ending):
     path = save(tmp_path / f"a{ending}", np.random.default_rng(0).integers(0, 999, (9, 9, 9)))
     whole = path.read_bytes()
     for length in (0, 3, 60, len(whole) // 2, len(whole) - 40):
@@ -70,6 +70,7 @@ def test_a_damaged_file_is_named(tmp_path, ending):
     path.unlink()
     with pytest.raises(DataError, match=rf"a\{ending}: no such file"):
         read_header(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_header_without_its_data_is_named(tmp_path):

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tfseg.datasets.names import image_files, is_hidden, stem, suffix
+from tfseg.datasets.names import image_files, is_hidden, parts, stem, suffix
 
 
 def test_a_stem_and_a_suffix_are_the_name():
@@ -35,6 +35,13 @@ def test_the_voxels_of_a_header_are_no_file_of_their_own(tmp_path):
     assert [path.name for path in others] == ["g.raw", "i.txt"]
     assert image_files(tmp_path, recursive=True)[0] == [*images, tmp_path / "m/n.png"]
     assert [path.name for path in image_files(tmp_path, (".nii",))[0]] == ["h.nii"]
+
+
+def test_a_header_and_its_voxels_are_the_parts_of_an_image(tmp_path):
+    for name in ("a.hdr", "a.img.gz", "b.mhd", "b.raw", "c.nii.gz", "c.img"):
+        (tmp_path / name).touch()
+    names = {name: [part.name for part in parts(tmp_path / name)] for name in ("a.hdr", "b.mhd", "c.nii.gz")}
+    assert names == {"a.hdr": ["a.hdr", "a.img.gz"], "b.mhd": ["b.mhd", "b.raw"], "c.nii.gz": ["c.nii.gz"]}
 
 
 def test_hidden_is_what_a_dot_starts_below_the_folder():

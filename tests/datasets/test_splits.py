@@ -122,31 +122,28 @@ def test_every_fold_draws_its_validation_anew():
     assert len(drawn) > 1
 
 
-@pytest.mark.parametrize(("folds", "enough"), [(2, 4), (3, 3), (4, 4), (5, 5), (10, 10)])
-def test_too_few_subjects_are_refused(folds, enough):
-    assert all(split.train and split.val for split in make_splits(SUBJECTS[:enough], folds, 0))
-    with pytest.raises(ConfigError, match=f"at least {enough} subjects, received {enough - 1}"):
-        make_splits(SUBJECTS[: enough - 1], folds, 0)
+def test_too_few_subjects_are_refused():
+    for folds, enough in ((2, 4), (3, 3), (4, 4), (5, 5), (10, 10)):
+        assert all(split.train and split.val for split in make_splits(SUBJECTS[:enough], folds, 0))
+        with pytest.raises(ConfigError, match=f"at least {enough} subjects, received {enough - 1}"):
+            make_splits(SUBJECTS[: enough - 1], folds, 0)
 
 
 # --- holdout
 
 
-@pytest.mark.parametrize(
-    ("count", "ratio", "sizes"),
-    [
+def test_a_holdout_divides_by_its_ratio_with_at_least_one_subject_a_side():
+    for count, ratio, sizes in (
         (10, (7, 2, 1), (7, 2, 1)),
         (100, (7, 2, 1), (70, 20, 10)),
         (10, (0.5, 0.25, 0.25), (6, 2, 2)),
         (3, (7, 2, 1), (1, 1, 1)),
         (20, (98, 1, 1), (18, 1, 1)),
-    ],
-)
-def test_a_holdout_divides_by_its_ratio_with_one_subject_a_side_at_least(count, ratio, sizes):
-    subjects = [f"s{number}" for number in range(count)]
-    (split,) = make_splits(subjects, HoldoutConfig(scheme="holdout", ratio=ratio), 0)
-    assert (len(split.train), len(split.val), len(split.test)) == sizes
-    assert sorted(sides(split)) == sorted(subjects)
+    ):
+        subjects = [f"s{number}" for number in range(count)]
+        (split,) = make_splits(subjects, HoldoutConfig(scheme="holdout", ratio=ratio), 0)
+        assert (len(split.train), len(split.val), len(split.test)) == sizes
+        assert sorted(sides(split)) == sorted(subjects)
 
 
 def test_another_seed_gives_another_holdout():
@@ -154,10 +151,10 @@ def test_another_seed_gives_another_holdout():
     assert len({make_splits(SUBJECTS, holdout, seed)[0].test for seed in range(20)}) > 5
 
 
-@pytest.mark.parametrize(("count", "ratio"), [(2, (7, 2, 1)), (4, (0.1, 5, 5))])
-def test_a_holdout_that_leaves_a_side_empty_is_refused(count, ratio):
-    with pytest.raises(ConfigError, match="folds: "):
-        make_splits(SUBJECTS[:count], HoldoutConfig(scheme="holdout", ratio=ratio), 0)
+def test_a_holdout_that_leaves_a_side_empty_is_refused():
+    for count, ratio in ((2, (7, 2, 1)), (4, (0.1, 5, 5))):
+        with pytest.raises(ConfigError, match="folds: "):
+            make_splits(SUBJECTS[:count], HoldoutConfig(scheme="holdout", ratio=ratio), 0)
 
 
 # --- files
@@ -189,37 +186,42 @@ def test_a_subject_that_is_tested_twice_is_refused(write):
         read_splits(write([fold, fold]), SUBJECTS, 0)
 
 
-@pytest.mark.parametrize(
-    ("fold", "said"),
-    [
+def test_a_fold_that_cannot_be_used_is_refused(write):
+    good = {"train": ["s00"], "val": ["s01"], "test": ["s02"]}
+    for fold, said in (
         ({"train": ["s00"], "val": ["s01"], "test": ["s01"]}, "on two sides of the split: s01"),
         ({"train": ["s00", "s02"], "val": ["s01"], "test": ["s02"]}, "on two sides of the split: s02"),
         ({"train": ["s00", "s01", "s02"], "val": ["s02"]}, "on two sides of the split: s02"),
-        ({"train": ["s00"], "val": ["s01"], "test": ["nobody"]}, "unknown subjects in test: nobody"),
+        (
+            {"train": ["s00"], "val": ["s01"], "test": ["nobody"]},
+            "unknown subjects in test: nobody; the subjects are s00",
+        ),
         ({"train": ["s00"], "val": [], "test": ["s01"]}, "no subject in val"),
         ({"train": ["s00"], "val": ["s01"]}, "no subject in train"),
         ({"train": ["s00"]}, "no subject in"),
-    ],
-)
-def test_a_fold_that_cannot_be_used_is_refused(write, fold, said):
-    good = {"train": ["s00"], "val": ["s01"], "test": ["s02"]}
-    path = write([good, fold])
-    with pytest.raises(ConfigError) as refused:
+    ):
+        path = write([good, fold])
+        with pytest.raises(ConfigError) as refused:
+            read_splits(path, SUBJECTS, 0)
+        assert str(refused.value).startswith(f"{path}, fold 1: ")
+        assert said in str(refused.value)
+
+
+def test_a_damaged_file_is_named(write):
+    for text in ("{", '{"train": []}', "[1]", '[["s00"]]', '[{"train": 1}]', "3", "[" * 10**5):
+        path = write(text)
+        with pytest.raises(ConfigError, match="expected a list of folds with train, val and test") as refused:
+            read_splits(path, SUBJECTS, 0)
+        assert str(path) in str(refused.value)
+        assert "\n" not in str(refused.value)
+    path.write_bytes(b"[\xff]")
+    with pytest.raises(ConfigError, match=r"splits\.json: not a text file in UTF-8"):
         read_splits(path, SUBJECTS, 0)
-    assert str(refused.value).startswith(f"{path}, fold 1: ")
-    assert said in str(refused.value)
+    path.write_bytes(b"\xef\xbb\xbf" + to_json(make_splits(SUBJECTS, 4, 3)).encode())
+    assert read_splits(path, SUBJECTS, 0) == make_splits(SUBJECTS, 4, 3)
 
 
-@pytest.mark.parametrize("text", ["{", '{"train": []}', "[1]", '[["s00"]]', '[{"train": 1}]', "3"])
-def test_a_damaged_file_is_named(write, text):
-    path = write(text)
-    with pytest.raises(ConfigError, match="expected a list of folds with train, val and test") as refused:
-        read_splits(path, SUBJECTS, 0)
-    assert str(path) in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_split_loses_those_who_are_not_there_and_is_checked():
+def test_a_split_is_restricted_to_known_subjects_and_checked():
     split = Split(train=("a", "b"), val=("c",), test=("d",))
     split.check("abcd", "here")
     assert split.among({"a", "c", "d"}) == Split(train=("a",), val=("c",), test=("d",))

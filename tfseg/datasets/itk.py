@@ -1,18 +1,22 @@
 """Read NRRD (`.nrrd`, `.nhdr`) and MetaImage (`.mha`, `.mhd`) volumes through SimpleITK."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from tfseg.core.errors import DataError
+from tfseg.core.quiet import quiet_stderr
 from tfseg.datasets.checks import ROUNDING, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Standard error belongs to the process: one thread at a time may keep it from being shown.
+_STDERR = Lock()
 READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
 
 
@@ -55,10 +59,7 @@ def _open(path: Path) -> tuple[Any, Header]:
     reader.SetImageIO(READERS[path.suffix.lower()])
     reader.SetFileName(str(path))
     with naming(path, f"not a readable {path.suffix.lower()} file"):
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            raise ValueError(message_of(error)) from error
+        _quietly(path, reader.ReadImageInformation)
     rank, components = reader.GetDimension(), reader.GetNumberOfComponents()
     if rank not in (3, 4):
         raise DataError(f"{path}: expected a 3D image, or 4D with channels last; its shape is {reader.GetSize()}")
@@ -87,8 +88,20 @@ def _values(path: Path, reader: Any) -> Array:
     import SimpleITK
 
     with naming(path, "the voxels cannot be read"):
-        try:
-            array: Array = SimpleITK.GetArrayFromImage(reader.Execute())
-        except RuntimeError as error:
-            raise ValueError(message_of(error)) from error
+        array: Array = SimpleITK.GetArrayFromImage(_quietly(path, reader.Execute))
         return array
+
+
+def _quietly(path: Path, read: Callable[[], Any]) -> Any:
+    """Call ITK; MetaImage prints what is wrong with a file beside raising it, without the file's name.
+
+    Raises:
+        ValueError: with ITK's reason.
+    """
+    noisy = READERS[path.suffix.lower()] == "MetaImageIO"
+    with _STDERR if noisy else nullcontext(), quiet_stderr() if noisy else nullcontext():
+        try:
+            return read()
+        except RuntimeError as error:
+            failure = error
+    raise ValueError(message_of(failure)) from failure

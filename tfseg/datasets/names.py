@@ -69,6 +69,12 @@ def beside(path: Path, suffixes: Iterable[str]) -> Path | None:
     return next((file for each in spelled if (file := path.with_name(stem(path) + each)).is_file()), None)
 
 
+def parts(path: Path) -> list[Path]:
+    """Return the files that an image is made of: itself, and the one with its voxels if it is only a header."""
+    voxels = beside(path, DATA_OF.get(suffix(path).lower(), ()))
+    return [path] if voxels is None else [path, voxels]
+
+
 def is_hidden(path: Path, folder: Path) -> bool:
     """Whether a file, or a folder between it and `folder`, has a name that starts with a dot."""
     return any(part.startswith(".") for part in path.relative_to(folder).parts)

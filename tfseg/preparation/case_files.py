@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfseg.core.errors import DataError, is_fault, one_line
 from tfseg.datasets.layouts import Case
+from tfseg.datasets.names import parts
 from tfseg.preparation.steps import Recipe
 
 
@@ -16,7 +17,8 @@ def beside(case: Case, template: str) -> Path:
 
 def sources(case: Case, recipe: Recipe) -> dict[str, list[Path]]:
     """Return the files that a case is made from: images, label map, second label map and brain mask."""
-    made_from = {"image": list(case.images), **({"label": [case.label]} if case.label else {})}
+    images = [file for image in case.images for file in parts(image)]
+    made_from = {"image": images, **({"label": parts(case.label)} if case.label else {})}
     if recipe.second_map:
         made_from["second_map"] = [beside(case, recipe.second_map.path)]
     if recipe.skull_strip_mask:
