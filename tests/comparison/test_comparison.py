@@ -15,6 +15,7 @@ from tfseg.comparison.folder import read_comparison
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.reports.comparison import write_comparison
 from tfseg.runs.folder import read_scores
+from tfseg.statistics import VERDICT_COLUMNS
 
 UNFIT, UNFIT_RUN = "jaccard:class_weights=[1, 2, 3, 4]", "jaccard_class_weights=_1_2_3_4_s0"
 
@@ -71,14 +72,16 @@ def test_scores_are_collected_from_the_runs(compared):
 
 def test_every_pair_is_tested(compared):
     out, _, _ = compared
-    tests = pd.read_csv(out / "tests.csv")
+    tests, verdicts = (pd.read_csv(out / name) for name in ("tests.csv", "verdicts.csv"))
+    pd.testing.assert_frame_equal(verdicts, tests[list(VERDICT_COLUMNS)])
+    assert set(verdicts["verdict"]) <= {"better", "worse", "equivalent", "open", "untested"}
     assert set(zip(tests["first"], tests["second"], strict=True)) == {("dice", "ce"), ("dice", "bce"), ("ce", "bce")}
     assert set(tests["metric"]) >= {"dice", "nsd", "hd95"}
     assert tests["label"].nunique() == 3
     scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver'")
     means = scores.groupby("loss")["value"].mean()
     row = tests.query("metric == 'dice' and label == 'liver' and first == 'dice' and second == 'bce'").iloc[0]
-    assert row["mean_difference"] == pytest.approx(means["dice"] - means["bce"])
+    assert row["difference"] == pytest.approx(means["dice"] - means["bce"])
 
 
 def test_tables_are_those_that_studies_print(compared):

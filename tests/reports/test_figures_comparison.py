@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 
 from tfseg.reports import figures_comparison
-from tfseg.statistics import Ranking, friedman_nemenyi, paired_values, scores_by_size
+from tfseg.statistics import questions, scores_by_size
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ["$x^2$ <b>&\"'", "海馬", "a" * 60]
-NAN = float("nan")
 
 
 def drawing(uri: str) -> ElementTree.Element:
@@ -20,65 +19,6 @@ def drawing(uri: str) -> ElementTree.Element:
 
 def texts(uri: str) -> list[str]:
     return ["".join(text.itertext()) for text in drawing(uri).iter(f"{SVG}text")]
-
-
-def strokes(uri: str, color: str, width: float) -> int:
-    """Lines of a colour and a width in points."""
-    paths = drawing(uri).iter(f"{SVG}path")
-    return sum(
-        f"stroke: {color}" in path.get("style", "") and f"stroke-width: {width}" in path.get("style", "")
-        for path in paths
-    )
-
-
-def ranking(ranks: dict[str, float], *groups: tuple[str, ...], p: float = 0.001) -> Ranking:
-    return Ranking(ranks, 20, 12.3, p, 0.8, groups, "")
-
-
-def test_critical_difference_names_losses_with_their_ranks() -> None:
-    drawn = texts(
-        figures_comparison.critical_difference(
-            ranking({"focal": 1.25, "dice": 1.75, "bce": 3.0}, ("focal", "dice")),
-        )
-    )
-    joined = [" ".join(text.split()) for text in drawn]
-    assert {"focal 1.25", "dice 1.75", "3.00 bce"} <= set(joined)
-    assert {"1", "2", "3", "critical difference 0.80"} <= set(joined)
-    assert "mean rank over 20 subjects, 1 is best; Friedman p = 0.001" in joined
-
-
-def test_critical_difference_draws_a_bar_for_every_group() -> None:
-    ranks = {"a": 1.25, "b": 1.75, "c": 3.0, "d": 4.0}
-    for groups in ((), (("a", "b"),), (("a", "b"), ("b", "c"), ("c", "d"))):
-        drawn = figures_comparison.critical_difference(ranking(ranks, *groups))
-        assert strokes(drawn, "#0072b2", 3.5) == len(groups)
-
-
-def test_critical_difference_says_that_no_difference_is_significant() -> None:
-    ranks = {"a": 1.9, "b": 2.0, "c": 2.1}
-    drawn = texts(figures_comparison.critical_difference(ranking(ranks, ("a", "b", "c"), p=0.6)))
-    assert "mean rank over 20 subjects, 1 is best; Friedman p = 0.60; no significant difference" in drawn
-
-
-def test_critical_difference_without_a_test_gives_the_reason() -> None:
-    of_two = friedman_nemenyi(pd.DataFrame({"a": [0.1, 0.2], "b": [0.2, 0.3]}), higher_is_better=True)
-    drawn = texts(figures_comparison.critical_difference(of_two))
-    assert drawn[-1].endswith("no test: Friedman's test compares three losses or more")
-    assert not any(text.startswith("critical") for text in drawn)
-    with pytest.raises(ValueError, match="expected mean ranks of two losses or more, received 1"):
-        figures_comparison.critical_difference(Ranking({"a": 1.0}, 9, NAN, NAN, NAN, (), "one loss"))
-
-
-@pytest.mark.parametrize("losses", [2, 7, 15])
-def test_names_stay_inside_the_drawing(losses: int) -> None:
-    ranks = {f"{place:02}{'m' * 40}": 1.0 + place for place in range(losses)}
-    root = drawing(figures_comparison.critical_difference(ranking(ranks)))
-    height = float(root.get("viewBox", "").split()[3])
-    places = [float(text.get("y", "nan")) for text in root.iter(f"{SVG}text")]
-    assert all(0 < place < height for place in places if not np.isnan(place))
-    assert (
-        len([text for text in texts(figures_comparison.critical_difference(ranking(ranks))) if "…" in text]) == losses
-    )
 
 
 def test_boxes_draw_every_subject_of_every_loss_and_label() -> None:
@@ -109,7 +49,7 @@ def sizes(losses: list[str], labels: list[str], groups: tuple[str, ...] = ("smal
         for place, size in enumerate(groups)
         for index, loss in enumerate(losses)
     ]
-    return pd.DataFrame(rows, columns=["label", "metric", "size", "smallest", "largest", "n", "loss", "mean"])
+    return pd.DataFrame(rows, columns=["label", "metric", "size", "smallest", "largest", "n", "arm", "mean"])
 
 
 @pytest.mark.parametrize("labels", [["left"], ["left", "right"], ["a", "b", "c"]])
@@ -141,9 +81,9 @@ def test_sizes_need_a_row() -> None:
 
 
 def test_sizes_from_scores(draw_comparison: pd.DataFrame) -> None:
-    paired = paired_values(draw_comparison, {})
+    asked = questions(draw_comparison, {})
     volumes = pd.Series({f"s{index}": 1.0 + index for index in range(6)})
-    drawn = texts(figures_comparison.by_size(scores_by_size(paired, {"lesion": volumes}), "Dice"))
+    drawn = texts(figures_comparison.by_size(scores_by_size(asked, {"lesion": volumes}), "Dice"))
     assert {"1–2 ml", "3–4 ml", "5–6 ml"} <= set(drawn)
 
 
@@ -158,9 +98,7 @@ def draw_comparison() -> pd.DataFrame:
 
 
 def test_names_are_drawn_as_they_are() -> None:
-    ranks = {name: 1.0 + place for place, name in enumerate(NAMES)}
     for drawn in (
-        texts(figures_comparison.critical_difference(ranking(ranks))),
         texts(figures_comparison.boxes({name: {name: [0.5, 0.7]} for name in NAMES}, "Dice")),
         texts(figures_comparison.by_size(sizes(NAMES, NAMES), "Dice")),
     ):
@@ -171,7 +109,6 @@ def test_names_are_drawn_as_they_are() -> None:
 def test_figures_are_the_same_every_time() -> None:
     before = dict(matplotlib.rcParams)
     for draw in (
-        lambda: figures_comparison.critical_difference(ranking({"a": 1.0, "b": 2.0}, ("a", "b"))),
         lambda: figures_comparison.boxes({"left": {"focal": [0.5, np.inf]}}, "x"),
         lambda: figures_comparison.by_size(sizes(["a", "b"], ["left"]), "x"),
     ):

@@ -27,27 +27,38 @@ def make_scores() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture
 def draw_scores() -> Callable[..., pd.DataFrame]:
-    """Dice and HD95 of losses that differ by their gains, on subjects that differ more; folds by turns."""
+    """Dice of losses that differ by their gains, and metrics that follow it; every seed draws its folds anew."""
 
     def draw(
         gains: Mapping[str, float],
         subjects: int = 20,
-        seeds: int = 2,
+        seeds: int = 3,
         folds: int = 5,
-        noise: float = 0.01,
-        seed_noise: float = 0.0,
+        labels: tuple[str, ...] = ("lesion",),
+        residual_sd: float = 0.01,
+        network_sd: float = 0.004,
         draw: int = 0,
     ) -> pd.DataFrame:
         rng = np.random.default_rng(draw)
-        base = rng.normal(0.8, 0.05, subjects)
-        rows = []
-        for loss, gain in gains.items():
+        tables = []
+        for label in labels:
+            base = rng.normal(0.8, 0.05, subjects)
             for seed in range(seeds):
-                values = base + gain + rng.normal(0, noise, subjects) + rng.normal(0, seed_noise)
-                for index, value in enumerate(values):
-                    name = f"s{index:03}"
-                    cells = (loss, seed, index % folds, name, name, "lesion")
-                    rows += [(*cells, "dice", value), (*cells, "hd95", 20 * (1 - value))]
-        return pd.DataFrame(rows, columns=COLUMNS)
+                fold = np.random.default_rng(seed).permutation(np.arange(subjects) % folds)
+                for loss, gain in gains.items():
+                    network = rng.normal(0, network_sd, folds)[fold]
+                    dice = base + gain + network + rng.normal(0, residual_sd, subjects)
+                    metrics = {"dice": dice, "nsd": dice + 0.05, "hd95": 20 * (1 - dice), "iou": dice / (2 - dice)}
+                    for metric, value in metrics.items():
+                        names = [f"s{index:03}" for index in range(subjects)]
+                        tables.append(
+                            pd.DataFrame(
+                                {
+                                    "loss": loss, "seed": seed, "fold": fold, "subject": names, "case": names,
+                                    "label": label, "metric": metric, "value": value,
+                                }
+                            )
+                        )  # fmt: skip
+        return pd.concat(tables, ignore_index=True)[COLUMNS]
 
     return draw

@@ -18,15 +18,15 @@ def test_anova_misses_what_pairing_shows():
     spread = 0.001 * np.cos(np.arange(12))
     got = one_way_anova(pd.DataFrame({"a": subjects, "b": subjects + 0.01 + spread}))
     assert got.p > 0.8
-    assert "ignores that pairing" in IGNORES
+    assert "They are paired" in IGNORES
 
 
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"a": [1.0, 2]}, "needs two losses with two subjects"),
-        ({"a": [1.0, 2], "b": [1.0, np.nan]}, "needs two losses with two subjects"),
-        ({"a": [1.0, 1], "b": [2.0, 2]}, "no loss's values vary"),
+        ({"a": [1.0, 2]}, "needs two arms with two subjects"),
+        ({"a": [1.0, 2], "b": [1.0, np.nan]}, "needs two arms with two subjects"),
+        ({"a": [1.0, 1], "b": [2.0, 2]}, "no arm's values vary"),
     ],
 )
 def test_why_there_is_no_test(values, reason):

@@ -34,8 +34,8 @@ def test_what_each_convention_gives(make_scores, name, dice, hd95):
 
 
 def ranked(table: pd.DataFrame, convention: str, metric: str) -> dict[str, tuple[float, float, int]]:
-    rows = table[(table["convention"] == convention) & (table["metric"] == metric)].set_index("loss")
-    return {str(loss): (row["rank"], row["mean"], row["n"]) for loss, row in rows.iterrows()}
+    rows = table[(table["convention"] == convention) & (table["metric"] == metric)].set_index("arm")
+    return {str(arm): (row["rank"], row["mean"], row["n"]) for arm, row in rows.iterrows()}
 
 
 def test_the_ranking_depends_on_the_convention(make_scores):
@@ -49,7 +49,7 @@ def test_the_ranking_depends_on_the_convention(make_scores):
     assert table["convention"].unique().tolist() == ["tfseg", "BraTS", "nnU-Net", "MONAI", "TransUNet"]
     assert table["label"].unique().tolist() == ["lesion"]
     for convention, dice, hd95 in (
-        ("tfseg", [(1, 1.8 / 3, 3), (2, 0.8 / 3, 3)], [(1, 64 / 3, 3), (2, 69 / 3, 3)]),
+        ("tfseg", [(1, 0.4, 2), (2, 0.8 / 3, 3)], [(2, 32, 2), (1, 69 / 3, 3)]),
         ("BraTS", [(1, 1.8 / 3, 3), (2, 0.8 / 3, 3)], [(1, (4 + DIAGONAL) / 3, 3), (2, (9 + DIAGONAL) / 3, 3)]),
         ("nnU-Net", [(1, 0.4, 2), (2, 0.8 / 3, 3)], [(1, 4, 1), (2, 4.5, 2)]),
         ("MONAI", [(1, 0.4, 2), (1, 0.4, 2)], [(1, 4, 1), (2, 4.5, 2)]),
@@ -69,7 +69,7 @@ def test_a_loss_without_any_value_has_no_rank(make_scores):
     assert got["dice"][2] == 0
 
 
-def test_what_tells_the_outcomes_is_needed(make_scores):
+def test_scores_without_outcomes_are_refused(make_scores):
     scores = make_scores({"focal": {"a": FOUND}})
     with pytest.raises(ValueError, match="expected hd and specificity of every case"):
         rankings(scores[scores["metric"] != "specificity"], {})

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfseg.statistics import paired_values, scores_by_size, truth_volumes_ml
+from tfseg.statistics import questions, scores_by_size, truth_volumes_ml
 from tfseg.statistics.sizes import size_groups
 
 
@@ -31,7 +31,7 @@ def test_volumes_are_means_over_cases(make_scores):
     }
     scores = make_scores({(loss, seed): subjects for loss in ("focal", "dice") for seed in (0, 1)})
     assert {label: found.to_dict() for label, found in truth_volumes_ml(scores).items()} == {"lesion": {"a": 3, "b": 1}}
-    assert truth_volumes_ml(scores.assign(value=np.nan)) == {}, "pictures have no volume"
+    assert truth_volumes_ml(scores.assign(value=np.nan)) == {}, "2D images have no volume"
 
 
 def test_means_by_size_by_hand(make_scores):
@@ -42,19 +42,19 @@ def test_means_by_size_by_hand(make_scores):
     }
     del runs["dice"]["s6"]
     scores = make_scores(runs)
-    table = scores_by_size(paired_values(scores, {}), truth_volumes_ml(scores))
-    assert list(table.columns) == ["label", "metric", "size", "smallest", "largest", "n", "loss", "mean"]
+    table = scores_by_size(questions(scores, {}), truth_volumes_ml(scores))
+    assert list(table.columns) == ["label", "metric", "size", "smallest", "largest", "n", "arm", "mean"]
     rows = list(table.drop(columns=["label", "metric", "mean"]).itertuples(index=False, name=None))
     assert rows == [
         ("small", 1, 2, 2, "focal"), ("small", 1, 2, 2, "dice"),
         ("medium", 3, 4, 2, "focal"), ("medium", 3, 4, 2, "dice"),
-        ("large", 5, 5, 1, "focal"), ("large", 5, 5, 1, "dice"),
+        ("large", 5, 6, 2, "focal"), ("large", 5, 6, 2, "dice"),
     ]  # fmt: skip
-    assert table["mean"].tolist() == pytest.approx([0.15, 0.25, 0.35, 0.45, 0.5, 0.6])
-    assert scores_by_size(paired_values(scores, {}), {}).empty
+    assert table["mean"].tolist() == pytest.approx([0.15, 0.25, 0.35, 0.45, 0.55, 0.6])
+    assert scores_by_size(questions(scores, {}), {}).empty
 
 
-def test_voxel_counts_serve_where_there_is_no_volume(make_scores):
+def test_voxel_counts_serve_if_there_is_no_volume(make_scores):
     scores = make_scores({"focal": {name: {"dice": 0.5} for name in "abc"}})
-    table = scores_by_size(paired_values(scores, {}), {"lesion": pd.Series({"a": 900.0, "b": 20.0, "c": 300.0})})
+    table = scores_by_size(questions(scores, {}), {"lesion": pd.Series({"a": 900.0, "b": 20.0, "c": 300.0})})
     assert table["smallest"].tolist() == [20, 300, 900]

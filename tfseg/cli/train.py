@@ -146,7 +146,7 @@ def compare(
         for sentence in write_comparison(out):
             terminal.say(sentence)
     terminal.show_losses(summary, setting.prepared.unit)
-    terminal.show_paths(out, "report.html", "scores.csv", "tests.csv", "tables")
+    terminal.show_paths(out, "report.html", "scores.csv", "verdicts.csv", "tables")
     if failed:
         raise RunError(problem)
 

@@ -18,7 +18,7 @@ from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import FAILURE, Run, read_json, read_run, read_scores, require
-from tfseg.statistics import Paired
+from tfseg.statistics import Question
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Comparison:
     folder: Path
     runs: list[Run]
     scores: pd.DataFrame
-    tests: pd.DataFrame
     failed: Mapping[str, str]
     environment: dict[str, Any]
 
@@ -54,9 +53,15 @@ class Comparison:
         return diagonals_mm(self.prepared.cases_of(self.scores["subject"].unique()))
 
     @cached_property
-    def paired(self) -> dict[tuple[str, str], Paired]:
+    def questions(self) -> dict[tuple[str, str], Question]:
         """Label and metric → the values of every arm on the same subjects."""
-        return {(each.label, each.metric): each for each in statistics.paired_values(self.scores, self.diagonals)}
+        return {(each.label, each.metric): each for each in statistics.questions(self.scores, self.diagonals)}
+
+    @cached_property
+    def tests(self) -> pd.DataFrame:
+        """Every pair of arms on every question, with its verdict."""
+        trained = [len(split["train"]) for run in self.runs for split in run.splits]
+        return statistics.compare_arms(list(self.questions.values()), training_subjects=sum(trained) / len(trained))
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -74,7 +79,7 @@ def read_comparison(folder: Path) -> Comparison:
     Raises:
         RunError: if a file is missing or damaged, or a run was made with other splits, naming it.
     """
-    require(*(folder / name for name in ("study.yaml", "scores.csv", "tests.csv", "splits.json", "environment.json")))
+    require(*(folder / name for name in ("study.yaml", "scores.csv", "splits.json", "environment.json")))
     scores = by_arm(read_scores(folder / "scores.csv"))
     folds = read_json(folder / "splits.json")
     paths = [path for path in sorted((folder / "runs").iterdir()) if (path / "scores.csv").is_file()]
@@ -87,17 +92,7 @@ def read_comparison(folder: Path) -> Comparison:
     runs.sort(key=lambda run: (order[run.arm], run.config.seed))
     failures = map(read_json, sorted(folder.glob(f"runs/*/*/{FAILURE}")))
     failed = {f"{each['arm']}, seed {each['seed']}, fold {each['fold']}": each["reason"] for each in failures}
-    tests = read_tests(folder / "tests.csv")
-    return Comparison(folder, runs, scores, tests, failed, read_json(folder / "environment.json"))
-
-
-def read_tests(path: Path) -> pd.DataFrame:
-    """Read `tests.csv`; a label may be named NA, a note may be empty."""
-    texts = dict.fromkeys(("label", "metric", "first", "second", "note"), str)
-    with files.reading(path):
-        numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in texts]
-        empty = {column: [""] for column in numbers}
-        return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=empty)
+    return Comparison(folder, runs, scores, failed, read_json(folder / "environment.json"))
 
 
 def keep_splits(path: Path, folds: Mapping[int, Sequence[Split]]) -> None:

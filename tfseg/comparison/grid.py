@@ -13,9 +13,6 @@ from tfseg.evaluation.networks import diagonals_mm
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.cells import Cell
 from tfseg.runs.folder import read_scores
-from tfseg.statistics import paired_values, pairs_table
-
-TEST_METRICS = ("dice", "iou", "precision", "recall", "nsd", "hd", "hd95", "assd")
 
 
 def make_grid(study: Study, folds: Mapping[int, Sequence[Split]], out: Path) -> list[Cell]:
@@ -43,13 +40,10 @@ def make_grid(study: Study, folds: Mapping[int, Sequence[Split]], out: Path) -> 
 
 
 def write_tables(out: Path, runs: Iterable[Path], prepared: Prepared) -> pd.DataFrame:
-    """Write `scores.csv`, with all runs, and `tests.csv`, with every pair of arms; return the summary by arm."""
+    """Write `scores.csv`, with all runs; return the summary by arm."""
     scores = pd.concat([read_scores(run / "scores.csv") for run in runs], ignore_index=True)
     diagonals = diagonals_mm(prepared.cases_of(scores["subject"].unique()))
-    compared = [each for each in paired_values(by_arm(scores), diagonals) if each.metric in TEST_METRICS]
-    tests = pairs_table(compared, prepared.unit)
     files.write_text(out / "scores.csv", scores.to_csv(index=False))
-    files.write_text(out / "tests.csv", tests.to_csv(index=False))
     return metrics.summarise(by_arm(scores), diagonals)
 
 

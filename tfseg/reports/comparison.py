@@ -1,6 +1,6 @@
 """Write the report of a comparison: which loss is better, by how much, with what certainty, and all evidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,26 @@ from tfseg.reports import figures_comparison
 from tfseg.reports.cases import draw_cases
 from tfseg.reports.run import by_label, facts, pages
 from tfseg.reports.tables import Table, study_tables
-from tfseg.statistics import Paired
+from tfseg.statistics import VERDICT_COLUMNS, Question
 from tfseg.statistics.quantities import write_p
 
-QUESTIONS = ("dice", "nsd", "hd95")
+QUESTIONS = statistics.SECONDARY_METRICS
 
 
 def write_comparison(folder: Path) -> list[str]:
-    """Write `tables/` and `report.html` into a comparison folder; return its conclusions, one sentence each.
+    """Write `tests.csv`, `verdicts.csv`, `tables/` and `report.html`; return the headline, one sentence each.
 
     Raises:
         RunError: as `read_comparison`.
     """
     comparison = read_comparison(folder)
+    files.write_text(folder / "tests.csv", comparison.tests.to_csv(index=False))
+    files.write_text(folder / "verdicts.csv", comparison.tests[list(VERDICT_COLUMNS)].to_csv(index=False))
     for table in _tables(comparison):
         table.write(folder / "tables")
-    lead = _conclusions(comparison, comparison.labels[-1:])
-    files.write_text(folder / "report.html", _render(comparison, lead))
-    return statistics.overall(lead)
+    headline = statistics.headline(comparison.tests, comparison.prepared.unit)
+    files.write_text(folder / "report.html", _render(comparison, headline))
+    return headline
 
 
 def _tables(comparison: Comparison) -> list[Table]:
@@ -41,19 +43,13 @@ def _tables(comparison: Comparison) -> list[Table]:
     folds = {str(subject): int(fold) for subject, fold in first.groupby("subject")["fold"].first().items()}
     epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["best_epoch"].mean().items()}
     tolerance_mm = comparison.runs[0].config.scoring.tolerance_mm
-    return study_tables(list(comparison.paired.values()), folds, epochs, tolerance_mm, comparison.prepared.unit)
+    return study_tables(list(comparison.questions.values()), folds, epochs, tolerance_mm, comparison.prepared.unit)
 
 
-def _conclusions(comparison: Comparison, labels: Sequence[str]) -> list[statistics.Conclusion]:
-    asked = [(label, metric) for label in labels for metric in QUESTIONS if (label, metric) in comparison.paired]
-    return [statistics.conclude(comparison.paired[key], comparison.tests, comparison.prepared.unit) for key in asked]
-
-
-def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> str:
+def _render(comparison: Comparison, headline: Sequence[str]) -> str:
     first = comparison.runs[0]
     summary = metrics.summarise(comparison.scores, comparison.diagonals)
     main = comparison.labels[-1]
-    rankings = {metric: _ranking(comparison, main, metric) for metric in QUESTIONS}
     return (
         pages()
         .get_template("comparison.html")
@@ -64,23 +60,23 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
             labels=first.labels,
             rows=comparison.labels,
             main=main,
+            primary=statistics.describe(*statistics.primary_question(list(comparison.questions.values()))),
             mean=MEAN_LABEL,
             subjects=comparison.scores["subject"].nunique(),
             seeds=sorted(comparison.cells["seed"].unique()),
             folds=len(first.splits),
             failed=comparison.failed,
-            overall=statistics.overall(lead),
-            conclusions=[(label, _conclusions(comparison, [label])) for label in comparison.labels],
+            headline=headline,
+            findings=statistics.secondary_findings(comparison.tests),
             summary={loss: by_label(summary[summary["loss"] == loss]) for loss in comparison.losses},
             table_means=_means(comparison),
-            rankings=rankings,
+            rankings={metric: _records(statistics.ranking(comparison.questions[main, metric])) for metric in QUESTIONS},
             pairs=_pairs(comparison, main),
-            anova=[_anova(comparison.paired[main, metric]) for metric in QUESTIONS],
+            anova=[_anova(comparison.questions[main, metric]) for metric in QUESTIONS],
             anova_ignores=statistics.IGNORES,
-            fold_tests=_fold_tests(comparison, main),
             seed_means=_seed_means(comparison, main),
             conventions=_conventions(comparison),
-            plots=_plots(comparison, rankings),
+            plots=_plots(comparison),
             cases=draw_cases(comparison),
             drawn=colors.label_colors(first.prepared.labels.values()),
             costs=_costs(comparison.cells),
@@ -103,21 +99,15 @@ def _render(comparison: Comparison, lead: Sequence[statistics.Conclusion]) -> st
 
 
 def _means(comparison: Comparison) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
-    """Return label and metric → loss → mean and SD over subjects, and whether the mean is the best as printed."""
-    table = {}
-    for (label, metric), paired in comparison.paired.items():
-        values = paired.values.dropna()
-        means, spreads = values.mean(), values.std()
-        printed = (means * METRICS[metric].sign).round(METRICS[metric].digits)
-        table[label, metric] = {
-            loss: {"mean": means[loss], "sd": spreads[loss], "best": printed[loss] == printed.max()}
-            for loss in paired.losses
-        }
+    """Return label and metric → loss → mean, interval and SD, and whether the mean is the best as printed."""
+    means = statistics.arm_means(list(comparison.questions.values()))
+    table: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for label, metric in comparison.questions:
+        rows = means[(means["label"] == label) & (means["metric"] == metric)]
+        printed = (rows["mean"] * METRICS[metric].sign).round(METRICS[metric].digits)
+        records = _records(rows.assign(best=printed == printed.max()))
+        table[label, metric] = {record["arm"]: record for record in records}
     return table
-
-
-def _ranking(comparison: Comparison, label: str, metric: str) -> statistics.Ranking:
-    return statistics.friedman_nemenyi(comparison.paired[label, metric].values, METRICS[metric].sign > 0)
 
 
 def _pairs(comparison: Comparison, label: str) -> dict[str, list[dict[str, Any]]]:
@@ -125,22 +115,18 @@ def _pairs(comparison: Comparison, label: str) -> dict[str, list[dict[str, Any]]
     return {metric: _records(own[own["metric"] == metric]) for metric in QUESTIONS}
 
 
-def _anova(paired: Paired) -> tuple[str, statistics.Anova]:
-    return METRICS[paired.metric].name, statistics.one_way_anova(paired.values)
-
-
-def _fold_tests(comparison: Comparison, label: str) -> list[dict[str, Any]]:
-    folds = comparison.scores[["seed", "fold", "subject"]].drop_duplicates()
-    n_train = float(np.mean([len(split["train"]) for split in comparison.runs[0].splits]))
-    return _records(statistics.fold_tests(comparison.paired[label, "dice"], folds, n_train))
+def _anova(question: Question) -> tuple[str, statistics.Anova]:
+    return METRICS[question.metric].name, statistics.one_way_anova(question.values)
 
 
 def _seed_means(comparison: Comparison, label: str) -> dict[str, dict[int, float]]:
-    means = statistics.seed_means(comparison.paired[label, "dice"].runs)
-    return {
-        str(loss): dict(zip(part["seed"], part["mean"], strict=True))
-        for loss, part in means.groupby("loss", sort=False)
-    }
+    networks = statistics.network_means(comparison.questions[label, "dice"])
+    means: dict[str, dict[int, float]] = {}
+    for arm in comparison.losses:
+        for seed, rows in networks[networks["arm"] == arm].set_index("seed").groupby(level="seed"):
+            mean = float(np.average(rows["mean"], weights=rows["subjects"]))
+            means.setdefault(arm, {})[int(str(seed))] = mean
+    return means
 
 
 def _conventions(comparison: Comparison) -> dict[str, Any]:
@@ -152,20 +138,20 @@ def _conventions(comparison: Comparison) -> dict[str, Any]:
         {
             "label": label,
             "metric": metric,
-            "loss": loss,
+            "loss": arm,
             "cells": [part.set_index("convention").loc[name].to_dict() for name in names],
         }
-        for (label, metric, loss), part in table.groupby(["label", "metric", "loss"], sort=False)
+        for (label, metric, arm), part in table.groupby(["label", "metric", "arm"], sort=False)
     ]
     counts = metrics.summarise(comparison.scores, comparison.diagonals).query("metric == 'dice'")
     empty = int(counts.loc[counts["label"] != MEAN_LABEL, ["both_empty", "missed", "false_alarm"]].to_numpy().sum())
     return {"names": names, "described": described, "rows": rows, "empty": empty}
 
 
-def _plots(comparison: Comparison, rankings: Mapping[str, statistics.Ranking]) -> dict[str, str]:
+def _plots(comparison: Comparison) -> dict[str, str]:
     values = {
         metric: {
-            label: {loss: comparison.paired[label, metric].values[loss].to_numpy() for loss in comparison.losses}
+            label: {loss: comparison.questions[label, metric].values[loss].to_numpy() for loss in comparison.losses}
             for label in comparison.labels
         }
         for metric in ("dice", "hd95")
@@ -173,13 +159,12 @@ def _plots(comparison: Comparison, rankings: Mapping[str, statistics.Ranking]) -
     histories: dict[str, list[pd.DataFrame]] = {}
     for run in comparison.runs:
         histories.setdefault(run.arm, []).extend(run.histories)
-    dice = [each for (_, metric), each in comparison.paired.items() if metric == "dice"]
+    dice = [each for (_, metric), each in comparison.questions.items() if metric == "dice"]
     sizes = statistics.scores_by_size(dice, statistics.truth_volumes_ml(comparison.scores))
     plots = {
         "dice": figures_comparison.boxes(values["dice"], metrics.heading("dice"), best=1.0),
         "hd95": figures_comparison.boxes(values["hd95"], metrics.heading("hd95", comparison.prepared.unit)),
         "learning": figures_comparison.learning(histories, "val_dice", "Dice on validation subjects"),
-        **{f"ranks_{metric}": figures_comparison.critical_difference(each) for metric, each in rankings.items()},
     }
     return plots if sizes.empty else plots | {"sizes": figures_comparison.by_size(sizes, "mean Dice")}
 

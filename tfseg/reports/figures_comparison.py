@@ -10,76 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from tfseg.core.colors import BLUE, LINE_COLORS
+from tfseg.core.colors import LINE_COLORS
 from tfseg.core.words import shorten
-from tfseg.reports.figures import GREY, INK, LINE_MARKERS, SOFT, STYLE, draw_rows, to_svg
-from tfseg.statistics import Ranking
-from tfseg.statistics.quantities import write_p
+from tfseg.reports.figures import LINE_MARKERS, STYLE, draw_rows, to_svg
 from tfseg.statistics.sizes import SIZES
 
 _WIDTH_IN = 5.6  # legible at the width of a phone
-_LETTER_IN = 0.082  # of a name beside the axis of ranks
-_LINE_IN = 0.25
-
-
-def critical_difference(ranking: Ranking) -> str:
-    """Draw a critical-difference diagram: losses by mean rank, with bars over losses that do not differ significantly.
-
-    Args:
-        ranking: of two losses or more; if it has no test, the reason takes the place of the bars.
-
-    Raises:
-        ValueError: fewer than two losses.
-
-    Source: Demšar 2006, Journal of Machine Learning Research 7:1-30.
-    """
-    losses = len(ranking.mean_ranks)
-    if losses < 2:
-        raise ValueError(f"ranking: expected mean ranks of two losses or more, received {losses}")
-    names = [shorten(loss) for loss in ranking.mean_ranks]
-    left = 0.6 + _LETTER_IN * max(map(len, names))
-    right = _WIDTH_IN - left
-    scale = (right - left) / (losses - 1)
-    axis_y = 0.78 if not ranking.reason else 0.55
-    names_y = axis_y + 0.16 + 0.12 * len(ranking.groups)
-    on_left = (losses + 1) // 2
-    height = names_y + _LINE_IN * on_left + 0.3
-    with matplotlib.style.context(["default", STYLE]):
-        figure = Figure((_WIDTH_IN, height))
-        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH_IN), ylim=(height, 0))
-        axes.set_axis_off()
-        axes.plot([left, right], [axis_y, axis_y], color=INK)
-        for tick in range(losses):
-            x = left + tick * scale
-            axes.plot([x, x], [axis_y - 0.06, axis_y], color=INK, linewidth=0.9)
-            axes.text(x, axis_y - 0.1, str(tick + 1), ha="center", va="bottom", fontsize=8, color=SOFT)
-        for place, rank in enumerate(ranking.mean_ranks.values()):
-            row = place if place < on_left else losses - 1 - place
-            y = names_y + _LINE_IN * (row + 0.5)
-            x, edge = left + (rank - 1) * scale, (left - 0.06 if place < on_left else right + 0.06)
-            axes.plot([x, x, edge], [axis_y, y, y], color=GREY, linewidth=0.8)
-            axes.plot([x], [axis_y], marker="o", markersize=4.5, color=INK, mew=0)
-            name, aside = names[place], "right" if place < on_left else "left"
-            text = f"{name}  {rank:.2f}" if place < on_left else f"{rank:.2f}  {name}"
-            axes.text(edge + (-0.06 if place < on_left else 0.06), y, text, ha=aside, va="center")
-        for row, group in enumerate(ranking.groups):
-            ends = [left + (ranking.mean_ranks[loss] - 1) * scale for loss in (group[0], group[-1])]
-            y = axis_y + 0.12 * (row + 1)
-            axes.plot([ends[0] - 0.05, ends[1] + 0.05], [y, y], color=BLUE, linewidth=3.5, solid_capstyle="butt")
-        if not ranking.reason:
-            length = ranking.critical_difference * scale
-            axes.plot([left, left + length], [0.3, 0.3], color=BLUE, linewidth=1.6, marker="|", markersize=7, mew=1.6)
-            axes.text(left, 0.18, f"critical difference {ranking.critical_difference:.2f}", fontsize=8, va="bottom")
-        axes.text(_WIDTH_IN / 2, height - 0.08, _verdict(ranking), ha="center", va="bottom", fontsize=8, color=SOFT)
-        return to_svg(figure)
-
-
-def _verdict(ranking: Ranking) -> str:
-    over = f"mean rank over {ranking.n} subjects, 1 is best"
-    if ranking.reason:
-        return f"{over}; no test: {ranking.reason}"
-    alike = len(ranking.groups) == 1 and len(ranking.groups[0]) == len(ranking.mean_ranks)
-    return f"{over}; Friedman {write_p(ranking.p)}{'; no significant difference' if alike else ''}"
 
 
 def boxes(values: Mapping[str, Mapping[str, ArrayLike]], title: str, best: float | None = None) -> str:
@@ -137,7 +73,7 @@ def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
     """
     if table.empty:
         raise ValueError("table: expected the scores of a label by size, received none")
-    labels, losses = list(table["label"].unique()), list(table["loss"].unique())
+    labels, losses = list(table["label"].unique()), list(table["arm"].unique())
     columns = min(len(labels), 2)
     rows = -(-len(labels) // columns)
     with matplotlib.style.context(["default", STYLE]):
@@ -172,7 +108,7 @@ def _volume(value: float) -> str:
 def _draw_sizes(axes: Axes, table: pd.DataFrame, losses: list[str], unit: str) -> None:
     present = [size for size in SIZES if size in set(table["size"])]
     for place, loss in enumerate(losses):
-        means = table[table["loss"] == loss].set_index("size")["mean"].reindex(present)
+        means = table[table["arm"] == loss].set_index("size")["mean"].reindex(present)
         axes.plot(range(len(present)), means, markersize=6, mec="white", label=shorten(loss), **_line_style(place))
     ranges = table.drop_duplicates("size").set_index("size").reindex(present)
     axes.set_xticks(

@@ -10,7 +10,8 @@ import scipy.stats
 
 from tfseg.core import files
 from tfseg.metrics import METRICS, heading
-from tfseg.statistics import Paired
+from tfseg.statistics import Question
+from tfseg.statistics.questions import nan_mean
 
 BY_FOLD = ("accuracy", "dice", "precision", "recall", "specificity", "hd")
 
@@ -61,37 +62,43 @@ class Table:
 
 
 def study_tables(
-    paired: Sequence[Paired], folds: Mapping[str, int], epochs: Mapping[str, float], tolerance_mm: float, unit: str
+    questions: Sequence[Question], folds: Mapping[str, int], epochs: Mapping[str, float], tolerance_mm: float, unit: str
 ) -> list[Table]:
     """Return the tables of the studies that tfseg follows, seeds averaged within each subject first.
 
     An infinite distance counts as the diagonal of the volume, as everywhere in a comparison.
 
     Args:
-        paired: as returned by `tfseg.statistics.paired_values`.
+        questions: as returned by `tfseg.statistics.questions`.
         folds: subject → the fold that tested it under the first seed, whose table by fold it is.
         epochs: loss → the epoch whose network was kept, the mean over folds and seeds.
         tolerance_mm: of NSD.
         unit: of the distances.
     """
-    values = {(each.label, each.metric): each.values.dropna() for each in paired}
+    values = {(each.label, each.metric): _subject_means(each) for each in questions}
     labels = list(dict.fromkeys(label for label, _ in values))
-    losses = paired[0].losses if paired else []
+    losses = questions[0].arms if questions else ()
     return [
-        _by_fold({(each.label, each.metric): _first_seed(each) for each in paired}, labels, losses, folds, unit),
+        _by_fold({(each.label, each.metric): _first_seed(each) for each in questions}, labels, losses, folds, unit),
         _by_class(values, labels, losses),
         _by_surface(values, labels, losses, epochs, tolerance_mm, unit),
         _by_label(values, labels, losses, unit),
     ]
 
 
-def _first_seed(paired: Paired) -> pd.DataFrame:
-    """Return the values under the first seed, a row per subject and a column per loss."""
-    first = paired.runs.columns.get_level_values("seed").min()
-    return pd.DataFrame(paired.runs.xs(first, axis=1, level="seed")).dropna()
+def _first_seed(question: Question) -> pd.DataFrame:
+    """Return the values under the first seed, a row per subject and a column per arm."""
+    columns = {arm: question.of_arm(arm)[0] for arm in question.arms}
+    return pd.DataFrame(columns, index=pd.Index(question.subjects))
 
 
 Values = Mapping[tuple[str, str], pd.DataFrame]
+
+
+def _subject_means(question: Question) -> pd.DataFrame:
+    """Return a row per subject and a column per arm, whose means are those of the arms."""
+    columns = {arm: nan_mean(question.of_arm(arm)) for arm in question.arms}
+    return pd.DataFrame(columns, index=pd.Index(question.subjects))
 
 
 def _by_fold(

@@ -1,35 +1,45 @@
-"""Statistics of a comparison of losses: the subject is the unit, and all losses are scored on the same subjects."""
+"""From tables of scores to verdicts: which arm is better, and how sure that is."""
 
 from tfseg.statistics.anova import IGNORES, Anova, one_way_anova
-from tfseg.statistics.conclusions import Conclusion, conclude, overall
 from tfseg.statistics.conventions import CONVENTIONS, rankings
-from tfseg.statistics.folds import corrected_t, fold_tests
-from tfseg.statistics.paired import Paired, paired_values
-from tfseg.statistics.pairwise import pairwise_tests
-from tfseg.statistics.ranks import Ranking, friedman_nemenyi
-from tfseg.statistics.seeds import seed_means, seed_noise
+from tfseg.statistics.headline import against, best_arm, headline, secondary_findings
+from tfseg.statistics.means import arm_means, network_means, ranking
+from tfseg.statistics.questions import Question, questions
 from tfseg.statistics.sizes import scores_by_size, truth_volumes_ml
-from tfseg.statistics.table import pairs_table
+from tfseg.statistics.verdicts import (
+    MARGINS,
+    SECONDARY_METRICS,
+    VERDICT_COLUMNS,
+    Role,
+    Verdict,
+    compare_arms,
+    describe,
+    primary_question,
+)
 
 __all__ = [
     "CONVENTIONS",
     "IGNORES",
+    "MARGINS",
+    "SECONDARY_METRICS",
+    "VERDICT_COLUMNS",
     "Anova",
-    "Conclusion",
-    "Paired",
-    "Ranking",
-    "conclude",
-    "corrected_t",
-    "fold_tests",
-    "friedman_nemenyi",
+    "Question",
+    "Role",
+    "Verdict",
+    "against",
+    "arm_means",
+    "best_arm",
+    "compare_arms",
+    "describe",
+    "headline",
+    "network_means",
     "one_way_anova",
-    "overall",
-    "paired_values",
-    "pairs_table",
-    "pairwise_tests",
+    "primary_question",
+    "questions",
+    "ranking",
     "rankings",
     "scores_by_size",
-    "seed_means",
-    "seed_noise",
+    "secondary_findings",
     "truth_volumes_ml",
 ]

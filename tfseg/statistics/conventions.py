@@ -1,4 +1,4 @@
-"""The other ways in which the field scores empty masks, and the ranking of losses under each."""
+"""Other conventions for empty masks, and the ranking of arms under each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,21 +7,20 @@ from math import hypot, nan
 import numpy as np
 import pandas as pd
 
-from tfseg.metrics.outcomes import OUTCOMES, case_keys, case_outcomes
-from tfseg.metrics.summary import MEAN_LABEL, subject_values
+from tfseg.metrics.outcomes import OUTCOMES, arm_columns, case_keys, case_outcomes
+from tfseg.metrics.summary import subject_values
 from tfseg.metrics.table import METRICS
-from tfseg.statistics.paired import paired_values
 
 OWN = "tfseg"
 COMPARED = ("dice", "hd95")
-RANKING_COLUMNS = ("convention", "label", "metric", "loss", "n", "mean", "rank")
+RANKING_COLUMNS = ("convention", "label", "metric", "arm", "n", "mean", "rank")
 
 _BRATS_DIAGONAL_MM = hypot(240, 240, 155)  # 373.13 mm: 240 × 240 × 155 voxels of 1 mm
 
 
 @dataclass(frozen=True)
 class Convention:
-    """What a case with an empty mask is given, as (Dice, HD95); NaN: it is left out of the mean."""
+    """What (Dice, HD95) a case with an empty mask counts as; NaN: it is left out of the mean."""
 
     name: str
     used_by: str
@@ -66,13 +65,13 @@ CONVENTIONS = (
 
 
 def apply_convention(scores: pd.DataFrame, convention: Convention) -> pd.DataFrame:
-    """Gives every case with an empty mask the value that a convention gives it; Dice and HD95 alone are returned.
+    """Give every case with an empty mask the value that a convention gives it; only Dice and HD95 are returned.
 
     Args:
-        scores: columns `loss, seed, fold, subject, case, label, metric, value`, with `hd` and `specificity`.
+        scores: as for `rankings`.
 
     Raises:
-        ValueError: a case and label without `hd` or `specificity`.
+        DataError: a case and label without `hd` or `specificity`.
     """
     compared = scores[scores["metric"].isin(COMPARED)].merge(case_outcomes(scores), on=case_keys(scores))
     is_distance = compared["metric"] == "hd95"
@@ -82,32 +81,29 @@ def apply_convention(scores: pd.DataFrame, convention: Convention) -> pd.DataFra
 
 
 def rankings(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.DataFrame:
-    """Ranks the losses by their mean Dice and HD95 under every convention for empty masks, tfseg's own first.
+    """Rank the arms by mean Dice and HD95 under every convention for empty masks, tfseg's own first.
 
-    The subject is the unit under all of them. Own: as `paired_values`, over subjects that every loss has; others:
-    over the subjects that the convention leaves to each loss, which may differ between losses.
+    The subject is the unit under all of them, over the subjects to whom a convention gives a value under that arm.
 
     Args:
-        scores, diagonal_mm: as for `paired_values`, with `hd` and `specificity`.
+        scores: columns `loss, seed, fold, subject, case, label, metric, value`, and `arm` if arms are not losses; with
+            `hd` and `specificity`.
+        diagonal_mm: case → diagonal of its volume, in the unit of the distances; needed for failed cases only.
 
     Returns:
-        Columns `convention, label, metric, loss`; `n`: subjects; `mean`; `rank`: 1 the best, equals share the
-        smaller rank, NaN without a value.
+        Columns `convention, label, metric, arm`; `n`: subjects; `mean`; `rank`: 1 the best, equals share the smaller
+        rank, NaN without a value.
     """
-    own = [
-        each.values.dropna().melt(var_name="loss").assign(convention=OWN, label=each.label, metric=each.metric)
-        for each in paired_values(scores[scores["metric"].isin(COMPARED)], diagonal_mm)
-        if each.label != MEAN_LABEL
-    ]
+    own = subject_values(scores[scores["metric"].isin(COMPARED)], diagonal_mm).rename(columns={"penalised": "value"})
     others = [
         subject_values(apply_convention(scores, convention), {})
         .rename(columns={"raw": "value"})
         .assign(convention=convention.name)
         for convention in CONVENTIONS
     ]
-    keys = ["convention", "label", "metric", "loss"]
-    subjects = pd.concat([*own, *others]).groupby(keys, sort=False)["value"]
-    table = subjects.agg(n="count", mean="mean").reset_index()
+    subjects = pd.concat([own.assign(convention=OWN), *others]).rename(columns={arm_columns(scores)[0]: "arm"})
+    keys = ["convention", "label", "metric", "arm"]
+    table = subjects.groupby(keys, sort=False)["value"].agg(n="count", mean="mean").reset_index()
     higher_is_worse = table["mean"] * -table["metric"].map(lambda metric: METRICS[metric].sign)
     ranks = higher_is_worse.round(10).groupby([table[key] for key in keys[:3]]).rank(method="min")
     return table.assign(rank=ranks)[list(RANKING_COLUMNS)]

@@ -1,20 +1,20 @@
-"""Scores by the size of the structure: losses differ most on the small ones."""
+"""Scores by the size of the structure: arms differ most on small ones."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from tfseg.statistics.paired import Paired
+from tfseg.statistics.questions import Question
 
 SIZES = ("small", "medium", "large")
-SIZE_COLUMNS = ("label", "metric", "size", "smallest", "largest", "n", "loss", "mean")
+SIZE_COLUMNS = ("label", "metric", "size", "smallest", "largest", "n", "arm", "mean")
 
 
 def truth_volumes_ml(scores: pd.DataFrame) -> dict[str, pd.Series]:
-    """The mean truth volume of every subject, over its cases: label → volume in ml by subject.
+    """Return the mean truth volume of every subject, over its cases: label → volume in ml by subject.
 
-    Labels without a volume, as those of pictures, are left out; the caller may give their voxel counts instead.
+    Labels without a volume, such as those of 2D images, are left out.
 
     Args:
         scores: columns `subject, case, label, metric, value`.
@@ -25,13 +25,16 @@ def truth_volumes_ml(scores: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def size_groups(sizes: pd.Series) -> pd.Series:
-    """Sorts subjects into thirds by size: at most the first tertile, at most the second, above.
+    """Sort subjects into thirds by size: at most the first tertile, at most the second, above.
 
     Args:
         sizes: by subject; those of size 0, without the structure, and NaN are left out.
 
     Returns:
-        By subject, "small", "medium" or "large"; empty where fewer than three subjects have the structure.
+        By subject, "small", "medium" or "large"; empty if fewer than three subjects have the structure.
+
+    >>> size_groups(pd.Series({"a": 1.0, "b": 5.0, "c": 9.0, "d": 0.0})).to_dict()
+    {'a': 'small', 'b': 'medium', 'c': 'large'}
     """
     present = sizes[sizes > 0].sort_index()
     if len(present) < len(SIZES):
@@ -40,28 +43,30 @@ def size_groups(sizes: pd.Series) -> pd.Series:
     return pd.Series([SIZES[group] for group in groups], index=present.index)
 
 
-def scores_by_size(paired: Sequence[Paired], sizes: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """The mean value of every loss on small, medium and large structures.
+def scores_by_size(questions: Sequence[Question], sizes: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Return the mean value of every arm on small, medium and large structures.
 
     Args:
-        paired: as `paired_values` gives them.
-        sizes: label → size by subject, as `truth_volumes_ml` gives them; other labels are left out.
+        questions: as `tfseg.statistics.questions` reads them.
+        sizes: label → size by subject, as from `truth_volumes_ml`; other labels are left out.
 
     Returns:
-        Columns `label, metric`; `size`: "small", "medium", "large"; `smallest, largest`: the sizes in that
-        third; `n`: its subjects that have a value under every loss; `loss, mean`: over those subjects.
+        Columns `label, metric`; `size`: "small", "medium", "large"; `smallest, largest`: the sizes in that third; `n`:
+        its subjects with a value under any arm; `arm, mean`: over the subjects with a value under that arm.
     """
     rows = []
-    for each in paired:
-        if each.label not in sizes:
+    for question in questions:
+        if question.label not in sizes:
             continue
-        complete = each.values.dropna()
-        groups = size_groups(sizes[each.label])
+        values = question.values.dropna(how="all")
+        groups = size_groups(sizes[question.label])
         for name in SIZES:
-            subjects = groups.index[groups == name].intersection(complete.index)
+            subjects = groups.index[groups == name].intersection(values.index)
             if len(subjects) == 0:
                 continue
-            found = sizes[each.label].loc[subjects]
-            for loss, mean in complete.loc[subjects].mean().items():
-                rows.append((each.label, each.metric, name, found.min(), found.max(), len(subjects), loss, mean))
+            of_third = sizes[question.label].loc[subjects]
+            for arm, mean in values.loc[subjects].mean().items():
+                rows.append(
+                    (question.label, question.metric, name, of_third.min(), of_third.max(), len(subjects), arm, mean)
+                )
     return pd.DataFrame(rows, columns=list(SIZE_COLUMNS))

@@ -1,93 +1,169 @@
-"""The rule by which one loss is called better than another."""
+"""The verdict on every pair of arms: roles of questions, adjustment for their number, and what may be said."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 
-from tfseg.metrics.table import METRICS
-from tfseg.statistics.paired import Paired
-from tfseg.statistics.pairwise import ALPHA, TOO_FEW_DIFFER, paired_differences, why_untestable
-from tfseg.statistics.seeds import SeedNoise, seed_noise
+from tfseg.core.errors import ConfigError
+from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.metrics.table import METRICS, write_value
+from tfseg.statistics.effects import ALPHA, holm
+from tfseg.statistics.pairs import fit_pairs
+from tfseg.statistics.questions import Question
+from tfseg.statistics.settling import Evidence, what_would_settle
+
+MARGINS = {"dice": 0.01}
+SECONDARY_METRICS = ("dice", "nsd", "hd95")
+
+TEST_COLUMNS = (
+    "label", "metric", "role", "first", "second", "difference", "low", "high", "p", "p_holm", "margin", "p_equivalent",
+    "p_equivalent_holm", "p_better", "p_margin", "verdict", "sd_subjects", "sd_networks", "sd_residual", "beyond_low",
+    "beyond_high", "p_beyond", "d_z", "d_z_low", "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks",
+    "subjects", "note",
+)  # fmt: skip
+VERDICT_COLUMNS = (
+    "label", "metric", "role", "first", "second", "difference", "low", "high", "p_better", "p_margin", "verdict",
+    "seeds", "subjects", "note",
+)  # fmt: skip
+
+
+class Role(StrEnum):
+    """Whether a question decides the study, stands beside the one that does, or is described only."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+    EXPLORATORY = "exploratory"
 
 
 class Verdict(StrEnum):
-    """What the comparison of a leading loss with another one allows to say."""
+    """What can be said of the first arm of a pair, compared with the second."""
 
     BETTER = "better"
-    NOISE = "inside the noise of seeds"
-    HINT = "a hint"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
     OPEN = "open"
-    UNTESTED = "not tested"
+    UNTESTED = "untested"
 
 
-@dataclass(frozen=True)
-class Lead:
-    """A leading loss against another: `lead` and its interval are positive where the leading one is better.
+def compare_arms(
+    questions: Sequence[Question],
+    *,
+    primary: tuple[str, str] | None = None,
+    margins: Mapping[str, float] | None = None,
+    secondary_metrics: Sequence[str] = SECONDARY_METRICS,
+    training_subjects: float | None = None,
+) -> pd.DataFrame:
+    """Compare every pair of arms on every question, by the model that `docs/verdicts.md` derives.
 
-    `t_p, wilcoxon_p`: adjusted over the pairs; `rank_lead`: rank-biserial correlation; all NaN, with the `reason`,
-    where there was no test. `few`: Wilcoxon's test cannot reach 0.05 with as many subjects as differ.
-    """
-
-    loss: str
-    metric: str
-    lead: float
-    low: float
-    high: float
-    t_p: float
-    wilcoxon_p: float
-    rank_lead: float
-    noise: SeedNoise
-    few: bool
-    reason: str
-
-    @property
-    def verdict(self) -> Verdict:
-        """Better: both adjusted tests below 0.05, mean and ranks agree, and more than seeds alone make.
-
-        One test alone, or mean and ranks that point in opposite directions: a hint. Neither test: open.
-        """
-        significant = [self.t_p < ALPHA, self.wilcoxon_p < ALPHA]
-        if self.reason:
-            return Verdict.UNTESTED
-        if self.lead <= 0 or not any(significant):
-            return Verdict.OPEN
-        if not all(significant) or self.rank_lead <= 0:
-            return Verdict.HINT
-        return Verdict.NOISE if self.noise.holds(self.lead) else Verdict.BETTER
-
-    @property
-    def p(self) -> float:
-        """The larger p of the two tests."""
-        return max(self.t_p, self.wilcoxon_p)
-
-
-def lead_over(paired: Paired, tests: pd.DataFrame, best: str, loss: str) -> Lead:
-    """Reads what the tests say of the loss with the best mean against another.
+    One question is primary; its pairs are adjusted together (Holm). All pairs of all secondary questions are adjusted
+    together. Exploratory questions are described, and no verdict is given on them.
 
     Args:
-        paired: one label and metric.
-        tests: as `pairs_table` gives them for this label and metric.
+        questions: as `tfseg.statistics.questions` reads them.
+        primary: label and metric of the primary question; None: the mean Dice over labels.
+        margins: metric → the smallest difference that matters: arms that differ by less are equivalent. Whether they
+            are is not asked of a metric without a margin. None: 0.01 for Dice.
+        secondary_metrics: every label of these metrics is a secondary question.
+        training_subjects: that a network is trained on, the mean; None: all that its fold does not test.
+
+    Returns:
+        A row per question and pair, columns `TEST_COLUMNS`, of which `VERDICT_COLUMNS` are the essential ones:
+        `difference`: first minus second; `low, high`: its 95 % interval, for this pair alone; `p`: of no difference;
+        `p_equivalent`: of a difference beyond the margin; `p_holm, p_equivalent_holm`: adjusted; `p_better`: the
+        probability that the first is better when both are trained anew; `p_margin`: that it is better by more than the
+        margin, over trainings; `verdict`; `sd_subjects, sd_networks, sd_residual`: expected standard deviations of the
+        difference; `beyond_low, beyond_high, p_beyond`: interval, and probability that the first is better, on other
+        data sets of the kind; `d_z`: the difference in standard deviations of subjects, and its interval;
+        `rank_biserial, wilcoxon_p`: over subjects, given these networks; `seeds`: the fewest under which both arms
+        tested a subject; `networks`: that both arms have; `subjects`: with a value; `note`.
+
+    Raises:
+        ConfigError: a primary question or a margin that the scores do not have, or a margin that is not positive.
     """
-    forward = (tests["first"] == best) & (tests["second"] == loss)
-    backward = (tests["first"] == loss) & (tests["second"] == best)
-    row = tests[forward | backward].iloc[0]
-    sign = METRICS[paired.metric].sign * (1 if forward.any() else -1)
-    low, high = sorted((sign * row["ci_low"], sign * row["ci_high"]))
-    reason = ""
-    if np.isnan(row["t_p"]):
-        reason = why_untestable(paired_differences(paired.values[best], paired.values[loss]))
-    return Lead(
-        loss=loss,
-        metric=paired.metric,
-        lead=sign * row["mean_difference"],
-        low=low,
-        high=high,
-        t_p=row["t_p_holm"],
-        wilcoxon_p=row["wilcoxon_p_holm"],
-        rank_lead=sign * row["rank_biserial"],
-        noise=seed_noise(paired.runs, best, loss),
-        few=TOO_FEW_DIFFER in row["note"],
-        reason=reason,
-    )
+    if margins is None:
+        margins = MARGINS
+    else:
+        _check_margins(margins, questions)
+    primary = primary_question(questions, primary)
+    table = fit_pairs(questions, margins, training_subjects)
+    asked = zip(table["label"], table["metric"], strict=True)
+    table["role"] = [_role(label, metric, primary, secondary_metrics) for label, metric in asked]
+    for test in ("p", "p_equivalent"):
+        for role in (Role.PRIMARY, Role.SECONDARY):
+            family = table["role"] == role
+            table.loc[family, f"{test}_holm"] = holm(table.loc[family, test])
+    table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
+    undecided = table["role"].map(table[table["verdict"].isin(_UNDECIDED)]["role"].value_counts())
+    networks = len({(seed, fold) for (seed, _), fold in np.ndenumerate(questions[0].folds) if fold >= 0})
+    table["note"] = [_note(row, tests, networks) for (_, row), tests in zip(table.iterrows(), undecided, strict=True)]
+    return table[list(TEST_COLUMNS)]
+
+
+def primary_question(questions: Sequence[Question], asked: tuple[str, str] | None = None) -> tuple[str, str]:
+    """Return the label and metric of the primary question: those asked for, or the mean Dice over labels.
+
+    Raises:
+        ConfigError: there are no scores of it.
+    """
+    present = [(question.label, question.metric) for question in questions]
+    of_dice = [label for label, metric in present if metric == "dice"]
+    label, metric = asked or (of_dice[-1] if of_dice else MEAN_LABEL, "dice")
+    if (label, metric) not in present:
+        known = ", ".join(f"{metric} of {label}" for label, metric in present)
+        raise ConfigError(f"primary: expected one of {known}, received {metric} of {label}")
+    return label, metric
+
+
+def describe(label: str, metric: str) -> str:
+    """Name a metric of a label.
+
+    >>> describe("spleen", "hd95"), describe("mean", "dice")
+    ('HD95 of spleen', 'mean Dice over labels')
+    """
+    name = METRICS[metric].name
+    return f"mean {name} over labels" if label == MEAN_LABEL else f"{name} of {label}"
+
+
+_UNDECIDED = (Verdict.EQUIVALENT, Verdict.OPEN, Verdict.UNTESTED)
+
+
+def _check_margins(margins: Mapping[str, float], questions: Sequence[Question]) -> None:
+    present = {question.metric for question in questions}
+    for metric, margin in margins.items():
+        if metric not in present:
+            raise ConfigError(f"margins: expected metrics that are scored, received {metric}")
+        if not margin > 0:
+            raise ConfigError(f"margins: expected a positive number for {metric}, received {margin}")
+
+
+def _role(label: str, metric: str, primary: tuple[str, str], secondary_metrics: Sequence[str]) -> Role:
+    if (label, metric) == primary:
+        return Role.PRIMARY
+    return Role.SECONDARY if metric in secondary_metrics else Role.EXPLORATORY
+
+
+def _verdict(row: pd.Series) -> Verdict:
+    if np.isnan(row["p_holm"]):
+        return Verdict.UNTESTED
+    if row["p_holm"] < ALPHA:
+        return Verdict.BETTER if row["difference"] * METRICS[row["metric"]].sign > 0 else Verdict.WORSE
+    return Verdict.EQUIVALENT if row["p_equivalent_holm"] < ALPHA else Verdict.OPEN
+
+
+def _note(row: pd.Series, tests: float, networks: int) -> str:
+    parts = [row["note"]]
+    if row["role"] == Role.EXPLORATORY:
+        parts.append("exploratory: described, not tested")
+    if row["networks"] < networks:
+        parts.append(f"{row['networks']} of {networks} networks")
+    if row["verdict"] in (Verdict.BETTER, Verdict.WORSE) and row["p_equivalent_holm"] < ALPHA:
+        parts.append(f"smaller than the margin of {write_value(row['metric'], row['margin'])}")
+    if row["verdict"] == Verdict.OPEN:
+        if row["p"] < ALPHA:
+            parts.append("p < 0.05 alone, not among all comparisons")
+        spreads = row["sd_subjects"], row["sd_networks"], row["sd_residual"]
+        counts = row["seeds"], row["networks"], row["subjects"], int(tests)
+        parts.append(what_would_settle(Evidence(row["difference"], row["margin"], *spreads, *counts)))
+    return "; ".join(filter(None, parts))

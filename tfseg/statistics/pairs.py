@@ -1,0 +1,117 @@
+"""Fit the model to every pair of arms on every question."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tfseg.metrics.table import METRICS
+from tfseg.statistics.effects import cohens_dz, rank_biserial, wilcoxon
+from tfseg.statistics.model import Design, beyond_this_data_set
+from tfseg.statistics.quantities import Array
+from tfseg.statistics.questions import Question, nan_mean
+
+PAIR_COLUMNS = (
+    "label", "metric", "first", "second", "difference", "low", "high", "p", "margin", "p_equivalent", "p_better",
+    "p_margin", "sd_subjects", "sd_networks", "sd_residual", "beyond_low", "beyond_high", "p_beyond", "d_z", "d_z_low",
+    "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks", "subjects", "note",
+)  # fmt: skip
+
+_DECIMALS = 10  # differences below are rounding errors
+
+
+class Pair(NamedTuple):
+    """Two arms on one question; `differences` `[seeds, subjects]` is first minus second."""
+
+    question: Question
+    first: str
+    second: str
+    differences: Array
+
+
+def fit_pairs(
+    questions: Sequence[Question], margins: Mapping[str, float], training_subjects: float | None = None
+) -> pd.DataFrame:
+    """Fit every pair of arms on every question, each pair by itself.
+
+    Args:
+        questions, margins, training_subjects: as for `tfseg.statistics.compare_arms`.
+
+    Returns:
+        A row per question and pair, columns `PAIR_COLUMNS`, as `compare_arms` describes them; p-values are not
+        adjusted; `note`: why there is no test, in which case its columns are NaN.
+    """
+    pairs = [
+        Pair(question, first, second, np.round(question.differences(first, second), _DECIMALS) + 0.0)
+        for question in questions
+        for first, second in combinations(question.arms, 2)
+    ]
+    alike: dict[bytes, list[int]] = {}  # pairs whose subjects and networks are the same are fitted at once
+    for place, pair in enumerate(pairs):
+        alike.setdefault((~np.isnan(pair.differences)).tobytes(), []).append(place)
+    rows: dict[int, dict[str, object]] = {}
+    for places in alike.values():
+        group = [pairs[place] for place in places]
+        design = Design(~np.isnan(group[0].differences), group[0].question.folds)
+        rows |= dict(zip(places, _fit(design, group, margins, training_subjects), strict=True))
+    return pd.DataFrame([rows[place] for place in range(len(pairs))], columns=list(PAIR_COLUMNS))
+
+
+def _fit(
+    design: Design, pairs: Sequence[Pair], margins: Mapping[str, float], training_subjects: float | None
+) -> list[dict[str, object]]:
+    counts = {"seeds": design.fewest_seeds, "networks": design.networks, "subjects": design.subjects}
+    rows = [
+        {"label": pair.question.label, "metric": pair.question.metric, "first": pair.first, "second": pair.second}
+        | counts
+        | {"margin": margins.get(pair.question.metric, np.nan), "note": ""}
+        for pair in pairs
+    ]
+    if design.subjects < 2:
+        return [row | {"note": "fewer than two subjects have a value under both arms"} for row in rows]
+    fit = design.fit(np.stack([pair.differences for pair in pairs]))
+    sign = np.array([METRICS[pair.question.metric].sign for pair in pairs])
+    margin = np.array([row["margin"] for row in rows], float)
+    half = fit.half_width()
+    found = {"difference": fit.mean, "low": fit.mean - half, "high": fit.mean + half}
+    if design.networks > 1:
+        test = design.subjects * design.fewest_seeds / design.networks
+        extra = beyond_this_data_set(test, training_subjects or max(design.subjects - test, 1))
+        beyond = fit.half_width(extra=extra)
+        subjects, networks, residual = fit.standard_deviations()
+        found |= {
+            "p": fit.p_value(),
+            "p_equivalent": np.maximum(fit.tail(margin - fit.mean), fit.tail(margin + fit.mean)),
+            "p_better": fit.tail(-sign * fit.mean, extra=1),
+            "p_margin": fit.tail(margin - sign * fit.mean),
+            "sd_subjects": subjects,
+            "sd_networks": networks,
+            "sd_residual": residual,
+            "beyond_low": fit.mean - beyond,
+            "beyond_high": fit.mean + beyond,
+            "p_beyond": fit.tail(-sign * fit.mean, extra=extra),
+        }
+    for place, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
+        of_subjects = nan_mean(pair.differences)
+        of_subjects = of_subjects[~np.isnan(of_subjects)]
+        row |= _described(of_subjects, float(half[place]))
+        if np.nanmax(pair.differences) == np.nanmin(pair.differences):
+            row |= {"difference": of_subjects[0], "note": f"all {design.subjects} subjects have the same difference"}
+            continue
+        row |= {name: values[place] for name, values in found.items()}
+        if design.networks == 1:
+            row["note"] = "one network of each arm: what another training makes is unknown; the interval ignores it"
+    return rows
+
+
+def _described(differences: Array, half_width: float) -> dict[str, float]:
+    d, low, high = cohens_dz(differences, half_width)
+    return {
+        "d_z": d,
+        "d_z_low": low,
+        "d_z_high": high,
+        "rank_biserial": rank_biserial(differences),
+        "wilcoxon_p": wilcoxon(differences),
+    }
