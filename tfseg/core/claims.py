@@ -34,7 +34,7 @@ def claim(out: Path, records: Mapping[str, str], what: str = "run", same: Mappin
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp()) / "run"
     >>> claim(folder, {"config.yaml": "seed: 1"})
-    >>> claim(folder, {"config.yaml": "seed: 2"})
+    >>> claim(folder, {"config.yaml": "seed: 2"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     tfseg.core.errors.ConfigError: ...: holds a run with another config.yaml; choose another folder with --out

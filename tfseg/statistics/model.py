@@ -7,7 +7,7 @@ A value of subject i under the network that seed s trained on fold k is
 For the difference of two arms the effect is what is asked; for one arm it is the mean. Subjects and networks are random
 samples. How their standard deviations compare with the residual's is unknown, so the answer is averaged over a grid of
 both ratios, weighted by how well they explain the data (restricted likelihood) and by a prior that is flat below a
-quarter and scale-free above. `docs/verdicts.md` derives this and lists the error rates measured in simulation.
+quarter and scale-free above. `docs/verdicts.md` derives this.
 """
 
 from collections.abc import Iterator
