@@ -41,7 +41,7 @@ def test_a_study_is_valid_and_opens_with_its_command():
     assert STUDIES
     for path in STUDIES:
         study = load_study(path, None, [], None, None)
-        assert len(study.losses) >= 2, path
+        assert len(study.arms) >= 2, path
         assert path.read_text().startswith(f"# tfseg compare --study {path.relative_to(ROOT)}"), path
 
 

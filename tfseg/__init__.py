@@ -1,8 +1,8 @@
 """Medical image segmentation with Keras 3, made for comparing loss functions fairly.
 
 >>> import tfseg
->>> tfseg.losses.get("tversky", alpha=0.3, beta=0.7).name
-'tversky'
+>>> type(tfseg.losses.get("tversky", alpha=0.3, beta=0.7)).__name__
+'Tversky'
 >>> sorted(name for name in dir(tfseg) if not name.startswith("_"))
 ['errors', 'losses', 'metrics', 'models']
 """
