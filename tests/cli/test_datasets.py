@@ -10,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from tfseg.cli.app import main
+from tfseg.core.claims import locked
 from tfseg.prepared.prepared import Prepared
 
 
@@ -76,6 +77,13 @@ def test_prep_writes_a_prepared_folder_by_a_recipe(tfseg, decathlon, tmp_path):
     assert out.endswith(f"6 cases, 36 slices of 48×32, 1 channels in {tmp_path / 'out'}\n")
     image = np.asarray(Prepared(tmp_path / "out").case("case_0").image)
     assert (image.shape, image.min(), image.max()) == ((6, 48, 32, 1), 0, 1)
+
+
+def test_two_preparations_never_share_a_folder(tfseg, decathlon, tmp_path):
+    with locked(tmp_path / "prepared"):
+        code, _, err = tfseg("prep", "--data", decathlon, "--out", tmp_path / "prepared")
+    assert code == 1 and "in use by process" in err
+    assert not (tmp_path / "prepared").exists()
 
 
 def test_prep_goes_on_without_bad_cases_where_it_is_told_to(tfseg, damaged, tmp_path):

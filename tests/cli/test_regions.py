@@ -96,7 +96,9 @@ def test_what_is_ignored_is_in_no_region(decathlon, tmp_path):
     prepared = Prepared(tmp_path / "prepared")
     (case,) = prepared.cases_of(prepared.subjects[:1])
     everywhere = np.ones((*case.label.shape, 1), "float32")
-    scores = evaluate(lambda image: everywhere, prepared, [case], 1.0, len(case.label), tmp_path / "found")
+    scores = evaluate(
+        SlicePredictor(lambda image: everywhere, len(everywhere)), prepared, [case], 1.0, tmp_path / "found"
+    )
     values = scores.set_index(["label", "metric"])["value"]
     on_grid = case.grid.unpad(case.label)
     counted, right = int((on_grid != 255).sum()), int((on_grid == 1).sum())

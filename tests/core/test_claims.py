@@ -85,11 +85,22 @@ def test_the_lock_names_its_owner_and_goes_with_the_block(tmp_path):
     with claimed(tmp_path / "run", RECORDS):
         owner = owner_of(tmp_path / "run")
         assert owner is not None and owner["pid"] == os.getpid()
-        with pytest.raises(RunError, match=f"in work by process {os.getpid()} on "), locked(tmp_path / "run"):
+        with pytest.raises(RunError, match=f"in use by process {os.getpid()} on "), locked(tmp_path / "run"):
             pass
     assert names(tmp_path / "run") == ["config.yaml"]
     with locked(tmp_path / "run"):
         pass
+    assert names(tmp_path / "run") == ["config.yaml"]
+
+
+def test_a_lock_leaves_no_folder_that_it_made_for_nothing(tmp_path):
+    with locked(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    with locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "run").is_dir()
 
 
 HOLD = """
@@ -105,7 +116,7 @@ with locked(Path(sys.argv[1])):
 def test_a_killed_owner_leaves_no_lock(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None and owner.stdout.readline() == "held\n"
-        with pytest.raises(RunError, match=f"in work by process {owner.pid} on"), locked(tmp_path):
+        with pytest.raises(RunError, match=f"in use by process {owner.pid} on"), locked(tmp_path):
             pass
         owner.send_signal(signal.SIGKILL)
     assert json.loads((tmp_path / LOCK).read_text())["pid"] == owner.pid  # what the kill left behind

@@ -121,7 +121,7 @@ def test_two_processes_never_share_a_cell(values, tmp_path):
     other.start()
     try:
         assert ready.wait(60)
-        with pytest.raises(RunError, match=f"in work by process {other.pid} on "):
+        with pytest.raises(RunError, match=f"in use by process {other.pid} on "):
             run_cell_here(**values, out=tmp_path)
     finally:
         done.set()

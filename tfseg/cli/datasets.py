@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfseg.cli.terminal import Terminal
+from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.resumable import resumable
-from tfseg.datasets.layouts import read_dataset
+from tfseg.datasets.layouts import Dataset, read_dataset
 
 if TYPE_CHECKING:
+    from tfseg.preparation.recipe import Recipe
     from tfseg.prepared.prepared import Prepared
 
 
@@ -54,17 +56,26 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> "Prepa
     Raises:
         ConfigError: if the recipe or the folder to write is wrong.
         DataError: if the data are.
+        RunError: if another process works in the folder.
     """
-    from tfseg.datasets.inspection import sound_cases
-    from tfseg.preparation.kept_masks import KeptMasks
-    from tfseg.preparation.prepare import check_out, prepare_dataset
-    from tfseg.preparation.recipe import Recipe, derive, load_recipe, processes_for, resolve
-    from tfseg.preparation.survey import Survey
-    from tfseg.prepared.prepared import Prepared
+    from tfseg.preparation.prepare import check_out
+    from tfseg.preparation.recipe import load_recipe
 
     recipe = load_recipe(source.recipe) if source.recipe else None
     dataset = read_dataset(data, source.subject_pattern)
     check_out(out, dataset, recipe)
+    with locked(out):
+        return _prepare(dataset, recipe, source, out, terminal)
+
+
+def _prepare(dataset: Dataset, recipe: "Recipe | None", source: Source, out: Path, terminal: Terminal) -> "Prepared":
+    from tfseg.datasets.inspection import sound_cases
+    from tfseg.preparation.kept_masks import KeptMasks
+    from tfseg.preparation.prepare import prepare_dataset
+    from tfseg.preparation.recipe import Recipe, derive, processes_for, resolve
+    from tfseg.preparation.survey import Survey
+    from tfseg.prepared.prepared import Prepared
+
     with terminal.bar("checking", len(dataset.cases)) as advance:
         dataset = sound_cases(dataset, source.skip_bad, advance)
     _report_warnings(dataset.warnings, terminal)

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,8 @@ def check(out: Path, records: Mapping[str, str], what: str = "run", same: Mappin
     if out.is_dir() and not (out / next(iter(records))).is_file() and any(map(_is_foreign, out.iterdir())):
         raise ConfigError(f"{out}: holds files that are not a {what}'s; choose another folder with --out")
     for name, text in records.items():
-        if (out / name).is_file():
-            earlier = (out / name).read_text(encoding="utf-8")
-            if earlier != text and not _agree(out / name, earlier, text, (same or {}).get(name)):
-                raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder with --out")
+        if (out / name).is_file() and not _agree(out / name, text, (same or {}).get(name)):
+            raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder with --out")
 
 
 def add_records(out: Path, records: Mapping[str, str], what: str = "run") -> None:
@@ -69,7 +67,10 @@ def add_records(out: Path, records: Mapping[str, str], what: str = "run") -> Non
         ConfigError: if `out` holds other ones.
     """
     for name, text in records.items():
-        claim(out, {name: text}, what) if (out / name).is_file() else files.write_text(out / name, text)
+        if not (out / name).is_file():
+            files.write_text(out / name, text)
+        elif not _agree(out / name, text, None):
+            raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder with --out")
 
 
 @contextmanager
@@ -123,11 +124,13 @@ def claim_new(out: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock while the block runs, so that no other process writes into it.
 
-    The lock file names its owner. The system releases a lock when its owner ends, however it ends.
+    The lock file names its owner. The system releases a lock when its owner ends, however it ends. A folder that
+    did not exist and into which the block wrote nothing is removed again.
 
     Raises:
         RunError: if another process holds it, with its id.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     while True:
@@ -139,7 +142,7 @@ def locked(folder: Path) -> Iterator[None]:
                 who = (
                     f"process {owner['pid']} on {owner['host']} since {owner['since']}" if owner else "another process"
                 )
-                raise RunError(f"{folder}: in work by {who}; wait until it ends, or end it") from None
+                raise RunError(f"{folder}: in use by {who}; wait until it ends, or stop it") from None
             if not _is_same_file(file.fileno(), path):
                 continue  # the owner before removed the file between opening and locking it
             try:
@@ -149,6 +152,9 @@ def locked(folder: Path) -> Iterator[None]:
                 yield
             finally:
                 path.unlink(missing_ok=True)
+                if is_new:
+                    with suppress(OSError):  # it holds what the block wrote
+                        folder.rmdir()
             return
 
 
@@ -177,8 +183,9 @@ def _is_foreign(path: Path) -> bool:
     return not files.is_unfinished(path) and path.name != LOCK
 
 
-def _agree(path: Path, earlier: str, now: str, same: Same | None) -> bool:
+def _agree(path: Path, now: str, same: Same | None) -> bool:
+    earlier = path.read_text(encoding="utf-8")
     try:
-        return same is not None and same(earlier, now)
+        return earlier == now or (same is not None and same(earlier, now))
     except ValueError as error:
         raise ConfigError(f"{path}: damaged: {error}") from error
