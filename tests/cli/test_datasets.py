@@ -52,7 +52,7 @@ def manifest(decathlon, tmp_path):
     return write
 
 
-def test_inspect_tells_what_a_dataset_is_like(tfseg, decathlon, tmp_path):
+def test_inspect_prints_the_fingerprint(tfseg, decathlon, tmp_path):
     code, out, err = tfseg("inspect", decathlon, "--pictures", tmp_path / "sheet.png")
     assert (code, err) == (0, "")
     assert "- layout: decathlon" in out and "- cases: 6" in out and "- slices: 36 axial" in out
@@ -86,7 +86,7 @@ def test_two_preparations_never_share_a_folder(tfseg, decathlon, tmp_path):
     assert not (tmp_path / "prepared").exists()
 
 
-def test_prep_goes_on_without_bad_cases_where_it_is_told_to(tfseg, damaged, tmp_path):
+def test_prep_leaves_out_bad_cases_on_request(tfseg, damaged, tmp_path):
     out = tmp_path / "out"
     code, _, err = tfseg("prep", "--data", damaged, "--out", out)
     assert (code, err.count("\n")) == (1, 1)
@@ -101,7 +101,7 @@ def test_prep_goes_on_without_bad_cases_where_it_is_told_to(tfseg, damaged, tmp_
     assert not (out / "cases" / "case_2").exists()
 
 
-def test_a_case_that_only_preparation_finds_bad_is_told_too(tfseg, decathlon, tmp_path):
+def test_a_case_that_only_preparation_finds_bad_is_reported_too(tfseg, decathlon, tmp_path):
     (tmp_path / "recipe.yaml").write_text("window_hu: [-5, 50]\nscaling: minmax\n")
     shutil.copytree(decathlon, tmp_path / "data")
     path = tmp_path / "data" / "imagesTr" / "case_4.nii.gz"
@@ -160,3 +160,24 @@ def test_folds_are_balanced_by_the_strata_of_a_manifest(manifest, tmp_path):
     groups = dict(zip(prepared.index["subject"], prepared.index["strata"], strict=True))
     for split in split_subjects(Config(folds=3, seed=1), prepared, None):
         assert sorted(groups[subject] for subject in split.test) == ["a", "b"]
+
+
+def test_what_is_unusual_is_reported_by_inspect_and_prep(tfseg, decathlon, tmp_path):
+    shutil.copytree(decathlon, tmp_path / "data")
+    shutil.copy(decathlon / "imagesTr" / "case_0.nii.gz", tmp_path / "data" / "imagesTr" / "extra.nii.gz")
+    warning = f"warning: {tmp_path / 'data'}: 1 files are not read, not listed in dataset.json: imagesTr/extra.nii.gz\n"
+    code, out, err = tfseg("inspect", tmp_path / "data")
+    assert (code, err, out.count(warning)) == (0, "", 1)
+    code, out, err = tfseg("prep", "--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert (code, err, out.count(warning)) == (0, "", 1)
+
+
+def test_one_scan_under_two_subjects_is_refused_by_inspect_and_prep(tfseg, decathlon, tmp_path):
+    shutil.copytree(decathlon, tmp_path / "data")
+    image = tmp_path / "data" / "imagesTr" / "case_5.nii.gz"
+    shutil.copy(decathlon / "imagesTr" / "case_1.nii.gz", image)
+    code, out, err = tfseg("inspect", tmp_path / "data")
+    assert code == 1 and f"{image}: the same voxels as " in out and "1 of 6 cases have a fault" in err
+    code, out, err = tfseg("prep", "--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert (code, err.count("\n")) == (1, 1) and f"{image}: the same voxels as " in err
+    assert not (tmp_path / "out" / "index.csv").exists()

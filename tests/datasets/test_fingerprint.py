@@ -94,7 +94,7 @@ def test_a_sample_of_a_large_label_is_spread_over_it():
         assert value == pytest.approx(percentile / 100, abs=1e-3)
 
 
-def test_the_text_tells_all_of_it(fingerprint):
+def test_the_text_has_every_figure(fingerprint):
     text = to_markdown(fingerprint)
     assert "- cases: 2" in text
     assert "- subjects: 1" in text

@@ -156,7 +156,7 @@ def test_a_sound_dataset_has_no_faults(dataset):
     assert len(done) == 3
 
 
-def test_several_faults_of_a_case_are_all_told(dataset, tmp_path):
+def test_several_faults_of_a_case_are_all_reported(dataset, tmp_path):
     (tmp_path / LABEL).unlink()
     rewrite(tmp_path / IMAGE, set_value(np.nan))
     truncate(tmp_path / OTHER)

@@ -247,6 +247,23 @@ def test_an_image_may_have_more_pixels_than_pillow_allows(tmp_path):
     assert read_header(tmp_path / "slide.png").shape == (30000, 20000, 1)
 
 
+def test_a_header_that_asks_for_more_pixels_than_the_file_can_hold_is_refused_unread(tmp_path):
+    for name, options in (("a.tif", {}), ("b.tif", {"compression": "tiff_lzw"})):
+        path = tmp_path / name
+        Image.fromarray(ROWS).save(path, **options)
+        content = path.read_bytes()
+        for tag, old in ((256, 4), (257, 3)):  # width and height, as 16-bit or 32-bit numbers
+            for kind, form in ((3, "<HHIHH"), (4, "<HHII")):
+                entry = struct.pack(form, tag, kind, 1, old, *([0] if kind == 3 else []))
+                large = struct.pack("<HHII", tag, 4, 1, 30000)
+                content = content.replace(entry, large)
+        path.write_bytes(content)
+        assert read_header(path).shape == (30000, 30000, 1)
+        for read in (read_image, read_label):
+            with pytest.raises(DataError, match=rf"{name}: the 2D image cannot be read: it is cut short: its header"):
+                read(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"no picture"])
 def test_what_is_no_image_is_named(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)

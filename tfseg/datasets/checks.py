@@ -12,6 +12,7 @@ from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array, shear_degrees, voxel_mm3
 from tfseg.datasets.names import printable
 
+MOST_COMPRESSED = 1032
 # Values of a floating-point label map may differ from whole numbers by rounding.
 ROUNDING = 1e-3
 # Distances along axes that miss a right angle by this much are off by less than 0.5 %.
@@ -60,6 +61,22 @@ def check_size(path: Path, shape: tuple[int, ...]) -> None:
             f"{path}: its header asks for {needed / 1e9:.3g} GB ({'×'.join(map(str, shape))} voxels), "
             f"this machine has {present / 1e9:.3g} GB"
         )
+
+
+def check_length(needed: int, path: Path, compressed: bool) -> None:
+    """Refuse a header that asks for more bytes than its file can hold, before memory is taken for them.
+
+    Args:
+        needed: bytes that the header asks for.
+        path: the file with the voxels.
+        compressed: whether they are compressed; deflate makes data at most 1032 times smaller.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    size = path.stat().st_size
+    if needed > (MOST_COMPRESSED * size if compressed else size):
+        raise ValueError(f"it is cut short: its header asks for {needed} bytes, the file has {size}")
 
 
 def check_affine(path: Path, affine: Array) -> None:

@@ -5,6 +5,7 @@ towards the back. `array[:, :, 0].swapaxes(0, 1)` is the image again, `[row, col
 axial slices upright draws 2D images upright. They have no millimetres: their spacing is 1 pixel.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import mask
-from tfseg.datasets.checks import ROUNDING, check_size, naming, whole
+from tfseg.datasets.checks import ROUNDING, check_length, check_size, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -28,6 +29,8 @@ Image.MAX_IMAGE_PIXELS = None
 GREY_MODES = {"1": "L", "L": "L", "LA": "L", "I": "I", "F": "F", "I;16": "I;16", "I;16B": "I;16B"}
 # Modes with transparency, and the mode in which a mask of each is read.
 ALPHA_MODES = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
+# Bits a pixel of the modes that do not have 8 for each channel, and compressions without a greatest ratio.
+BITS, FAX = {"1": 1, "P": 1, "L": 1, "I;16": 16, "I;16B": 16, "I": 16, "F": 16}, ("group3", "group4", "tiff_ccitt")
 # Formats whose compression changes values.
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "JPEG2000")
 
@@ -128,9 +131,19 @@ def _pixels(path: Path, image: Any, mode: str) -> Array:
         return _deep_pixels(path, image)
     image.filename = ""  # or Pillow maps uncompressed TIFFs into memory, those that lie sideways in a wrong shape
     with naming(path, "the 2D image cannot be read"):
+        _check_length(path, image)
         image.load()
         upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
         return np.asarray(upright if upright.mode == mode else upright.convert(mode))
+
+
+def _check_length(path: Path, image: Any) -> None:
+    """Refuse an image whose header asks for more pixels than its file can hold; fax codes have no such limit."""
+    bits = BITS.get(image.mode, 8 * len(image.getbands()))
+    compression = str(image.info.get("compression", ""))
+    if not compression.startswith(FAX):
+        raw = image.format in ("TIFF", "BMP") and all(tile[0] == "raw" for tile in image.tile)
+        check_length(math.prod(image.size) * bits // 8, path, compressed=not raw)
 
 
 def _is_deep(image: Any) -> bool:

@@ -16,7 +16,7 @@ from nibabel.arrayproxy import ArrayProxy
 from tfseg.core.errors import DataError
 from tfseg.core.files import replacing
 from tfseg.datasets import names, nifti_header
-from tfseg.datasets.checks import ROUNDING, check_size, naming, whole
+from tfseg.datasets.checks import ROUNDING, check_length, check_size, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 # Label values stored in steps no longer than this may lie half a step beside a whole number.
@@ -24,8 +24,6 @@ FINE_STEP = 0.1
 # Bytes that show which kind of NIfTI a file is, and those that are read at a time to reach its end.
 HEADER_BYTES, CHUNK_BYTES = 540, 1 << 20
 GZIP = b"\x1f\x8b"
-# Deflate makes data at most this many times smaller.
-MOST_COMPRESSED = 1032
 PROBLEM = "not a readable NIfTI file"
 # nibabel's header by NIfTI's magic letters and where they are; a pair keeps its voxels in a file of their own.
 HEADERS = {
@@ -96,7 +94,8 @@ def _open(path: Path) -> Iterator[_Open]:
             stored = ArrayProxy(stream, header, mmap=False)
         check_size(path, stored.shape)
         with naming(path, PROBLEM):
-            _check_length(stored, stream, data_path or header_path)
+            needed = stored.offset + math.prod(stored.shape) * stored.dtype.itemsize
+            check_length(needed, data_path or header_path, isinstance(stream, igzip.IGzipFile))
         yield _Open(header, stored, stream)
 
 
@@ -151,15 +150,6 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         logger.disabled = False
-
-
-def _check_length(stored: Any, stream: Any, path: Path) -> None:
-    """Refuse a header that asks for more bytes than the file can hold, before memory is taken for them."""
-    size = path.stat().st_size
-    most = MOST_COMPRESSED * size if isinstance(stream, igzip.IGzipFile) else size
-    needed = stored.offset + math.prod(stored.shape) * stored.dtype.itemsize
-    if needed > most:
-        raise ValueError(f"it is cut short: its header asks for {needed} bytes, the file has {size}")
 
 
 def _header(path: Path, file: _Open, shape: tuple[int, ...], channels: int = 1) -> Header:

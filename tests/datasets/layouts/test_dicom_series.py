@@ -147,8 +147,8 @@ def test_a_folder_without_a_series_is_a_fault_of_its_case(three_cases, damage):
     read = read_dataset(three_cases)
     assert read.channels == ("CT",)
     (fault,) = faults = find_faults(read)
-    told = "expected the files of a DICOM series in the folder itself, found none"
-    assert fault.message == f"{three_cases / 'images' / 'a'}: {told}"
+    message = "expected the files of a DICOM series in the folder itself, found none"
+    assert fault.message == f"{three_cases / 'images' / 'a'}: {message}"
     assert [case.name for case in without_faulty(read, faults).cases] == ["b", "c"]
 
 

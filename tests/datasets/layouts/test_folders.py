@@ -118,10 +118,10 @@ def test_masks_of_white_beside_masks_of_another_value_are_refused(write, mask, o
     write(["a.png", "b.png", "c.png"], ["a.png"], mask=mask)
     write([], ["b.png"], mask=mask * 0)
     folder = write([], ["c.png"], mask=other)
-    told = "write all masks alike if they mean the same, else declare the values as labels in labels.json"
+    message = "write all masks alike if they mean the same, else declare the values as labels in labels.json"
     with pytest.raises(DataError) as refused:
         read_dataset(folder)
-    assert str(refused.value) == f"{folder}: {', '.join(f'{folder}/{white}' for white in whites)}; {told}"
+    assert str(refused.value) == f"{folder}: {', '.join(f'{folder}/{white}' for white in whites)}; {message}"
     (folder / "labels.json").write_text('{"1": "liver", "255": "spleen"}')
     assert read_dataset(folder).labels == {1: "liver", 255: "spleen"}
 
@@ -173,8 +173,8 @@ def test_a_blurred_mask_is_a_fault_and_declares_no_labels(write):
     read = read_dataset(folder)
     assert read.labels == {255: "foreground"}
     (fault,) = find_faults(read)
-    told = "label values [17, 60, 90, 128, 200, 230] are not declared; [255] are"
-    assert fault.message == f"{folder / 'masks' / 'c.png'}: {told}"
+    message = "label values [17, 60, 90, 128, 200, 230] are not declared; [255] are"
+    assert fault.message == f"{folder / 'masks' / 'c.png'}: {message}"
 
 
 def test_many_values_of_one_map_are_labels_if_they_may_well_be(write):
@@ -228,7 +228,7 @@ def test_a_value_has_one_name(write):
     folder = write(["a.png"], ["a.png"])
     for declared, said in (
         ('{"liver": 1, "spleen": 2, "hepar": 1}', "1 has two names, 'hepar' and 'liver'"),
-        ('{"1": "liver", "2": "spleen", "1": "hepar"}', "'1' is there twice"),
+        ('{"1": "liver", "2": "spleen", "1": "hepar"}', "'1' occurs twice"),
         ('{"1": "liver", "2": null}', "2 has no name"),
         ('{"1": "liver", "2": " "}', "2 has no name"),
     ):

@@ -52,7 +52,7 @@ def test_pictures_in_colour_and_volumes_of_several_channels(write, save_picture,
     assert read_dataset(folder).channels == ("MR_0", "MR_1", "CT")
 
 
-def test_cases_of_one_subject_are_called_by_their_image_or_as_told(write):
+def test_cases_of_one_subject_are_called_by_their_image_or_by_the_column_case(write):
     rows = ["1,x/a_1.nii.gz,labels/a.nii.gz", "1,x/a_2.nii.gz,labels/b.nii.gz"]
     read = read_dataset(write("\n".join(["subject,image,label", *rows])))
     assert [(case.name, case.subject) for case in read.cases] == [("a_1", "1"), ("a_2", "1")]
