@@ -131,7 +131,7 @@ def test_wrong_folders_and_files(folders, tmp_path):
     with pytest.raises(DataError, match=r"empty: no label maps in it .* it holds nothing"):
         pair_up(truth, tmp_path / "empty")
     save(net / "a.nii.gz")
-    with pytest.raises(DataError, match=r"a\.nii\.gz: the case is there twice, as a\.nii too"):
+    with pytest.raises(DataError, match=r"a\.nii\.gz: the same case as a\.nii"):
         pair_up(truth, net)
 
 

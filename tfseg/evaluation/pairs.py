@@ -134,7 +134,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in image_files(folder)[0]:
         if (first := found.setdefault(stem(path), path)) is not path:
-            raise DataError(f"{path}: the case is there twice, as {first.name} too")
+            raise DataError(f"{path}: the same case as {first.name}")
     if not found:
         other = listed(path.name for path in folder.iterdir()) or "nothing"
         raise DataError(f"{folder}: no label maps in it (.nii.gz, .nrrd, .png or another format); it holds {other}")

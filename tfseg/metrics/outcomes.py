@@ -24,7 +24,7 @@ def case_keys(scores: pd.DataFrame) -> list[str]:
 def case_outcomes(scores: pd.DataFrame) -> pd.DataFrame:
     """Find which masks of every scored case are empty, from its hd and its specificity.
 
-    HD is NaN if both masks are empty and inf if one is. If the truth is empty, all that was predicted is false
+    HD is NaN if both masks are empty and inf if one is. If the truth is empty, all of the prediction is false
     positive and specificity is below 1; if the prediction is empty, nothing is false positive. This also holds for
     2D images, which have no volume. Labels that have other quantities only (a calibration error) are left out.
 

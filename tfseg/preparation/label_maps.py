@@ -77,7 +77,7 @@ def plan_labels(
         kept = {name: values_of(f"labels.{name}", old) for name, old in recipe.labels.items()}
     used = [*(value for old in kept.values() for value in old), *ignored]
     if twice := sorted({value for value in used if used.count(value) > 1}):
-        raise ConfigError(f"labels: expected each label once, in one label or in ignore; {twice} are there twice")
+        raise ConfigError(f"labels: expected each label once, in one label or in ignore; {twice} appear more than once")
     classes = {value: index for index, old in enumerate(kept.values(), start=1) for value in old}
     first = {name: old[0] for name, old in kept.items()}
     labels = {value: name for name, value in first.items()}

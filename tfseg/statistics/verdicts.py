@@ -66,7 +66,7 @@ def compare_arms(
         margins: metric → the smallest difference that matters: arms that differ by less are equivalent. Whether they
             are is not asked of a metric without a margin. None: 0.01 for Dice.
         secondary_metrics: every label of these metrics is a secondary question.
-        training_subjects: that a network is trained on, the mean; None: all that its fold does not test.
+        training_subjects: that a network is trained on, the mean; None: all but those that its fold tests.
 
     Returns:
         A row per question and pair, columns `TEST_COLUMNS`, of which `VERDICT_COLUMNS` are the essential ones:
