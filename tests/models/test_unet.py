@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfseg.models import unet_2d
+from tfseg.config.model import ModelConfig
+from tfseg.models import MODELS, unet, unet_2d, unet_3d
 from tfseg.models.blocks import dropout_rates
-from tfseg.models.unet import unet
 
 
 def test_default_has_the_weights_of_kethavath_2025():
@@ -62,14 +62,108 @@ def test_skips_reach_the_output():
     assert change[near].mean() > 2 * change[~near].mean()
 
 
-def test_sides_that_cannot_be_halved_are_refused():
-    with pytest.raises(ValueError, match=r"divisible by 2\^depth = 16, received \(40, 48\)"):
-        unet_2d((40, 48, 1), 1)
+def test_a_size_that_cannot_be_halved_is_padded_and_cropped_back():
+    """The same weights on the image padded with zeros at its end give the same probabilities on the image itself."""
+    padding, whole = (unet_2d(shape, 3, filters=2, depth=2) for shape in ((13, 18, 1), (16, 20, 1)))
+    whole.set_weights(padding.get_weights())
+    image = np.random.default_rng(0).normal(size=(2, 13, 18, 1)).astype("float32")
+    padded = np.pad(image, ((0, 0), (0, 3), (0, 2), (0, 0)))
+    np.testing.assert_allclose(np.asarray(padding(image)), np.asarray(whole(padded))[:, :13, :18], atol=1e-6)
 
 
 def test_rank_is_checked():
-    with pytest.raises(ValueError, match=r"expected \(h, w, channels\)"):
-        unet_2d((16, 16, 16, 1), 1)
+    for build, shape, message in (
+        (unet_2d, (16, 16, 16, 1), r"unet_2d expected \(h, w, channels\), received \(16, 16, 16, 1\)"),
+        (unet_3d, (16, 16, 1), r"unet_3d expected \(d, h, w, channels\), received \(16, 16, 1\)"),
+        (unet, (16, 1), r"expected \(h, w, channels\) or \(d, h, w, channels\), received 2 entries"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build(shape, 1)
+
+
+def shapes_of(model, kind):
+    """Return the spatial output shapes of all layers of a kind."""
+    return [layer.output.shape[1:-1] for layer in model.layers if isinstance(layer, kind)]
+
+
+def test_pooling_halves_some_axes_less_often():
+    model = unet((4, 16, 16, 1), 2, filters=2, depth=2, pooling=[(1, 2, 2), (2, 2, 2)])
+    assert shapes_of(model, keras.layers.MaxPooling3D) == [(4, 8, 8), (2, 4, 4)]
+    assert shapes_of(model, keras.layers.Conv3DTranspose) == [(4, 8, 8), (4, 16, 16)]
+    assert model.output_shape == (None, 4, 16, 16, 2)
+
+
+def test_only_axes_that_are_halved_are_padded():
+    model = unet((3, 15, 16, 1), 2, filters=2, depth=2, pooling=[(1, 2, 2), (1, 2, 2)])
+    assert shapes_of(model, keras.layers.ZeroPadding3D) == [(3, 16, 16)]
+    assert model.output_shape == (None, 3, 15, 16, 2)
+
+
+def test_filters_double_at_the_first_stages_only():
+    model = unet((32, 32, 1), 1, filters=2, depth=4, doublings=2, convolutions=(2, 1))
+    widths = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert widths == [2, 2, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8, 4, 2, 1]
+
+
+def test_deep_supervision_gives_the_finest_levels_an_output_each():
+    model = unet((21, 24, 1), 3, filters=2, depth=3, deep_supervision=3)
+    assert model.output_names == ["probability", "probability_1", "probability_2"]
+    assert model.output_shape == [(None, 21, 24, 3), (None, 11, 12, 3), (None, 6, 6, 3)]
+    for output in model(np.ones((1, 21, 24, 1), "float32")):
+        np.testing.assert_allclose(np.asarray(output).sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(12, 16, 1), (8, 12, 16, 1)])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"attention": True},
+        {"residual": True},
+        {"upsampling": "linear"},
+        {"downsampling": "strided_convolution"},
+        {"norm": "group", "norm_groups": 2},
+        {"activation": "gelu"},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_every_option_builds_in_both_ranks_and_changes_the_network(shape, option):
+    plain, other = (unet(shape, 2, filters=4, depth=2, dropout=(0, 0), **settings) for settings in ({}, option))
+    assert other.output_shape == (None, *shape[:-1], 2)
+    assert [type(layer).__name__ for layer in plain.layers] != [type(layer).__name__ for layer in other.layers] or (
+        option == {"activation": "gelu"}
+        and any(layer.get_config().get("activation") == "gelu" for layer in other.layers)
+    )
+
+
+def test_options_out_of_range_are_refused():
+    for settings, message in (
+        ({"norm": "layer"}, "norm: expected batch, instance, group or none, received 'layer'"),
+        ({"norm": "group", "norm_groups": 3}, "norm_groups: expected a divisor of 4 filters, received 3"),
+        ({"pooling": [(2, 2)]}, r"pooling: expected 2 factors of 2 axes of at least 1, received \[\(2, 2\)\]"),
+        ({"deep_supervision": 3}, "deep_supervision: expected one of 1, 2, received 3"),
+        ({"downsampling": "none"}, "downsampling: expected one of max_pool, strided_convolution, received 'none'"),
+        ({"upsampling": "cubic"}, "upsampling: expected one of transposed, linear, received 'cubic'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            unet((16, 16, 1), 1, filters=4, depth=2, **settings)
+
+
+def test_dropout_layers_carry_stable_names():
+    for _ in range(2):
+        model = unet_2d((16, 16, 1), 1, filters=2, depth=2)
+        names = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+        assert names == ["dropout_down_0", "dropout_down_1", "dropout_up_1", "dropout_up_0"]
+
+
+def test_a_preset_is_its_config():
+    """A configuration that names a network holds the settings that its builder uses."""
+    for name, build in MODELS.items():
+        config = ModelConfig(name=name)
+        shape = (32,) * config.rank + (1,)
+        settings = config.model_dump(exclude={"name"}) | {"filters": 2, "norm": "batch"}
+        named = build(shape, 2, filters=2, norm="batch")
+        assert named.count_params() == unet(shape, 2, **settings).count_params()
+        assert (named.name, len(named.outputs)) == (name, config.deep_supervision)
 
 
 def test_dropout_rates_are_interpolated_linearly():
@@ -78,9 +172,10 @@ def test_dropout_rates_are_interpolated_linearly():
 
 
 def test_saved_network_opens_without_tfseg(tmp_path):
-    model = unet_2d((16, 16, 1), 3, filters=2, depth=2)
+    options = {"attention": True, "residual": True, "upsampling": "linear", "activation": "leaky_relu"}
+    model = unet((5, 7, 8, 1), 3, filters=2, depth=2, **options)
     model.save(tmp_path / "model.keras")
-    image = np.linspace(0, 1, 256, dtype="float32").reshape(1, 16, 16, 1)
+    image = np.linspace(0, 1, 280, dtype="float32").reshape(1, 5, 7, 8, 1)
     np.save(tmp_path / "image.npy", image)
     script = (
         "import sys, numpy as np, keras\n"
@@ -90,8 +185,3 @@ def test_saved_network_opens_without_tfseg(tmp_path):
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
     np.testing.assert_allclose(np.load(tmp_path / "output.npy"), np.asarray(model(image)), atol=1e-6)
-
-
-def test_an_unknown_norm_is_refused():
-    with pytest.raises(ValueError, match="norm: expected batch, instance or none, received 'layer'"):
-        unet_2d((32, 32, 1), 1, norm="layer")

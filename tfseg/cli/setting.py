@@ -70,8 +70,6 @@ def set_up(
     """
     first = configs[0]
     prepared = _prepared(source, out, first.seed, terminal)
-    for config in configs:
-        _check_size(config, prepared)
     redraws = first.redraw_folds and not (splits or prepared.splits)
     drawn_by = {seed: seed if redraws else first.seed for seed in seeds}
     folds = {
@@ -94,12 +92,3 @@ def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepa
             with terminal.bar("making phantoms", PHANTOM_SUBJECTS) as advance:
                 write_dataset(data, PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE, seed, advance)
     return prepare(data, source, out / "prepared", terminal)
-
-
-def _check_size(config: Config, prepared: Prepared) -> None:
-    multiple = 2**config.model.depth
-    if any(length % multiple for length in prepared.image_shape[:2]):
-        raise ConfigError(
-            f"model.depth: {config.model.depth} halvings need sides divisible by {multiple}; "
-            f"the slices have {prepared.image_shape[:2]}: set size in the recipe"
-        )

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from tfseg.config.training import Count, Fraction, Positive, Section, TrainingConfig
+from tfseg.config.model import ModelConfig
+from tfseg.config.section import Positive, Section
+from tfseg.config.training import TrainingConfig
 from tfseg.config.yaml_files import merge, parse_override, parse_yaml, read_yaml_chain
 from tfseg.core.errors import ConfigError
 
@@ -17,17 +19,6 @@ from tfseg.core.errors import ConfigError
 PER_NETWORK = {"start_from", "precision", "threads"}
 # Settings that may differ when a training resumes; the threads in use are checked separately.
 MAY_CHANGE = ("threads", "picture_every")
-
-
-class ModelConfig(Section):
-    """The network; 16 filters, depth 4 and dropout 0.15 to 0.3 follow Kethavath 2025 (10.1088/2057-1976/ae2b73)."""
-
-    name: Literal["unet_2d"] = "unet_2d"
-    filters: Count = 16
-    depth: Annotated[int, Field(ge=1, le=7)] = 4
-    dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
-    norm: Literal["batch", "instance", "none"] = "batch"
-    norm_momentum: Fraction = 0.9
 
 
 class HoldoutConfig(Section):

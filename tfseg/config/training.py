@@ -2,20 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+from tfseg.config.section import Count, Fraction, NotNegative, Positive, Section
 
 ValidationScore = Literal["val_dice", "val_iou", "val_loss"]
-
-
-class Section(BaseModel):
-    """A part of a configuration; unknown keys are refused and values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ScheduleConfig(Section):

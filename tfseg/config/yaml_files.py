@@ -9,6 +9,7 @@ import yaml
 
 from tfseg.core.errors import ConfigError
 
+REPLACED = {"loss": {"name", "sum"}, "model": {"name"}}  # key → what a mapping that replaces the earlier one holds
 MERGE = "tag:yaml.org,2002:merge"  # the key <<, which includes another mapping
 
 
@@ -75,7 +76,10 @@ def read_yaml_chain(path: Path, leaves: tuple[Path, ...] = ()) -> dict[str, Any]
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings, with `above` taking precedence; a named loss or a sum of losses is replaced as a whole.
+    """Merge nested mappings, with `above` taking precedence.
+
+    A loss or a network that is named, or a sum of losses, is replaced as a whole: the parameters of another one are
+    not its own.
 
     >>> merge({"training": {"epochs": 20, "l1": 0.1}}, {"training": {"epochs": 5}})
     {'training': {'epochs': 5, 'l1': 0.1}}
@@ -84,7 +88,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """
     merged = dict(below)
     for key, value in above.items():
-        replaced = key == "loss" and isinstance(value, Mapping) and ("name" in value or "sum" in value)
+        replaced = key in REPLACED and isinstance(value, Mapping) and not REPLACED[key].isdisjoint(value)
         if not replaced and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = merge(merged[key], value)
         else:

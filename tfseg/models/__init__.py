@@ -1,7 +1,23 @@
 """Build networks for segmentation from standard Keras layers."""
 
-from tfseg.models.unet import unet, unet_2d
+from collections.abc import Callable
 
-MODELS = {"unet_2d": unet_2d}
+import keras
 
-__all__ = ["MODELS", "unet", "unet_2d"]
+from tfseg.models.presets import (
+    unet_2d,
+    unet_2d_deep,
+    unet_2d_light,
+    unet_2d_standard,
+    unet_3d,
+    unet_3d_deep,
+    unet_3d_light,
+)
+from tfseg.models.unet import unet
+
+MODELS: dict[str, Callable[..., keras.Model]] = {
+    build.__name__: build
+    for build in (unet_2d, unet_2d_standard, unet_2d_light, unet_2d_deep, unet_3d, unet_3d_light, unet_3d_deep)
+}
+
+__all__ = ["MODELS", "unet", *MODELS]

@@ -1,84 +1,123 @@
 """Build the U-Net."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
-from tfseg.models import blocks
+from tfseg.models import blocks, sizes
+from tfseg.models.blocks import Blocks, Strides
 
 
 def unet(
-    image_shape: tuple[int, ...],
+    image_shape: tuple[int | None, ...],
     classes: int,
     *,
     filters: int = 16,
+    doublings: int | None = None,
     depth: int = 4,
+    pooling: Sequence[Sequence[int]] | None = None,
+    convolutions: Sequence[int] = (2, 2),
     dropout: Sequence[float] = (0.15, 0.3),
-    norm: str = "batch",
-    norm_momentum: float = 0.9,
-    activation: str | None = None,
-    synchronized: bool = False,
+    downsampling: str = "max_pool",
+    upsampling: str = "transposed",
+    transposed_width: int | None = 3,
+    attention: bool = False,
+    deep_supervision: int = 1,
+    output_activation: str | None = None,
     name: str = "unet",
+    **block: Any,
 ) -> keras.Model:
-    """Build a U-Net of standard Keras layers.
+    """Build a U-Net of standard Keras layers, in 2D or 3D.
 
-    Stage k of the encoder has `filters`·2^k filters; its two convolutions are followed by max pooling and dropout.
-    The decoder mirrors it with transposed convolutions and skip connections. A 1×1 convolution and the activation
-    give the probabilities, in float32.
+    Stage k of the encoder has `filters`·2^k filters; its convolutions are followed by down-sampling and dropout.
+    The decoder mirrors it with up-sampling and skip connections. A 1×1 convolution and the activation give the
+    probabilities, in float32. A size that cannot be halved so often is padded with zeros at its end, and the
+    probabilities are cropped back.
 
     Args:
-        image_shape: `(*spatial, channels)`, with spatial lengths divisible by 2^depth.
+        image_shape: `(h, w, channels)` or `(d, h, w, channels)`; an unknown length must be divisible by 2^depth.
         classes: output channels.
         filters: filters of the first stage.
-        depth: number of halvings.
+        doublings: stages after which the filters stay as they are; None: they double at every stage.
+        depth: number of down-samplings.
+        pooling: factor of each down-sampling along each axis, `[depth][rank]`; None: 2 everywhere.
+        convolutions: per stage of the encoder and of the decoder.
         dropout: rates of the finest and the coarsest stage, in [0, 1).
-        norm: "batch", "instance" or "none".
-        norm_momentum: share of the past in the moving statistics of batch norm, in [0, 1); Keras's own is 0.99.
-        activation: "sigmoid" (one class, or regions that may overlap) or "softmax"; if None, by the number of classes.
-        synchronized: share batch statistics between replicas.
+        downsampling: "max_pool" or "strided_convolution".
+        upsampling: "transposed" (a convolution) or "linear" (bilinear or trilinear, then a 1×1 convolution).
+        transposed_width: width of the transposed convolutions; None: that of their strides.
+        attention: weigh every skip connection by an attention gate (Oktay 2018).
+        deep_supervision: number of levels, from the finest, that have an output. If it is above 1, the network returns
+            a list of probabilities, the full size first.
+        output_activation: "sigmoid" (one class, or regions that may overlap) or "softmax"; if None, by the number of
+            classes.
         name: name of the Keras model.
+        **block: as `Blocks`: norm, norm_momentum, norm_groups, activation, residual, synchronized.
 
     Raises:
-        ValueError: if a spatial length is not divisible by 2^depth.
+        ValueError: if an argument is out of range or of another rank than the image.
 
     Example:
-        >>> unet((32, 32, 16, 1), classes=3, filters=4, depth=2).output_shape
-        (None, 32, 32, 16, 3)
+        >>> unet((30, 32, 16, 1), classes=3, filters=4, depth=2).output_shape
+        (None, 30, 32, 16, 3)
 
-    Source: Ronneberger 2015 (arXiv:1505.04597); default filters, dropout and norm as Kethavath 2025
-    (10.1088/2057-1976/ae2b73).
+    Source: Ronneberger 2015 (arXiv:1505.04597), Çiçek 2016 (arXiv:1606.06650); default filters, dropout and norm as
+    Kethavath 2025 (10.1088/2057-1976/ae2b73).
     """
-    if any(length is not None and length % 2**depth for length in image_shape[:-1]):
-        raise ValueError(
-            f"image_shape: expected lengths divisible by 2^depth = {2**depth}, received {tuple(image_shape[:-1])}"
-        )
+    rank = len(image_shape) - 1
+    strides = _strides(pooling, depth, rank)
+    _check("deep_supervision", deep_supervision, range(1, depth + 1))
+    _check("downsampling", downsampling, ("max_pool", "strided_convolution"))
+    _check("upsampling", upsampling, ("transposed", "linear"))
+    make = Blocks(**block)
+    widths = [filters * 2 ** (stage if doublings is None else min(stage, doublings)) for stage in range(depth + 1)]
     rates = blocks.dropout_rates(dropout, depth)
-    image = x = keras.Input(image_shape, name="image")
+    image = keras.Input(image_shape, name="image")
+    reductions = sizes.products(strides, rank)
+    x = sizes.pad(image, reductions[-1])
     skips = []
     for stage in range(depth):
-        x = blocks.double_convolution(x, filters * 2**stage, norm, norm_momentum, synchronized)
+        x = make.stage(x, widths[stage], convolutions[0])
         skips.append(x)
-        x = blocks.down(x, rates[stage])
-    x = blocks.double_convolution(x, filters * 2**depth, norm, norm_momentum, synchronized)
+        layer = keras.layers.Dropout(rates[stage], name=f"dropout_down_{stage}")
+        x = layer(make.down(x, strides[stage], strided=downsampling == "strided_convolution"))
+    x = make.stage(x, widths[depth], convolutions[0])
+    decoded = []
     for stage in reversed(range(depth)):
-        x = blocks.up(x, skips[stage], filters * 2**stage, rates[stage])
-        x = blocks.double_convolution(x, filters * 2**stage, norm, norm_momentum, synchronized)
-    x = blocks.CONVOLUTIONS[blocks.rank_of(x)](classes, 1)(x)
-    # Probabilities stay float32 under mixed precision: float16 rounds those near 1.
-    activation = activation or ("sigmoid" if classes == 1 else "softmax")
-    return keras.Model(image, keras.layers.Activation(activation, dtype="float32", name="probability")(x), name=name)
+        skip = blocks.attention_gate(skips[stage], x, strides[stage]) if attention else skips[stage]
+        if upsampling == "linear":
+            x = blocks.convolution(blocks.enlarge(x, strides[stage]), widths[stage], 1)
+        else:
+            x = make.up(x, widths[stage], strides[stage], transposed_width)
+        x = keras.layers.Concatenate()([x, skip])
+        x = keras.layers.Dropout(rates[stage], name=f"dropout_up_{stage}")(x)
+        x = make.stage(x, widths[stage], convolutions[1])
+        decoded.append(x)
+    outputs = []
+    for level in range(deep_supervision):
+        x = blocks.CONVOLUTIONS[rank](classes, 1)(decoded[-1 - level])
+        x = sizes.crop(x, sizes.reduced(image_shape[:-1], reductions[level]))
+        # Probabilities stay float32 under mixed precision: float16 rounds those near 1.
+        final = output_activation or ("sigmoid" if classes == 1 else "softmax")
+        output_name = f"probability_{level}" if level else "probability"
+        outputs.append(keras.layers.Activation(final, dtype="float32", name=output_name)(x))
+    return keras.Model(image, outputs if deep_supervision > 1 else outputs[0], name=name)
 
 
-def unet_2d(image_shape: tuple[int, int, int], classes: int, **settings: object) -> keras.Model:
-    """Build the U-Net for slices `(h, w, channels)`; settings as `unet`.
+def _strides(pooling: Sequence[Sequence[int]] | None, depth: int, rank: int) -> list[Strides]:
+    """Return the factors of each down-sampling, checked against depth and rank."""
+    if rank not in blocks.CONVOLUTIONS:
+        raise ValueError(f"image_shape: expected (h, w, channels) or (d, h, w, channels), received {rank + 1} entries")
+    if pooling is None:
+        return [(2,) * rank] * depth
+    strides = [tuple(each) for each in pooling]
+    if len(strides) != depth or any(len(each) != rank or min(each) < 1 for each in strides):
+        raise ValueError(f"pooling: expected {depth} factors of {rank} axes of at least 1, received {pooling}")
+    return strides
 
-    Raises:
-        ValueError: if `image_shape` does not have three entries, or as `unet`.
 
-    Example:
-        >>> f"{unet_2d((256, 256, 1), classes=1).count_params():,} weights"
-        '2,162,833 weights'
-    """
-    if len(image_shape) != 3:
-        raise ValueError(f"image_shape: expected (h, w, channels), received {tuple(image_shape)}")
-    return unet(image_shape, classes, name="unet_2d", **settings)  # type: ignore[arg-type]
+def _check(name: str, value: object, possible: Sequence[object]) -> None:
+    """Refuse an argument that is not among its possible values."""
+    if value not in possible:
+        raise ValueError(f"{name}: expected one of {', '.join(map(str, possible))}, received {value!r}")

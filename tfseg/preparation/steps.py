@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from tfseg.config.config import Count, Positive, Section
+from tfseg.config.section import Count, Positive, Section
 
 # CT is clipped to these percentiles of the labelled voxels (Isensee 2021, 10.1038/s41592-020-01008-z).
 FOREGROUND_PERCENTILES = (0.5, 99.5)

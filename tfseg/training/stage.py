@@ -75,7 +75,7 @@ def compiled_model(config: Config, shared: Training, loss: keras.losses.Loss, ra
     settings = config.model.model_dump(exclude={"name"})
     synchronized = shared.strategy.num_replicas_in_sync > 1
     build, targets = MODELS[config.model.name], shared.prepared.targets
-    settings |= {"activation": targets.activation, "synchronized": synchronized}
+    settings |= {"output_activation": targets.activation, "synchronized": synchronized}
     model = build(shared.prepared.image_shape, targets.channels, **settings)
     penalise_weights(model, config.training.l1)
     # XLA trains this network several times slower on a CPU.

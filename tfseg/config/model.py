@@ -1,0 +1,84 @@
+"""Define the network part of a configuration, and the settings of the named networks."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tfseg.config.section import Count, Fraction, Section
+
+PLAIN: dict[str, Any] = {"dropout": (0.0, 0.0), "transposed_width": None}
+LIGHT: dict[str, Any] = {
+    "filters": 8,
+    "depth": 3,
+    "dropout": (0.1, 0.3),
+    "activation": "leaky_relu",
+    "transposed_width": None,
+}
+DEEP: dict[str, Any] = {
+    **PLAIN,
+    "filters": 32,
+    "doublings": 3,
+    "depth": 5,
+    "convolutions": (2, 1),
+    "norm": "instance",
+    "activation": "leaky_relu",
+    "deep_supervision": 4,
+}
+
+# What each named network sets; the rest are the defaults of ModelConfig.
+PRESETS: dict[str, dict[str, Any]] = {
+    "unet_2d": {},
+    "unet_2d_standard": {**PLAIN, "filters": 64},
+    "unet_2d_light": LIGHT,
+    "unet_2d_deep": DEEP,
+    "unet_3d": {**PLAIN, "depth": 3},
+    "unet_3d_light": LIGHT,
+    "unet_3d_deep": DEEP,
+}
+
+
+class ModelConfig(Section):
+    """A network of tfseg by its name; what is not set is as the name says.
+
+    The defaults are those of `unet_2d`: 16 filters, depth 4 and dropout 0.15 to 0.3 follow Kethavath 2025
+    (10.1088/2057-1976/ae2b73).
+    """
+
+    name: Literal[
+        "unet_2d", "unet_2d_standard", "unet_2d_light", "unet_2d_deep", "unet_3d", "unet_3d_light", "unet_3d_deep"
+    ] = "unet_2d"
+    filters: Count = 16
+    doublings: Annotated[int, Field(ge=0)] | None = None
+    depth: Annotated[int, Field(ge=1, le=7)] = 4
+    pooling: tuple[tuple[Count, ...], ...] | None = None
+    convolutions: tuple[Count, Count] = (2, 2)
+    dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
+    norm: Literal["batch", "instance", "group", "none"] = "batch"
+    norm_momentum: Fraction = 0.9
+    norm_groups: Count = 8
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
+    downsampling: Literal["max_pool", "strided_convolution"] = "max_pool"
+    upsampling: Literal["transposed", "linear"] = "transposed"
+    transposed_width: Count | None = 3
+    attention: bool = False
+    residual: bool = False
+    deep_supervision: Count = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_name_says(cls, values: object) -> object:
+        return {**PRESETS.get(str(values.get("name")), {}), **values} if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        if self.deep_supervision > self.depth:
+            raise ValueError(f"deep_supervision needs as many levels: at most {self.depth}, the depth")
+        if self.pooling is not None and [len(each) for each in self.pooling] != [self.rank] * self.depth:
+            raise ValueError(f"pooling needs factors of {self.rank} axes for each of {self.depth} levels, the depth")
+        return self
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes of the images that the network takes."""
+        return 3 if "3d" in self.name else 2
