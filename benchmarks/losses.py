@@ -1,15 +1,14 @@
-"""Forward and backward time and peak memory of every loss, beside MONAI's where it has the loss.
+"""Measure forward and backward time and peak memory of every loss, and of MONAI's if it has the loss.
 
     python benchmarks/losses.py --peer-python .venv-peers/bin/python [--losses dice,focal] [--out losses.md]
 
-Truth (blobs) and prediction (the truth blurred, with noise) are one channel, the same arrays on both sides, and both
-sides have as many threads, 1 by default. A round measures each loss here and straight after in the peer's process, and
-a training step of `unet_2d` with a loss that is nearly free, where the size is 2D. A time is the processor time of all
-threads, which other work on the machine disturbs less than time on the clock (--clock): the mean of a round's calls,
-the least over the rounds; tracing is not counted. Of the two ratios, one is of the least times and one the median of
-the rounds. Several pairs share a call, as a loss shares that of a training step. Memory is by how much the resident
-memory of a fresh process grows at most over the inputs during its first call at that size, the gradient included, after
-a call on a corner of the inputs.
+Truth (blobs) and prediction (the truth blurred, with noise) have one channel. Both sides get the same arrays and the
+same number of threads, 1 by default. A round measures each loss here and then in the peer's process, and, for 2D sizes,
+a training step of `unet_2d` with a loss that costs almost nothing. A time is the processor time of all threads, which
+other work on the machine disturbs less than wall-clock time (--clock): the mean over the calls of a round, then the
+minimum over the rounds, without tracing. The first ratio is of these minima, the second the median over the rounds. A
+call computes several pairs, as a loss is only part of a training step. Memory is the peak growth of the resident memory
+of a fresh process during its first call at that size, gradient included, after a call on a corner of the inputs.
 """
 
 import argparse
@@ -35,7 +34,7 @@ from tfseg import losses
 from tfseg.core.files import write_text
 from tfseg.models import unet_2d
 
-CORNER = 32  # voxels along each axis of what the first call sees, which loads libraries and starts threads
+CORNER = 32  # voxels along each axis of the inputs of a first call, which loads libraries and starts threads
 PEER = Path(__file__).with_name("peer_monai_losses.py")
 
 
@@ -57,9 +56,10 @@ def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step(name: str, truth: np.ndarray, prediction: np.ndarray, times: int = 1) -> Callable[[], Any]:
-    """A traced call that returns the loss of so many pairs of truth and prediction, and its gradients.
+    """A traced call that returns the losses of `times` pairs of truth and prediction, and their gradients.
 
-    One pair after the other, as in the peer: a graph that may choose begins with all, and holds the memory of all.
+    The pairs are computed one after another, as in the peer; otherwise a graph starts all of them at once and needs the
+    memory of all.
     """
     pairs = [(tf.constant(np.roll(truth, n, 1)), tf.constant(np.roll(prediction, n, 1))) for n in range(times)]
     loss = losses.get(name)
@@ -80,7 +80,7 @@ def step(name: str, truth: np.ndarray, prediction: np.ndarray, times: int = 1) -
 
 
 def training_step(truth: np.ndarray) -> Callable[[], Any]:
-    """A call of `train_on_batch` of `unet_2d` under the mean of its prediction."""
+    """A call of `train_on_batch` of `unet_2d`, with the mean of its prediction as the loss."""
     model = unet_2d(truth.shape[1:], 1)
     model.compile("adam", lambda _, prediction: keras.ops.mean(prediction), jit_compile=False)
     images = np.random.default_rng(0).standard_normal(truth.shape, np.float32)
@@ -97,13 +97,13 @@ def memory(name: str, path: Path, threads: int) -> float:
 
 
 def use_threads(threads: int) -> None:
-    """Let TensorFlow use this many threads."""
+    """Set the number of threads of TensorFlow."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 class Peer:
-    """MONAI in an environment of its own; without a Python for it, it has no losses."""
+    """MONAI in its own environment; without a Python for it, it has no losses."""
 
     def __init__(self, python: str | None, inputs: Path, threads: int, in_a_call: int, clock: bool) -> None:
         self.command = [str(python), str(PEER), str(inputs), str(threads), str(in_a_call)]
@@ -142,9 +142,9 @@ def measure(
     clock: bool,
     with_memory: bool,
 ) -> dict[str, dict[str, float]]:
-    """Least times and memory of each loss: ours_ms, ours_mib, and where they can be had peer_ms, peer_mib, share.
+    """Minimum times and memory of each loss: ours_ms, ours_mib and, if available, peer_ms, peer_mib, share.
 
-    `ratio` is the median over the rounds of our time to the peer's.
+    `ratio` is the median over the rounds of our time divided by the peer's.
     """
     truth, prediction = read_inputs(inputs)
     calls = {name: step(name, truth, prediction, in_a_call) for name in names}
@@ -180,7 +180,7 @@ def measure(
 
 
 def table(rows: dict[str, dict[str, float]], monai: dict[str, str]) -> str:
-    """The rows in Markdown."""
+    """Format the rows in Markdown."""
     lines = [
         "| loss | ms | MONAI | ms | ratios | peak MiB | MONAI MiB | share of a step |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -199,16 +199,18 @@ def _cell(row: dict[str, float], key: str) -> str:
 
 
 def main() -> None:
-    """Measure, print a table per size, and write them where asked."""
+    """Measure, print a table for each size, and write them to --out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--losses", help="names with commas between; all if absent")
+    parser.add_argument("--losses", help="comma-separated names; default: all")
     parser.add_argument("--sizes", default="8x256x256,2x96x96x96", help="batch and spatial axes")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--in-a-call", type=int, default=4, help="pairs that share the 0.3 ms of calling a graph")
-    parser.add_argument("--clock", action="store_true", help="time on the clock, not of the processors")
-    parser.add_argument("--without-memory", action="store_true", help="times alone, which are much quicker had")
-    parser.add_argument("--peer-python", help="Python of the environment that has MONAI; without it, tfseg alone")
+    parser.add_argument(
+        "--in-a-call", type=int, default=4, help="pairs per call; they share the 0.3 ms of a call"
+    )
+    parser.add_argument("--clock", action="store_true", help="wall-clock time instead of processor time")
+    parser.add_argument("--without-memory", action="store_true", help="measure only times, which is much faster")
+    parser.add_argument("--peer-python", help="Python of an environment with MONAI; default: measure only tfseg")
     parser.add_argument("--out", type=Path, help="Markdown file")
     arguments = parser.parse_args()
     names = arguments.losses.split(",") if arguments.losses else list(losses.LOSSES)

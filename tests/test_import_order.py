@@ -30,7 +30,7 @@ ROOMS = (
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 
 USES_TENSORFLOW = (
-    "losses/distance.py",
+    "losses/host.py",
     "prepared/pipeline.py",
     "training/",
     "prediction/",

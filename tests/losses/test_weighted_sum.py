@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg.losses import CrossEntropy, Dice, LogHausdorffDT, Tversky, WeightedSum, get, make
+from tfseg.losses import CrossEntropy, Dice, LogHausdorffDT, RampCallback, Tversky, WeightedSum, get, make
 
 RAMP = {"from": 0.0, "to": 1.0, "epochs": 4}
 
@@ -88,6 +88,41 @@ def test_a_multiple_of_a_sum_keeps_its_arguments():
 def test_adding_a_sum_keeps_its_type(example):
     loss = Dice() + WeightedSum([get("bce"), Dice()], [1, 2], dtype="float64", name="inner", reduction="sum")
     assert (loss.weights, loss.dtype, value(loss, example).dtype) == ([1.0, 1.0, 2.0], "float64", "float64")
+
+
+def test_a_ramp_that_was_never_advanced_warns(example):
+    message = "never advanced: pass tfseg.losses.RampCallback"
+    for loss in (Dice() + RAMP * get("bce"), make({"sum": ["dice", {"sum": [{"name": "bce", "weight": RAMP}]}]})):
+        with pytest.warns(UserWarning, match=message):
+            before = value(loss, example)
+        with pytest.warns(UserWarning, match=message):
+            assert value(tf.function(loss), example) == before
+        with pytest.warns(UserWarning, match=message):
+            value(keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss)), example)
+        loss.set_epoch(0)
+        assert value(loss, example) == before
+
+
+def test_the_callback_advances_the_ramps_of_every_output():
+    image = keras.Input((8, 8, 1))
+    heads = [keras.layers.Conv2D(1, 1, activation="sigmoid", name=name)(image) for name in ("a", "b", "c")]
+    losses = {
+        "a": RAMP * Dice() + get("bce"),
+        "b": get("dice"),
+        "c": WeightedSum([Dice(), RAMP * get("bce")], [1, 1]),
+    }
+    model = keras.Model(image, heads)
+    model.compile("sgd", loss=losses, jit_compile=False)
+    epochs = []
+
+    class Note(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            epochs.append((losses["a"].epoch, losses["c"].terms[1].epoch))
+
+    truth = np.zeros((2, 8, 8, 1), "float32")
+    labels = dict.fromkeys(losses, truth)
+    model.fit(truth, labels, epochs=3, verbose=0, callbacks=[RampCallback(), Note()])
+    assert epochs == [(0, 0), (1, 1), (2, 2)]
 
 
 def test_a_ramp_is_saved_with_its_epoch(example):

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfseg.losses.checks import check_choice, check_class_weights
+from tfseg.losses.inputs import Expected, check_values, fitted, holds_labels, nan_unless, split_included
 from tfseg.losses.registry import Tensor
 from tfseg.losses.weighted_sum import Summable
 
@@ -29,74 +30,11 @@ def voxel_mean(values: Tensor, weights: Tensor | None) -> Tensor:
     return ops.divide_no_nan(ops.sum(values * weights, axis=axes), ops.sum(weights, axis=axes))
 
 
-def holds_labels(truth: tuple[int | None, ...], prediction: tuple[int | None, ...], regions: bool) -> bool:
-    """Whether a truth of this shape is integer labels rather than a channel per class.
-
-    Raises:
-        ValueError: the prediction is not `[batch, *spatial, classes]` in 2D or 3D, the truth does not match it, or
-            the last axis of the truth is unknown and could be either.
-    """
-    if len(prediction) not in (4, 5) or prediction[-1] is None:
-        raise ValueError(
-            "y_pred must have the shape [batch, *spatial, classes] with 2 or 3 spatial axes "
-            f"and a known number of classes; received {prediction}"
-        )
-    if 0 in prediction[1:]:
-        raise ValueError(f"y_pred must have voxels and classes; received the shape {prediction}")
-    forms = [prediction]
-    if prediction[-1] == 1 or not regions:
-        forms += [prediction[:-1], (*prediction[:-1], 1)]
-    if truth[-1:] == (None,) and len({form[-1] for form in forms if len(form) == len(truth)}) > 1:
-        raise ValueError(
-            "the last axis of y_true must be known: 1 for labels, "
-            f"{prediction[-1]} for a channel per class; received {truth}"
-        )
-    for form in forms:
-        if len(form) == len(truth) and all(a == b or None in (a, b) for a, b in zip(form, truth, strict=True)):
-            return form is not prediction
-    expected = " or ".join(str(form) for form in forms)
-    raise ValueError(f"y_true must have the shape {expected} to match y_pred {prediction}; received {truth}")
-
-
-def fitted(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """`y_true`, of the rank of `y_pred`, with the batch size and, if unknown, the channels of `y_pred`.
-
-    A graph then fails if they differ at run time; otherwise a single sample would be broadcast over the batch.
-    """
-    if None not in (y_true.shape[0], y_pred.shape[0], y_true.shape[-1]):
-        return y_true
-    shape = (ops.shape(y_pred)[0], *ops.shape(y_true)[1:-1], y_true.shape[-1] or y_pred.shape[-1])
-    return ops.reshape(y_true, shape)
-
-
-def eager_values(tensor: Tensor) -> np.ndarray | None:
-    """The values of a tensor in an eager call; None while a graph is being traced."""
-    try:
-        return np.asarray(ops.convert_to_numpy(tensor))
-    except (NotImplementedError, TypeError):  # a symbolic tensor under TensorFlow, a tracer under JAX
-        return None
-
-
-def check_truth(y_true: Tensor, mask: Tensor | None, *, label_count: int | None, one_hot: bool) -> None:
-    """ValueError for values of a truth that mean nothing, in eager calls: a graph cannot look."""
-    values = eager_values(y_true)
-    counts = True if mask is None else eager_values(mask)
-    if values is None or counts is None:
-        return
-    if label_count is not None:
-        expected = f"whole numbers from 0 to {label_count - 1}"
-        good = (values >= 0) & (values < label_count) & (values == np.floor(values))
-    else:
-        expected = "values from 0 to 1"
-        good = (values >= 0) & (values <= 1)
-    if one_hot:
-        expected += " that sum to 1 over the classes"
-        good &= np.isclose(values.sum(axis=-1, keepdims=True), 1, atol=1e-3)
-    if mask is not None:
-        expected += ", or ignore_label"
-        good |= np.logical_not(counts)
-    if not good.all():
-        raise ValueError(f"y_true must contain {expected}; received {np.unique(values[~good])[:5].tolist()}")
+def with_samples(mask: Tensor | None, included: Tensor, y_pred: Tensor) -> Tensor:
+    """The mask of voxels that count, without those of samples that are not `included`, a boolean `[batch]`."""
+    samples = ops.reshape(included, (-1, *[1] * (len(y_pred.shape) - 1)))
+    samples = ops.broadcast_to(samples, (*ops.shape(y_pred)[:-1], 1))
+    return samples if mask is None else ops.logical_and(mask, samples)
 
 
 class SegmentationLoss(Summable):
@@ -124,7 +62,8 @@ class SegmentationLoss(Summable):
 
     Raises:
         ValueError: an argument is out of its range; or, when called, rank, size or class count do not match,
-            or, in eager calls, `y_true` has a value that is not a label.
+            or, in eager calls, `y_true` has a value that is not a label, or `y_pred` one outside [0, 1]. In a
+            graph such a sample makes the loss NaN.
 
     Example:
         >>> import numpy as np
@@ -173,9 +112,15 @@ class SegmentationLoss(Summable):
         """The arguments that a compound loss passes to all of its terms."""
         return {name: getattr(self, name) for name in ("regions", "class_weights", "ignore_label", "dtype")}
 
+    @property
+    def pools_samples(self) -> bool:
+        """Whether the value of a sample depends on the others of its batch."""
+        return getattr(self, "overlap_over", "sample") == "batch"
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """One value per sample, `[batch]`."""
-        labels = holds_labels(tuple(y_true.shape), tuple(y_pred.shape), self.regions)
+        """One value per sample, `[batch]`; see `Summable.call`."""
+        y_true, included = split_included(y_true)
+        is_labels = holds_labels(tuple(y_true.shape), tuple(y_pred.shape), self.regions)
         classes = y_pred.shape[-1]
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(
@@ -185,17 +130,20 @@ class SegmentationLoss(Summable):
         if len(y_true.shape) < len(y_pred.shape):
             y_true = ops.expand_dims(y_true, -1)
         y_true = fitted(y_true, y_pred)
-        labels = labels and classes > 1
-        one_hot = self.is_softmax(y_pred) and not labels
+        label_count = classes if is_labels and classes > 1 else None
+        one_hot = self.is_softmax(y_pred) and label_count is None
         mask = self.counted(y_true, classes if one_hot else None)
-        check_truth(y_true, mask, label_count=classes if labels else None, one_hot=one_hot)
-        truth = ops.one_hot(ops.squeeze(y_true, -1), classes, dtype=self.dtype) if labels else y_true
+        if included is not None:
+            mask = with_samples(mask, included, y_pred)
+        valid_truth = check_values(y_true, mask, Expected("y_true", label_count, one_hot))
+        valid_prediction = check_values(y_pred, mask, Expected("y_pred"))
+        truth = y_true if label_count is None else ops.one_hot(ops.squeeze(y_true, -1), classes, dtype=self.dtype)
         if mask is None:
-            return self.per_sample(truth, y_pred, None)
-        # Ignored voxels are 0 in both, so that sums over voxels skip them; only means need the mask.
-        truth = ops.where(mask, truth, 0.0)
-        prediction = ops.where(mask, y_pred, 0.0)
-        return self.per_sample(truth, prediction, ops.cast(mask, self.dtype))
+            losses = self.per_sample(truth, y_pred, None)
+        else:  # ignored voxels are 0 in both, so that sums over voxels skip them; only means need the mask
+            truth, prediction = ops.where(mask, truth, 0.0), ops.where(mask, y_pred, 0.0)
+            losses = self.per_sample(truth, prediction, ops.cast(mask, self.dtype))
+        return nan_unless(valid_truth, nan_unless(valid_prediction, losses))
 
     def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
         """The loss of each sample, `[batch]`.

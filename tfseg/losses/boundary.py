@@ -7,9 +7,9 @@ from keras import ops
 from tfseg.losses.base import ForegroundLoss, SegmentationLoss, voxel_mean
 from tfseg.losses.checks import check_count, check_number, check_spacing
 from tfseg.losses.distance import boundary_distance
-from tfseg.losses.distribution import binary_cross_entropy, categorical_cross_entropy
 from tfseg.losses.filters import filter_along, samples_as_channels
 from tfseg.losses.registry import Tensor, registered
+from tfseg.losses.voxelwise import binary_cross_entropy, categorical_cross_entropy
 
 
 def spacing_of(values: Tensor, spacing_mm: list[float] | None) -> list[float]:

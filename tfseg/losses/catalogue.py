@@ -7,16 +7,9 @@ from typing import Any
 
 from tfseg.losses.base import SegmentationLoss
 from tfseg.losses.boundary import Boundary, DistancePenalizedCE, HausdorffDT, HausdorffErosion, LogHausdorffDT
-from tfseg.losses.compound import (
-    Combo,
-    DiceBCE,
-    DiceCE,
-    DiceFocal,
-    DiceTopK,
-    ExponentialLogarithmic,
-    Hybrid,
-)
+from tfseg.losses.compound import DiceBCE, DiceCE, DiceFocal, DiceTopK, Hybrid
 from tfseg.losses.compound_hausdorff import DiceFocalHausdorff, TverskyHausdorff
+from tfseg.losses.compound_weighted import Combo, ExponentialLogarithmic
 from tfseg.losses.distribution import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -43,6 +36,7 @@ from tfseg.losses.region import (
 from tfseg.losses.skeleton import ClDice
 from tfseg.losses.structural import SSIM, MultiScaleSSIM
 from tfseg.losses.unified_focal import AsymmetricUnifiedFocal, SymmetricUnifiedFocal
+from tfseg.losses.weighted_sum import RampCallback as RampCallback
 from tfseg.losses.weighted_sum import Summable, WeightedSum
 
 FAMILIES: dict[str, dict[str, type[SegmentationLoss]]] = {

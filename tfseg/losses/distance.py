@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import edt
-import keras
 import numpy as np
 from keras import ops
 
+from tfseg.losses.host import on_host
 from tfseg.losses.registry import Tensor
 
 FAR = 1e12  # squared, in the largest step; no distance in an image comes near it
@@ -34,17 +34,8 @@ def boundary_distance(mask: Tensor, spacing: Sequence[float]) -> Tensor:
 
     Source: Felzenszwalb and Huttenlocher 2012, 10.4086/toc.2012.v008a019.
     """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-        from tensorflow.python.ops import control_flow_util  # the public API does not expose XLA contexts
-
-        compiled = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
-        if not compiled and not tf.config.list_logical_devices("GPU"):
-            distance = tf.numpy_function(
-                lambda masks: host_distance(masks, spacing), [mask], tf.float32, stateful=False
-            )
-            return tf.ensure_shape(distance, mask.shape)
-    return graph_distance(mask, spacing)
+    distance = on_host(lambda masks: host_distance(masks, spacing), mask, "float32")
+    return graph_distance(mask, spacing) if distance is None else distance
 
 
 def host_distance(masks: np.ndarray, spacing: Sequence[float]) -> np.ndarray:

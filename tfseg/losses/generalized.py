@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from tfseg.losses.checks import check_number
-from tfseg.losses.region import RegionOptions, sums, volumes
+from tfseg.losses.overlap import RegionOptions, sums, volumes
 from tfseg.losses.registry import Tensor, registered
 
 

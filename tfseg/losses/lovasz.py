@@ -10,12 +10,19 @@ from tfseg.losses.registry import Tensor, registered
 
 
 def jaccard_steps(truth: Tensor) -> Tensor:
-    """How much the Jaccard loss grows as the voxels of `truth` [..., voxels] turn wrong one after another."""
+    """The increase of the Jaccard loss as the voxels of `truth` [..., voxels] become wrong one after another.
+
+    With intersection I and union U after a voxel of truth t, and U' before it, `(t U + (1-t) I) / (U U')`. A
+    difference of two Jaccard losses near 1 would lose this to rounding in large images.
+    """
     total = ops.sum(truth, axis=-1, keepdims=True)
-    found = total - ops.cumsum(truth, axis=-1)
-    joined = total + ops.cumsum(1 - truth, axis=-1)
-    jaccard = 1 - found / ops.maximum(joined, 1.0)
-    return ops.concatenate([jaccard[..., :1], jaccard[..., 1:] - jaccard[..., :-1]], axis=-1)
+    wrong = ops.cumsum(truth, axis=-1)
+    index = 1 + ops.arange(ops.shape(truth)[-1], dtype=truth.dtype)
+    intersection = total - wrong
+    union = total + index - wrong
+    before = union - (1 - truth)
+    steps = (truth * union + (1 - truth) * intersection) / (union * ops.where(before > 0, before, 1.0))
+    return ops.where(before > 0, steps, 1.0)  # the first voxel of an empty truth
 
 
 @registered

@@ -8,7 +8,7 @@ from keras import ops
 
 from tfseg.losses.checks import check_count, check_number
 from tfseg.losses.compound import DiceCE
-from tfseg.losses.region import RegionOptions
+from tfseg.losses.overlap import RegionOptions
 from tfseg.losses.registry import Tensor, registered
 
 

@@ -6,9 +6,9 @@ from keras import ops
 
 from tfseg.losses.base import power, voxel_mean
 from tfseg.losses.checks import check_number
-from tfseg.losses.distribution import Pair, binary_focal, categorical_focal
-from tfseg.losses.region import RegionOptions, tversky_index, volumes
+from tfseg.losses.overlap import RegionOptions, tversky_index, volumes
 from tfseg.losses.registry import Tensor, registered
+from tfseg.losses.voxelwise import Pair, binary_focal, categorical_focal
 
 
 class UnifiedFocal(RegionOptions):

@@ -1,18 +1,22 @@
 """Weighted sums of losses; a weight may change from epoch to epoch."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, TypeGuard
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
-from tfseg.losses.checks import check_count, check_sequence, is_number
+from tfseg.losses.checks import check_count, check_sequence
+from tfseg.losses.inputs import sample_weights, split_included, widened
+from tfseg.losses.ramps import Weight, checked_weight, is_weight, ramp_value, scaled, variable
 from tfseg.losses.registry import Tensor, registered
 
-Weight = float | Mapping[str, float]
-
-_RAMP = ("from", "to", "epochs")
+NOT_ADVANCED = (
+    "the ramps of this loss are at their start, and were never advanced: "
+    "pass tfseg.losses.RampCallback() to fit, or call set_epoch before every epoch"
+)
 
 
 class Summable(keras.losses.Loss):
@@ -35,12 +39,29 @@ class Summable(keras.losses.Loss):
             y_true: the truth.
             y_pred: the prediction. If it is float16, gradients beyond its range, such as 1 / smoothing, are clipped
                 to its largest number.
-            sample_weight: a factor for each sample, `[batch]` or `[batch, 1]`, or one for all.
+            sample_weight: a factor for each sample, `[batch]` or `[batch, 1]`, or one for all. A sample of weight 0
+                is also left out of sums over the batch.
 
         Raises:
             ValueError: as `call`, or `sample_weight` has another shape.
         """
-        return super().__call__(y_true, _widened(y_pred, self.dtype), _per_sample(sample_weight, y_pred))
+        weight = sample_weights(sample_weight, y_pred)
+        truth = (y_true, weight != 0) if self.pools_samples and weight is not None and np.shape(weight) else y_true
+        return super().__call__(truth, widened(y_pred, self.dtype), weight)
+
+    @property
+    def pools_samples(self) -> bool:
+        """Whether the value of a sample depends on the others of its batch."""
+        raise NotImplementedError
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """One value per sample, `[batch]`.
+
+        Args:
+            y_true: the truth; or a pair of it and `[batch]`, 0 for samples to leave out.
+            y_pred: the prediction.
+        """
+        raise NotImplementedError
 
     def __mul__(self, weight: Weight) -> "WeightedSum":
         return WeightedSum([self], [weight])
@@ -65,11 +86,13 @@ class WeightedSum(Summable):
     Args:
         terms: losses of tfseg; their own reductions are not used.
         weights: one for each term: a number ≥ 0, or a ramp `{"from": a, "to": b, "epochs": n}`, which changes from a
-            in the first epoch to b in epoch n + 1 in even steps and then stays. `set_epoch` advances it.
+            in the first epoch to b in epoch n + 1 in even steps and then stays. tfseg's training advances it; in
+            `keras.Model.fit` a `RampCallback` does.
         name: the name of the loss in logs.
         reduction: how Keras reduces the values `[batch]`.
         dtype: the type of the sum, float32 or float64; None: that of the widest term. Terms compute in their own.
-        epoch: the epoch of the ramps, counted from 0; sums among the terms keep theirs.
+        epoch: the epoch of the ramps, counted from 0; None: the first, until `set_epoch` is called, and a call
+            before that warns. Sums among the terms keep theirs.
 
     Raises:
         ValueError: no terms, a term that is not a loss of tfseg, a different number of weights, a weight of another
@@ -88,27 +111,37 @@ class WeightedSum(Summable):
         name: str | None = None,
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
-        epoch: int = 0,
+        epoch: int | None = None,
     ) -> None:
         self.terms = check_sequence("terms", terms)
         for term in self.terms:
             if not isinstance(term, Summable):
                 raise ValueError(f"each of terms must be a loss of tfseg; received {term!r}")
-        self.weights = [_checked(weight) for weight in check_sequence("weights", weights)]
+        self.weights = [checked_weight(weight) for weight in check_sequence("weights", weights)]
         if not self.terms or len(self.terms) != len(self.weights):
             raise ValueError(
                 "weights must have one number or ramp for each of one or more terms; "
                 f"received {len(self.weights)} for {len(self.terms)} terms"
             )
         super().__init__(name, reduction, dtype or _widest(self.terms))
-        self.epoch = check_count("epoch", epoch, low=0)
-        self._now = [_variable(weight, self.epoch) for weight in self.weights]
+        self.epoch = None if epoch is None else check_count("epoch", epoch, low=0)
+        self._now = [variable(weight, self.epoch or 0) for weight in self.weights]
+
+    @property
+    def pools_samples(self) -> bool:
+        """Whether that of a term does."""
+        return any(term.pools_samples for term in self.terms)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """One value per sample, `[batch]`."""
+        """One value per sample, `[batch]`; see `Summable.call`."""
+        if self.epoch is None and any(isinstance(weight, dict) for weight in self.weights):
+            warnings.warn(NOT_ADVANCED, stacklevel=2)
+        y_true, included = split_included(y_true)
         total = 0.0
         for now, term in zip(self._now, self.terms, strict=True):
-            value = term.call(ops.cast(y_true, term.dtype), ops.cast(y_pred, term.dtype))
+            truth = ops.cast(y_true, term.dtype)
+            pair = (truth, included) if included is not None and term.pools_samples else truth
+            value = term.call(pair, ops.cast(y_pred, term.dtype))
             total = total + ops.cast(now, self.dtype) * ops.cast(value, self.dtype)
         return total
 
@@ -122,9 +155,9 @@ class WeightedSum(Summable):
                 term.set_epoch(epoch)
 
     def __mul__(self, factor: Weight) -> "WeightedSum":
-        if not _is_weight(factor):
+        if not is_weight(factor):
             raise ValueError(f"a sum of losses can only be multiplied by a number of at least 0; received {factor!r}")
-        weights = [_scaled(weight, factor) for weight in self.weights]
+        weights = [scaled(weight, factor) for weight in self.weights]
         return WeightedSum(self.terms, weights, self.name, self.reduction, self.dtype, self.epoch)
 
     __rmul__ = __mul__
@@ -142,67 +175,26 @@ class WeightedSum(Summable):
         return cls(**{**config, "terms": terms})
 
 
-def ramp_value(ramp: Mapping[str, float], epoch: int) -> float:
-    """The weight in an epoch, counted from 0: `from + (to - from) min(epoch / epochs, 1)`."""
-    return ramp["from"] + (ramp["to"] - ramp["from"]) * min(epoch / ramp["epochs"], 1.0)
+class RampCallback(keras.callbacks.Callback):
+    """Advance the ramps in the losses of a model at the start of every epoch, for `keras.Model.fit`.
 
+    Example:
+        >>> import keras, numpy as np
+        >>> from tfseg.losses import Boundary, Dice, RampCallback
+        >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 1, activation="sigmoid")])
+        >>> model.compile("sgd", loss=Dice() + {"from": 0, "to": 0.1, "epochs": 2} * Boundary())
+        >>> image = np.zeros((2, 8, 8, 1))
+        >>> history = model.fit(image, image, epochs=2, verbose=0, callbacks=[RampCallback()])
+        >>> model.loss.epoch
+        1
+    """
 
-def _widened(y_pred: Tensor, dtype: str) -> Tensor:
-    """A prediction of float16 in `dtype`, its gradient clipped to the range of float16; any other unchanged."""
-    prediction = ops.convert_to_tensor(y_pred)
-    if keras.backend.standardize_dtype(prediction.dtype) != "float16":
-        return y_pred
-    largest = float(np.finfo(np.float16).max)
-
-    @ops.custom_gradient
-    def wide(prediction: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        return ops.cast(prediction, dtype), lambda upstream: ops.cast(ops.clip(upstream, -largest, largest), "float16")
-
-    return wide(prediction)
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the epoch of every `WeightedSum` among the losses."""
+        for loss in keras.tree.flatten(self.model.loss):
+            if isinstance(loss, WeightedSum):
+                loss.set_epoch(epoch)
 
 
 def _widest(losses: Sequence[Summable]) -> str:
     return "float64" if any(loss.dtype == "float64" for loss in losses) else "float32"
-
-
-def _per_sample(sample_weight: Tensor | None, y_pred: Tensor) -> Tensor | None:
-    """Weights `[batch]`; a number or None is returned unchanged."""
-    shape = () if sample_weight is None else tuple(np.shape(sample_weight))
-    if not shape:
-        return sample_weight
-    (batch,) = (*np.shape(y_pred), None)[:1]
-    one_each = shape[0] == batch or None in (shape[0], batch)
-    if not one_each or shape[1:] not in ((), (1,), (None,)):
-        raise ValueError(f"sample_weight must have the shape [batch] or [batch, 1], batch {batch}; received {shape}")
-    return ops.reshape(sample_weight, ops.shape(sample_weight)[:1])
-
-
-def _checked(weight: Any) -> float | dict[str, float]:
-    if isinstance(weight, Mapping):
-        if set(weight) == set(_RAMP) and all(map(_is_weight, weight.values())) and weight["epochs"] > 0:
-            return {key: weight[key] for key in _RAMP}
-    elif _is_weight(weight):
-        return float(weight)
-    raise ValueError(
-        "a weight must be a number of at least 0, or {from: a, to: b, epochs: n} of such numbers with n above 0; "
-        f"received {weight!r}"
-    )
-
-
-def _scaled(weight: Weight, factor: float) -> Weight:
-    if isinstance(weight, Mapping):
-        return {"from": factor * weight["from"], "to": factor * weight["to"], "epochs": weight["epochs"]}
-    return factor * weight
-
-
-def _is_weight(value: Any) -> TypeGuard[float]:
-    return is_number(value) and value >= 0
-
-
-def _variable(weight: float | dict[str, float], epoch: int) -> Any:
-    """A ramp as a variable, so that graphs see it change; a number unchanged."""
-    if not isinstance(weight, dict):
-        return weight
-    if keras.backend.backend() == "jax":
-        raise ValueError(f"on JAX a weight must be a number, as a ramp would not change; received {weight}")
-    return keras.Variable(ramp_value(weight, epoch), trainable=False)
