@@ -205,9 +205,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="8x256x256,2x96x96x96", help="batch and spatial axes")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--in-a-call", type=int, default=4, help="pairs per call; they share the 0.3 ms of a call"
-    )
+    parser.add_argument("--in-a-call", type=int, default=4, help="pairs per call; they share the 0.3 ms of a call")
     parser.add_argument("--clock", action="store_true", help="wall-clock time instead of processor time")
     parser.add_argument("--without-memory", action="store_true", help="measure only times, which is much faster")
     parser.add_argument("--peer-python", help="Python of an environment with MONAI; default: measure only tfseg")

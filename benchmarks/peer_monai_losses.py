@@ -1,9 +1,9 @@
-"""Forward and backward of MONAI's losses, for `losses.py`.
+"""Measure forward and backward of MONAI's losses, for `losses.py`.
 
     python benchmarks/peer_monai_losses.py INPUTS.npz THREADS PAIRS [--clock] [--memory NAME]
 
-Each name on standard input is answered on standard output by the ms of a call on so many pairs of truth and prediction;
-with --memory, the peak memory of one pair's call in MiB is all that is measured. INPUTS.npz holds truth and prediction
+For each name on standard input, write the milliseconds of a call on PAIRS pairs of truth and prediction to standard
+output; with --memory, only the peak memory of a call on one pair in MiB. INPUTS.npz has truth and prediction
 `[batch, *spatial]`.
 """
 
@@ -18,7 +18,7 @@ from measuring import peak_mib, round_ms
 from monai import losses
 from torch import Tensor, nn
 
-CORNER = 32  # voxels along each axis of what the first call sees, which loads libraries and starts threads
+CORNER = 32  # voxels along each axis of the inputs of a first call, which loads libraries and starts threads
 
 # tfseg's name → MONAI's loss with tfseg's settings.
 LOSSES: dict[str, Callable[[int], nn.Module]] = {
@@ -29,6 +29,7 @@ LOSSES: dict[str, Callable[[int], nn.Module]] = {
     "jaccard": lambda _: losses.DiceLoss(jaccard=True),
     "tversky": lambda _: losses.TverskyLoss(alpha=0.3, beta=0.7),
     "asymmetric_similarity": lambda _: losses.TverskyLoss(alpha=1 / 3.25, beta=2.25 / 3.25),
+    "mcc": lambda _: losses.MCCLoss(),
     "ssim": lambda axes: losses.SSIMLoss(axes),
     "cldice": lambda _: losses.SoftclDiceLoss(iter_=3),
     "boundary": lambda _: losses.BoundaryLoss(),
@@ -39,11 +40,11 @@ LOSSES: dict[str, Callable[[int], nn.Module]] = {
     "dice_focal": lambda _: losses.DiceFocalLoss(sigmoid=True, gamma=2.0, alpha=0.5),
     "asymmetric_unified_focal": lambda _: losses.AsymmetricUnifiedFocalLoss(weight=0.5, gamma=0.5, delta=0.6),
 }
-ON_LOGITS = {"focal", "dice_ce", "dice_bce", "dice_focal"}  # MONAI has these on logits alone
+ON_LOGITS = {"focal", "dice_ce", "dice_bce", "dice_focal"}  # MONAI has these only on logits
 
 
 def step(name: str, truth: np.ndarray, prediction: np.ndarray, times: int = 1) -> Callable[[], list[Tensor]]:
-    """A call that returns the loss of so many pairs of truth and prediction, and its gradients, as `losses.step`."""
+    """A call that returns losses and gradients of `times` pairs of truth and prediction, as `losses.step`."""
     pairs = []
     for n in range(times):
         y, p = (torch.from_numpy(np.roll(values, n, 1))[:, None].contiguous() for values in (truth, prediction))
@@ -61,7 +62,7 @@ def step(name: str, truth: np.ndarray, prediction: np.ndarray, times: int = 1) -
 
 
 def main() -> None:
-    """Answer the names on standard input, or measure the memory of one."""
+    """Measure the losses named on standard input, or the memory of one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inputs")
     parser.add_argument("threads", type=int)

@@ -55,6 +55,11 @@ def test_ignoring_labels_is_ignoring_channels(examples, name):
         (np.ones((2, 12, 12, 3)), PREDICTION, {}, "sum to 1 over the classes"),
         (LABELS + 255, PREDICTION[..., :1], {}, r"values from 0 to 1; received \[255.0\]"),
         (LABELS * np.nan, PREDICTION[..., :1], {}, r"received \[nan\]"),
+        (LABELS, 4 * PREDICTION, {}, r"y_pred must contain values from 0 to 1; received \[1.33\d*\]"),
+        (LABELS, PREDICTION - 0.5, {}, r"y_pred must contain values from 0 to 1; received \[-0.16\d*\]"),
+        (LABELS, np.linspace(-4, 4, 864).reshape(2, 12, 12, 3), {}, r"y_pred must .*; received -4 to 4$"),
+        (LABELS, PREDICTION * np.nan, {}, r"y_pred must contain values from 0 to 1; received \[nan\]"),
+        (LABELS, 4 * PREDICTION, {"ignore_label": 255}, "values from 0 to 1 where they count; received"),
     ],
 )
 def test_bad_input_is_refused(truth, prediction, params, message):
@@ -154,6 +159,13 @@ NAN, INF = float("nan"), float("inf")
         ("exponential_logarithmic", {"dice_gamma": 0}, "dice_gamma must be"),
         ("symmetric_unified_focal", {"gamma": 1}, r"gamma must be a number in \[0, 1\); received 1"),
         ("mis_seg_focus", {"radius": 0}, "radius must be a whole number"),
+        ("nacl", {"alpha": 1.5}, r"alpha must be a number in \[0, 1\]; received 1.5"),
+        ("nacl", {"window": 4}, "window must be an odd number of at least 3; received 4"),
+        ("generalized_wasserstein_dice", {"class_distances": [[0, 1]]}, r"square matrix .*received \[\[0, 1\]\]"),
+        ("generalized_wasserstein_dice", {"class_distances": [[0, 1], [-1, 0]]}, "numbers of at least 0"),
+        ("generalized_wasserstein_dice", {"class_distances": [[1, 1], [1, 0]]}, "0 on the diagonal"),
+        ("generalized_wasserstein_dice", {"class_distances": [[0, 0], [0, 0]]}, "not 0 everywhere"),
+        ("generalized_wasserstein_dice", {"class_distances": [[0, 1], 3]}, "class_distances must be a square matrix"),
     ],
 )
 def test_bad_arguments_are_refused(name, params, message):
@@ -207,6 +219,9 @@ UNUSUAL = {
     "global_weight": 0.9,
     "focus_weight": 0.6,
     "radius": 1,
+    "window": 5,
+    "blob_weight": 0.5,
+    "class_distances": [[0.0, 1.0], [2.0, 0.0]],
 }
 
 

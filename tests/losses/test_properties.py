@@ -19,6 +19,7 @@ UPPER = {
     "top_k": CE,
     "focal": CE / 2,
     "log_cosh": 0.434,
+    "nacl": CE + 0.1,
     "dice": 1,
     "squared_dice": 1,
     "log_dice": np.inf,
@@ -31,9 +32,12 @@ UPPER = {
     "focal_tversky": 1,
     "asymmetric_similarity": 1,
     "sensitivity_specificity": 1,
+    "generalized_wasserstein_dice": 1,
+    "mcc": 2,
     "ssim": 2,
     "ms_ssim": 1,
     "cldice": 1,
+    "skeleton_recall": 1,
     "boundary": np.inf,
     "hausdorff_dt": np.inf,
     "log_hausdorff_dt": np.inf,
@@ -51,6 +55,7 @@ UPPER = {
     "tversky_hausdorff": np.inf,
     "dice_focal_hausdorff": np.inf,
     "mis_seg_focus": 2 * (1 + CE),
+    "blob_dice": 3,
 }
 # The cost of a voxel depends on its surroundings.
 NEIGHBOURS = {
@@ -60,6 +65,8 @@ NEIGHBOURS = {
     "tversky_hausdorff",
     "dice_focal_hausdorff",
     "mis_seg_focus",
+    "nacl",
+    "blob_dice",
 }
 BACKGROUND_IS_SPECIAL = {"symmetric_unified_focal", "asymmetric_unified_focal"}  # it weighs 1-δ
 # The foreground alone, each class for itself.
@@ -67,12 +74,12 @@ FOREGROUND = [
     name
     for family in ("region", "structural", "boundary")
     for name in FAMILIES[family]
-    if name not in ("generalized_dice", "penalty_generalized_dice", "distance_penalized_ce")
+    if "generalized" not in name and name != "distance_penalized_ce"
 ]
 MONOTONE = [name for name in LOSSES if not card(name).not_monotone]
 OVERLAP = [name for name, loss in LOSSES.items() if "overlap_over" in loss.parameters]
 OVERLAP_ONLY = {  # arguments that leave only the overlap terms of a loss
-    f"{term}_weight": 0.0 for term in ("ce", "bce", "ssim", "focal", "top_k", "hausdorff")
+    f"{term}_weight": 0.0 for term in ("ce", "bce", "ssim", "focal", "top_k", "hausdorff", "blob")
 }
 MARGIN = 5  # voxels; farther than a skeleton or a dilation reaches
 BINARY, SOFTMAX, REGIONS = "binary", "softmax", "regions"

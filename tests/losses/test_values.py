@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfseg.losses import LOSSES, get
+from tfseg.losses.skeleton import skeleton, widened
 
 TRUTH = np.array([1.0, 1.0, 0.0, 0.0]).reshape(1, 2, 2, 1)
 PREDICTION = np.array([0.8, 0.4, 0.2, 0.0]).reshape(1, 2, 2, 1)  # TP 1.2, FP 0.2, FN 0.8
@@ -47,6 +48,11 @@ HAND = [
     ("top_k", {"fraction": 0.5}, WORST_HALF),
     ("squared_dice", {}, 1 - 2.4 / (0.64 + 0.16 + 0.04 + 2)),
     ("log_cosh_dice", {}, LOG(math.cosh(DICE))),
+    ("nacl", {}, BCE + 0.1 * (0.3 - 0.5)),  # half of each window is foreground
+    ("mcc", {}, 1 - (1.2 * 1.8 - 0.2 * 0.8) / math.sqrt(1.4 * 2 * 2 * 2.6)),
+    ("generalized_wasserstein_dice", {}, DICE),
+    ("skeleton_recall", {}, 1 - 1.2 / 2),  # the skeleton is the structure
+    ("blob_dice", {}, 3 * DICE),  # one blob
     ("generalized_dice", {}, 1 - 2 * (1.2 + 1.8) / (2 * (1.2 + 1.8) + 2 * (0.2 + 0.8))),
     ("penalty_generalized_dice", {}, 0.25 / (1 + 2.5 * 0.75)),
     ("lovasz", {}, 0.6 * 0.5 + 0.2 * 0.5),  # Jaccard loss ½ after the worst voxel, 1 after the two next
@@ -183,6 +189,8 @@ EQUAL = [
         [(1, "symmetric_unified_focal", {"gamma": 0})],
     ),
     ("mis_seg_focus", {"focus_weight": 0}, [(1, "dice_ce", {})]),
+    ("nacl", {"alpha": 0}, [(1, "ce", {})]),
+    ("blob_dice", {"global_weight": 0.5, "blob_weight": 0}, [(0.5, "dice", {})]),
     ("tversky_hausdorff", {}, [(0.9, "tversky", {}), (0.1, "log_hausdorff_dt", {})]),
     (
         "dice_focal_hausdorff",
@@ -215,3 +223,56 @@ def test_a_perfect_constant_image_costs_nothing():
             image = np.full((2, 12, 12, 1), fill)
             value = get(name, reduction=None)(image, image)
             np.testing.assert_allclose(value, 0, atol=1e-6, err_msg=f"{name} of an image of {fill:g}")
+
+
+def test_confusing_similar_classes_costs_less():
+    """Two voxels of class 1 predicted as class 2, at ¼ of the largest distance: TP is 1 + 2 · ¾, the errors 2 · ¼."""
+    labels = np.array([0, 1, 1, 2]).reshape(1, 1, 4)
+    prediction = np.eye(3)[np.array([0, 2, 2, 2])].reshape(1, 1, 4, 3)
+    distances = [[0, 8, 8], [8, 0, 2], [8, 2, 0]]
+    loss = get("generalized_wasserstein_dice", class_distances=distances, dtype="float64")
+    assert float(loss(labels, prediction)) == pytest.approx(1 - 2.5 / (2.5 + 0.25), rel=1e-4)
+    background = get("generalized_wasserstein_dice", class_distances=distances, include_background=True)
+    assert float(background(labels, prediction)) == pytest.approx(1 - 3.5 / (3.5 + 0.25), rel=1e-4)
+    with pytest.raises(ValueError, match=r"class_distances must have 2 rows and columns .*received 3"):
+        loss(labels[..., None] > 0, prediction[..., :1])
+
+
+def test_every_blob_counts_the_same():
+    """Of blobs with 4 and 1 voxels the small one is not predicted; one voxel lies outside both."""
+    truth = np.array([1.0, 1, 1, 1, 0, 0, 1, 0, 0]).reshape(1, 1, 9, 1)
+    prediction = np.array([1.0, 1, 1, 1, 0, 0, 0, 0, 1]).reshape(1, 1, 9, 1)
+    whole, large, small = 1 - 8 / (5 + 5), 1 - 8 / (5 + 4), 1 - 0 / (1 + 1)
+    loss = get("blob_dice", global_weight=0.5, blob_weight=2.0, dtype="float64")
+    assert float(loss(truth, prediction)) == pytest.approx(0.5 * whole + large + small, rel=1e-4)
+    assert float(get("blob_dice", global_weight=0)(0 * truth, prediction)) == 0
+
+
+def test_skeleton_recall_by_hand():
+    """A bar of 3 × 9 voxels, radius 1: the skeleton's middle row and what it touches, without the far ends' corners."""
+    truth = np.zeros((1, 7, 13, 1))
+    truth[0, 2:5, 2:11] = 1
+    tube = np.asarray(widened(skeleton(truth), truth, 1))[0, ..., 0]
+    assert (tube[3, 2:11] == 1).all() and tube.max() == 1 and (tube <= truth[0, ..., 0]).all()
+    prediction = 0.25 * truth
+    prediction[0, 3] *= 2
+    loss = get("skeleton_recall", radius=1, dtype="float64")
+    assert float(loss(truth, prediction)) == pytest.approx(
+        1 - (tube * prediction[0, ..., 0]).sum() / tube.sum(), rel=1e-6
+    )
+    assert float(loss(truth, np.ones_like(truth))) == pytest.approx(0, abs=1e-12)
+
+
+def test_shares_of_the_neighbourhood_by_hand():
+    """A corner voxel has four voxels in its window; an ignored one is not counted."""
+    truth = np.zeros((1, 3, 3, 1))
+    truth[0, 0, 1] = truth[0, 1, 1] = 1
+    for ignored, share in (((2, 2), 2 / 4), ((1, 0), 2 / 3)):
+        marked = truth.copy()
+        marked[(0, *ignored, 0)] = 255
+        prediction = truth.copy()
+        prediction[0, 0, 0] = 0.1  # away from its share by less than the truth, 0, is
+        values = [
+            float(get("nacl", alpha=a, ignore_label=255, dtype="float64")(marked, prediction)) for a in (0.0, 1.0)
+        ]
+        assert values[1] - values[0] == pytest.approx((abs(0.1 - share) - share) / 8, rel=1e-9)

@@ -13,7 +13,7 @@ import yaml
 from tfseg.losses.base import ForegroundLoss, SegmentationLoss
 from tfseg.losses.behaviour import Behaviour, behaviour
 from tfseg.losses.catalogue import FAMILIES, LOSSES
-from tfseg.losses.region import RegionOptions
+from tfseg.losses.overlap import RegionOptions
 
 SHARED = (SegmentationLoss, ForegroundLoss, RegionOptions)  # most losses have their parameters
 

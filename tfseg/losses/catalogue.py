@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfseg.losses.base import SegmentationLoss
+from tfseg.losses.blobs import BlobDice
 from tfseg.losses.boundary import Boundary, DistancePenalizedCE, HausdorffDT, HausdorffErosion, LogHausdorffDT
+from tfseg.losses.calibration import NeighborAwareCalibration
 from tfseg.losses.compound import DiceBCE, DiceCE, DiceFocal, DiceTopK, Hybrid
 from tfseg.losses.compound_hausdorff import DiceFocalHausdorff, TverskyHausdorff
 from tfseg.losses.compound_weighted import Combo, ExponentialLogarithmic
+from tfseg.losses.correlation import MatthewsCorrelation
 from tfseg.losses.distribution import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -33,9 +36,10 @@ from tfseg.losses.region import (
     SquaredDice,
     Tversky,
 )
-from tfseg.losses.skeleton import ClDice
+from tfseg.losses.skeleton import ClDice, SkeletonRecall
 from tfseg.losses.structural import SSIM, MultiScaleSSIM
 from tfseg.losses.unified_focal import AsymmetricUnifiedFocal, SymmetricUnifiedFocal
+from tfseg.losses.wasserstein import GeneralizedWassersteinDice
 from tfseg.losses.weighted_sum import RampCallback as RampCallback
 from tfseg.losses.weighted_sum import Summable, WeightedSum
 
@@ -48,6 +52,7 @@ FAMILIES: dict[str, dict[str, type[SegmentationLoss]]] = {
         "top_k": TopK,
         "focal": Focal,
         "log_cosh": LogCosh,
+        "nacl": NeighborAwareCalibration,
     },
     "region": {
         "dice": Dice,
@@ -56,17 +61,20 @@ FAMILIES: dict[str, dict[str, type[SegmentationLoss]]] = {
         "log_cosh_dice": LogCoshDice,
         "generalized_dice": GeneralizedDice,
         "penalty_generalized_dice": PenaltyGeneralizedDice,
+        "generalized_wasserstein_dice": GeneralizedWassersteinDice,
         "jaccard": Jaccard,
         "lovasz": Lovasz,
         "tversky": Tversky,
         "focal_tversky": FocalTversky,
         "asymmetric_similarity": AsymmetricSimilarity,
         "sensitivity_specificity": SensitivitySpecificity,
+        "mcc": MatthewsCorrelation,
     },
     "structural": {
         "ssim": SSIM,
         "ms_ssim": MultiScaleSSIM,
         "cldice": ClDice,
+        "skeleton_recall": SkeletonRecall,
     },
     "boundary": {
         "boundary": Boundary,
@@ -88,6 +96,7 @@ FAMILIES: dict[str, dict[str, type[SegmentationLoss]]] = {
         "tversky_hausdorff": TverskyHausdorff,
         "dice_focal_hausdorff": DiceFocalHausdorff,
         "mis_seg_focus": MisSegFocus,
+        "blob_dice": BlobDice,
     },
 }
 LOSSES = {name: loss for family in FAMILIES.values() for name, loss in family.items()}

@@ -58,6 +58,23 @@ def check_spacing(spacing_mm: Any) -> list[float] | None:
     return [check_number("each of spacing_mm", step, low=0, above=True) for step in steps]
 
 
+def check_distances(argument: str, value: Any) -> list[list[float]] | None:
+    """A square matrix of floats ≥ 0, 0 on the diagonal and with a number above 0, as lists, else ValueError."""
+    if value is None:
+        return None
+    rows = [list(row) for row in value if _is_sequence(row)] if _is_sequence(value) else []
+    numbers = [number for row in rows for number in row]
+    square = len(rows) >= 2 and all(len(row) == len(rows) == len(value) for row in rows)
+    if square and all(is_number(number) and number >= 0 for number in numbers):
+        matrix = [[float(number) for number in row] for row in rows]
+        if not any(matrix[place][place] for place in range(len(matrix))) and max(map(max, matrix)) > 0:
+            return matrix
+    raise ValueError(
+        f"{argument} must be a square matrix of numbers of at least 0, 0 on the diagonal and not 0 everywhere; "
+        f"received {value!r}"
+    )
+
+
 def check_sequence(argument: str, value: Any) -> list[Any]:
     """`value` as a list if it is a sequence, else ValueError."""
     if _is_sequence(value):

@@ -25,8 +25,8 @@ def list_losses() -> str:
     """List every loss on one line, by family.
 
     Example:
-        >>> print(list_losses().splitlines()[1])
-          bce                       Binary cross-entropy; on several channels the mean of the one-against-rest values.
+        >>> list_losses().splitlines()[1].split(maxsplit=1)
+        ['bce', 'Binary cross-entropy; on several channels the mean of the one-against-rest values.']
     """
     families = read_families()
     width = max(len(name) for losses in families.values() for name in losses)

@@ -50,9 +50,10 @@ registers them; `import tfseg` does not import Keras and so does not register th
 
 **In other packages** compares with {{collections}}.
 
-Of MONAI's segmentation losses three have no counterpart here: MCCLoss, NACLLoss (of logits) and
-GeneralizedWassersteinDiceLoss. Two are sums: GeneralizedDiceFocalLoss of `generalized_dice` and `focal`,
-SoftDiceclDiceLoss of `dice` and `cldice`.
+Every segmentation loss of MONAI has a counterpart here. Two are sums: GeneralizedDiceFocalLoss of `generalized_dice`
+and `focal`, SoftDiceclDiceLoss of `dice` and `cldice`. MaskedLoss is `ignore_label`, which every loss has.
+
+**Backends.** The losses run on Keras's TensorFlow, JAX and PyTorch backends with the same values.
 """
 
 
