@@ -125,6 +125,17 @@ def test_the_callback_advances_the_ramps_of_every_output():
     assert epochs == [(0, 0), (1, 1), (2, 2)]
 
 
+def test_the_callback_advances_a_loss_that_it_is_given():
+    loss = get("dice") + RAMP * get("bce")
+    truth, prediction = np.ones((1, 2, 2, 1), "float32"), np.full((1, 2, 2, 1), 0.5, "float32")
+    callback = RampCallback(loss)
+    values = []
+    for epoch in range(6):
+        callback.on_epoch_begin(epoch)
+        values.append(float(loss(truth, prediction)))
+    np.testing.assert_allclose(np.diff(values), [np.log(2) / 4] * 4 + [0], rtol=1e-5, atol=1e-7)
+
+
 def test_a_ramp_is_saved_with_its_epoch(example):
     loss = RAMP * Dice() + WeightedSum([RAMP * get("bce")], [1.0])
     loss.set_epoch(3)

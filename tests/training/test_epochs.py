@@ -1,10 +1,9 @@
-"""Dropout seeds and loss weights are set at the beginning of an epoch."""
+"""Dropout seeds are set at the beginning of an epoch."""
 
 import keras
 import numpy as np
 
-from tfseg.losses import get
-from tfseg.training.epochs import EpochSeeds, LossRamps
+from tfseg.training.epochs import EpochSeeds
 
 
 def masks(epoch, seed=3, epochs_before=0):
@@ -28,16 +27,3 @@ def test_dropout_is_a_function_of_seed_epoch_and_step():
 
 def test_epochs_are_counted_across_stages():
     np.testing.assert_array_equal(masks(epoch=1, epochs_before=3)[0], masks(epoch=4)[0])
-
-
-def test_ramped_weights_change_with_the_epoch():
-    loss = get("dice") * 1.0 + get("bce") * {"from": 0.0, "to": 1.0, "epochs": 4}
-    truth, prediction = np.ones((1, 2, 2, 1), "float32"), np.full((1, 2, 2, 1), 0.5, "float32")
-    callback = LossRamps(loss)
-    values = []
-    for epoch in range(6):
-        callback.on_epoch_begin(epoch)
-        values.append(float(loss(truth, prediction)))
-    steps = np.diff(values)
-    np.testing.assert_allclose(steps, [np.log(2) / 4] * 4 + [0], rtol=1e-5, atol=1e-7)
-    LossRamps(get("dice")).on_epoch_begin(1)  # no ramps: unchanged

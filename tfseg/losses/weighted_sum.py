@@ -176,7 +176,10 @@ class WeightedSum(Summable):
 
 
 class RampCallback(keras.callbacks.Callback):
-    """Advance the ramps in the losses of a model at the start of every epoch, for `keras.Model.fit`.
+    """Advance the ramps of weighted sums at the start of every epoch, for `keras.Model.fit`.
+
+    Args:
+        loss: the loss, or several in any structure; None: those that the model is compiled with.
 
     Example:
         >>> import keras, numpy as np
@@ -189,9 +192,13 @@ class RampCallback(keras.callbacks.Callback):
         1
     """
 
+    def __init__(self, loss: Any = None) -> None:
+        super().__init__()
+        self._loss = loss
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the epoch of every `WeightedSum` among the losses."""
-        for loss in keras.tree.flatten(self.model.loss):
+        for loss in keras.tree.flatten(self.model.loss if self._loss is None else self._loss):
             if isinstance(loss, WeightedSum):
                 loss.set_epoch(epoch)
 

@@ -1,9 +1,7 @@
-"""Set dropout seeds and loss weights at the beginning of an epoch; both depend only on the epoch's number."""
+"""Set dropout seeds at the beginning of an epoch; they depend only on the epoch's number."""
 
 import keras
 import numpy as np
-
-from tfseg import losses
 
 
 class EpochSeeds(keras.callbacks.Callback):
@@ -23,16 +21,3 @@ class EpochSeeds(keras.callbacks.Callback):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 state = np.random.SeedSequence([self._seed, self._before + epoch, index]).generate_state(2)
                 layer.seed_generator.state.assign(state.astype(layer.seed_generator.state.dtype))
-
-
-class LossRamps(keras.callbacks.Callback):
-    """Set the ramped weights of a sum of losses at each epoch of a stage."""
-
-    def __init__(self, loss: keras.losses.Loss) -> None:
-        super().__init__()
-        self._loss = loss
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the weights."""
-        if isinstance(self._loss, losses.WeightedSum):
-            self._loss.set_epoch(epoch)

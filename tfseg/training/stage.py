@@ -24,7 +24,7 @@ from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
 from tfseg.training.controls import controls
 from tfseg.training.divergence import FiniteLoss, WatchedLoss
-from tfseg.training.epochs import EpochSeeds, LossRamps
+from tfseg.training.epochs import EpochSeeds
 from tfseg.training.history import History, Listening
 from tfseg.training.logs import Logs
 from tfseg.training.optimizers import make_optimizer, penalise_weights
@@ -167,7 +167,7 @@ def train_stage(
     stopping = [] if patience is None else [EarlyStopping(best, patience, validation.is_scored)]
     callbacks: Sequence[keras.callbacks.Callback] = [
         EpochSeeds(shared.seed, before),
-        LossRamps(loss),
+        losses.RampCallback(loss),
         finite,
         validation,
         best,
