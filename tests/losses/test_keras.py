@@ -207,6 +207,7 @@ VALUES = """
 import json, sys
 import keras, numpy as np
 from tfseg.losses import make
+specs = json.loads(sys.argv[1])
 compiled = lambda loss: loss
 if keras.backend.backend() == "jax":
     from jax import jit as compiled
@@ -214,7 +215,7 @@ stored = np.load(sys.argv[2])
 values = {}
 for kind in ("binary3d", "softmax2d"):
     images = [keras.ops.convert_to_tensor(stored[f"{kind}/{each}"]) for each in ("truth", "prediction")]
-    for name, spec in json.loads(sys.argv[1]).items():
+    for name, spec in specs.items():
         loss = make(spec, ignore_label=9)
         loss.reduction = None
         values[f"{kind}/{name}"] = keras.ops.convert_to_numpy(compiled(loss)(*images))
@@ -222,9 +223,6 @@ np.savez(sys.argv[3], **values)
 """
 
 GRADIENTS = """
-import json, sys
-import keras, numpy as np
-from tfseg.losses import make
 truth = np.zeros((2, 12, 12, 1), "float32")
 truth[:, 3:8, 4:9] = 1
 def on_jax(loss):
@@ -237,22 +235,20 @@ def on_torch(loss):
         value.backward()
         return float(value), prediction.grad.numpy()
     return step
-for name, spec in json.loads(sys.argv[1]).items():
+for name, spec in specs.items():
     step = (on_jax if keras.backend.backend() == "jax" else on_torch)(make(spec))
     for prediction in (truth, 1 - truth, 0 * truth, 0.1 + 0.8 * truth):
         value, gradient = step(prediction)
         assert np.isfinite(value) and np.isfinite(gradient).all(), name
 """
 
-RAMP_ON_JAX = """
-import json, sys
-from tfseg.losses import make
+RAMP_REFUSED = """
 try:
-    make(json.loads(sys.argv[1]))
+    make(json.loads(sys.argv[4]))
 except ValueError as error:
     assert "on JAX a weight must be a number" in str(error)
 else:
-    raise AssertionError("a ramp that would not change is not refused")
+    assert keras.backend.backend() != "jax", "a ramp that would not change is not refused"
 """
 
 
@@ -263,22 +259,27 @@ def run(code: str, *arguments: str, backend: str = "tensorflow") -> None:
     assert done.returncode == 0, done.stderr
 
 
+# One loss of each way of computing: sums, distances on the host, skeletons, sorted errors, filters, components, a ramp.
+ON_TWO_DEVICES = ("dice", "focal", "hausdorff_dt", "cldice", "lovasz", "ssim", "blob_dice", "a sum", "a ramp")
+
+
 def test_two_devices_train_as_one():
-    run(TWO_DEVICES, json.dumps(SPECS))
+    run(TWO_DEVICES, json.dumps({name: SPECS[name] for name in ON_TWO_DEVICES}))
 
 
 WITHOUT_RAMPS = json.dumps({name: spec for name, spec in SPECS.items() if name != "a ramp"})
 
 
 @pytest.mark.parametrize("backend", OTHER_BACKENDS)
-def test_other_backends_give_the_same_values(examples, tmp_path, backend):
+def test_other_backends_give_the_same_values_and_finite_gradients(examples, tmp_path, backend):
     inputs: dict[str, np.ndarray] = {}
     for kind in ("binary3d", "softmax2d"):
         truth, prediction, _ = examples[kind]
         inputs |= {f"{kind}/truth": np.where(truth[..., :1] + prediction[..., :1] > 1.8, 9, truth)}
         inputs |= {f"{kind}/prediction": prediction}
     np.savez(tmp_path / "inputs.npz", allow_pickle=False, **inputs)
-    run(VALUES, WITHOUT_RAMPS, str(tmp_path / "inputs.npz"), str(tmp_path / "values.npz"), backend=backend)
+    arguments = (WITHOUT_RAMPS, str(tmp_path / "inputs.npz"), str(tmp_path / "values.npz"), json.dumps(RAMPED))
+    run(VALUES + GRADIENTS + RAMP_REFUSED, *arguments, backend=backend)
     with np.load(tmp_path / "values.npz") as values:
         assert len(values) == 2 * (len(SPECS) - 1)
         for key, value in values.items():
@@ -287,13 +288,3 @@ def test_other_backends_give_the_same_values(examples, tmp_path, backend):
             loss.reduction = None
             expected = loss(inputs[f"{kind}/truth"], inputs[f"{kind}/prediction"])
             np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6, err_msg=key)
-
-
-@pytest.mark.parametrize("backend", OTHER_BACKENDS)
-def test_gradients_on_other_backends_are_finite(backend):
-    run(GRADIENTS, WITHOUT_RAMPS, backend=backend)
-
-
-@pytest.mark.parametrize("backend", [name for name in OTHER_BACKENDS if name == "jax"])
-def test_a_ramp_is_refused_on_jax(backend):
-    run(RAMP_ON_JAX, json.dumps(RAMPED), backend=backend)

@@ -51,7 +51,7 @@ POOLED = [name for name, each in LOSSES_BY_NAME.items() if "overlap_over" in eac
 
 def test_a_sample_of_weight_0_leaves_the_sums_over_the_batch(examples):
     """Value and gradient are those of the other samples, by the share that Keras's mean gives them."""
-    for kind in ("binary2d", "softmax3d", "regions2d"):
+    for kind in ("softmax3d", "regions2d"):
         truth, prediction, params = examples[kind]
         for name in POOLED:
             loss = get(name, overlap_over="batch", dtype="float64", **params)
