@@ -1,6 +1,7 @@
 """Progress and tables as they are printed."""
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -50,14 +51,16 @@ def test_without_a_terminal_an_epoch_is_a_line_with_the_time_left(printed):
         progress.on_epoch(0, {"loss": 0.25, "val_dice": 0.5})
     first, second = text().splitlines()
     assert first == "fold 1/2: finished before"
-    assert second.startswith("fold 2/2  epoch 1/3  loss 0.2500  val_dice 0.5000  0.0 s/epoch, 0 s left, 0 s of the run")
+    begin, _, times = second.partition("val_dice 0.5000  ")
+    assert begin == "fold 2/2  epoch 1/3  loss 0.2500  "
+    assert re.fullmatch(r"\d+\.\d s/epoch, \d+ s left, \d+ s of the run", times)
 
 
 def test_a_score_is_left_out_while_it_is_unknown(printed):
     terminal, text = printed
     with terminal.training("dice", networks=1) as lines:
         lines.begin("fold 1/1", steps=[10] * 3).on_epoch(0, {"loss": 0.25})
-    assert text().startswith("fold 1/1  epoch 1/3  loss 0.2500  0.0 s/epoch")
+    assert re.match(r"fold 1/1  epoch 1/3  loss 0\.2500  \d+\.\d s/epoch", text())
 
 
 def test_a_training_that_resumes_says_from_where(printed):
@@ -75,7 +78,7 @@ def test_without_a_terminal_a_stage_is_two_lines(printed):
     terminal, text = printed
     with terminal.bar("preparing", 3) as advance:
         advance()
-    assert text().splitlines() == ["preparing ...", "preparing: done in 0.0 s"]
+    assert re.fullmatch(r"preparing \.\.\.\npreparing: done in \d+\.\d s\n", text())
 
 
 def test_on_a_terminal_a_bar_counts_to_its_end():
@@ -103,8 +106,8 @@ def test_on_a_terminal_epoch_network_and_run_have_a_bar_each():
     rows = {
         name: next(line for line in reversed(drawn) if line.startswith(name)) for name in ("dice", "fold 2", "epoch")
     }
-    assert rows["dice"].split()[-3:] == ["1/3", "0", "s"]
+    assert re.search(r" 1/3 +\d+ s$", rows["dice"].rstrip())
     assert rows["fold 2"].startswith("fold 2/3  epoch 2/3  loss 0.2500  val_dice 0.5000")
-    assert rows["fold 2"].split()[-3:] == ["13/14", "0", "s"]
+    assert re.search(r" 13/14 +\d+ s$", rows["fold 2"].rstrip())
     assert rows["epoch"].startswith("epoch 3")
-    assert rows["epoch"].split()[-3:] == ["5/6", "0", "s"]
+    assert re.search(r" 5/6 +\d+ s$", rows["epoch"].rstrip())
