@@ -175,6 +175,10 @@ def test_a_wrong_call_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, 
     [
         (["--losses", "dice,dise"], "did you mean dice"),
         (["--losses", "dice"], "a comparison needs two losses or arms"),
+        (
+            ["--losses", "dice,ce", "--rates", "0.01,-1"],
+            "training.rates.1: Input should be greater than 0; received -1",
+        ),
         (["--study", "nowhere.yaml"], "cannot read nowhere.yaml"),
     ],
 )

@@ -40,7 +40,7 @@ def compare(scans):
     settings = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=6", "folds=2"]
 
     def run(losses: str | tuple, out: Path, *more: str, dry_run: bool = False) -> None:
-        study = load_study(None, None, [*settings, *more], losses if isinstance(losses, str) else None, None)
+        study = load_study(None, None, [*settings, *more], losses if isinstance(losses, str) else None, 1)
         if not isinstance(losses, str):
             study = replace(study, arms=tuple(map(Arm.of_loss, losses)))
         train.compare(study, Source(data=scans), out, None, None, "tfseg compare", dry_run)

@@ -1,5 +1,7 @@
 """A study is read from a file and the command line, and can be extended."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -55,6 +57,15 @@ def test_the_command_line_takes_precedence_over_the_file(tmp_path):
     path = write(tmp_path / "study.yaml", "losses: [dice, bce]\nseeds: 3\n")
     study = load_study(path, None, [], "focal,ce", 1)
     assert (names_of(study), study.seeds) == (["focal", "ce"], 1)
+
+
+def test_three_seeds_unless_told_otherwise_or_as_many_as_there_are(tmp_path):
+    study = load_study(None, None, [], "dice,bce", None)
+    assert list(study.every_seed) == [0, 1, 2]
+    assert list(study.joined_to(tmp_path / "study.yaml").every_seed) == [0, 1, 2]
+    load_study(None, None, [], "dice,bce", 1).write(tmp_path / "study.yaml")
+    assert list(study.joined_to(tmp_path / "study.yaml").every_seed) == [0]
+    assert list(replace(study, seeds=2).joined_to(tmp_path / "study.yaml").every_seed) == [0, 1]
 
 
 def test_runs_differ_only_in_loss_and_seed():
@@ -117,7 +128,7 @@ def test_arms_with_the_same_folder_are_refused():
     first, second = ({"sum": [part, "bce"]}, {"sum": [part, {"name": "bce", "weight": 1}]})
     with pytest.raises(ConfigError, match="times"):
         Study(Config(), (Arm.of_loss(first), Arm.of_loss(first)))
-    assert len(runs_of(Study(Config(), (Arm.of_loss(first), Arm.of_loss(second))))) == 2
+    assert len(runs_of(Study(Config(), (Arm.of_loss(first), Arm.of_loss(second)), 1))) == 2
 
 
 ARMS = """
@@ -127,6 +138,7 @@ arms:
   two stages: {stages: [{training: {epochs: 2}}, {loss: mis_seg_focus}]}
   wide ce: {loss: ce, model: {filters: 32}}
 training: {epochs: 5, learning_rate: 0.01}
+seeds: 1
 """
 
 

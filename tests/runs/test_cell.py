@@ -44,6 +44,17 @@ def test_a_cell_holds_all_results(values, tmp_path):
     assert len(list((tmp_path / "cell" / "predictions").glob("*.nii.gz"))) == 2
 
 
+def test_a_cell_with_rates_keeps_the_network_of_one_and_reports_all(values, tmp_path):
+    values["config"]["training"] |= {"rates": [1e-6, 0.01], "epochs": 2}
+    run_cell_here(**values, out=tmp_path / "cell")
+    names = {"best.keras", "history.csv", "fold.json", "scores.csv", "predictions", "controls.json", "logs"}
+    assert {path.name for path in (tmp_path / "cell").iterdir()} == names
+    facts = json.loads((tmp_path / "cell" / "fold.json").read_text())
+    assert facts["learning_rate"] == float(max(facts["rates"], key=facts["rates"].get))
+    assert list(facts["rates"]) == ["1e-06", "0.01"]
+    assert facts["epochs"] == 2
+
+
 FRESH = """
 import json, sys
 from pathlib import Path

@@ -110,7 +110,20 @@ def compare(
     study: Annotated[
         Path | None, typer.Option(help="Study (YAML): losses, arms, seeds, and the keys of a configuration.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, starting with --seed.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many seeds, starting with --seed; one settles only large differences. Default: 3.",
+        ),
+    ] = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(
+            help="Learning rates, such as 0.001,0.003,0.01, of which every arm gets the one that validates best, "
+            "within each fold."
+        ),
+    ] = None,
     data: TrainingData = None,
     prep: Recipe = None,
     prepared: PreparedFolder = None,
@@ -136,7 +149,10 @@ def compare(
     from tfseg.cli.datasets import Source
     from tfseg.comparison.study import load_study
 
-    read = load_study(study, config, overrides_of(set_, folds, epochs, batch_size, seed), losses, seeds)
+    settings = overrides_of(set_, folds, epochs, batch_size, seed)
+    if rates is not None:
+        settings.append(f"training.rates=[{rates}]")
+    read = load_study(study, config, settings, losses, seeds)
     source = Source(data, prep, prepared, subject_pattern, skip_bad)
     train.compare(read, source, out, splits, devices, command(), dry_run)
 

@@ -120,7 +120,7 @@ def compare(
         open_cells = [cell for cell in cells if not is_finished(cell.folder)]
         folds = len(setting.folds[study.config.seed])
         terminal.say(
-            f"{len(study.arms)} arms × {folds} folds × {study.seeds} seeds: {len(cells)} networks, "
+            f"{len(study.arms)} arms × {folds} folds × {len(study.every_seed)} seeds: {len(cells)} networks, "
             f"{len(cells) - len(open_cells)} finished before"
         )
         if open_cells:

@@ -77,9 +77,9 @@ def estimate(
     for cell in cells:
         cost = measured.get(cell.arm, typical)
         validated, tested = (prepared.slices_of(part) for part in (cell.split.val, cell.split.test))
-        steps = sum(epoch_steps(cell.config, prepared, cell.split))
-        slices = cell.config.total_epochs * validated + tested
-        seconds += steps * cost.seconds_per_step + slices * cost.seconds_per_slice
+        steps = epoch_steps(cell.config, prepared, cell.split)
+        slices = len(steps) * validated + tested
+        seconds += sum(steps) * cost.seconds_per_step + slices * cost.seconds_per_slice
         disk_bytes += cost.network_bytes + tested * label_bytes
     steps_seconds = {arm: cost.seconds_per_step for arm, cost in measured.items()}
     return Estimate(seconds, memory.peak_bytes(), round(disk_bytes), shutil.disk_usage(out).free, steps_seconds)
@@ -88,7 +88,7 @@ def estimate(
 def _measure(cell: Cell, prepared: Prepared, strategy: tf.distribute.Strategy) -> _Measured:
     trained, validated = (_smallest(prepared, part) for part in (cell.split.train, cell.split.val))
     split = Split((trained,), (validated,), ())
-    first = cell.config.resolved_stages()[0]
+    first = cell.config.by_rate()[0].resolved_stages()[0]
     short = first.training.model_copy(update={"epochs": _EPOCHS, "patience": None})
     config = first.model_copy(update={"training": short})
     with tempfile.TemporaryDirectory() as name:

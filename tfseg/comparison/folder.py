@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tfseg import statistics
+from tfseg.comparison import fairness
 from tfseg.comparison.grid import by_arm
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
@@ -64,10 +65,28 @@ class Comparison:
         return statistics.compare_arms(list(self.questions.values()), training_subjects=sum(trained) / len(trained))
 
     @cached_property
+    def noted_tests(self) -> pd.DataFrame:
+        """As `tests`; the note of a pair also says if its networks are doubtful."""
+        return fairness.with_notes(self.tests, fairness.network_notes(self.cells))
+
+    @property
+    def caveat(self) -> list[str]:
+        """A sentence that names the doubtful networks behind the primary question, if there are any."""
+        primary = self.tests[self.tests["role"] == statistics.Role.PRIMARY]
+        return fairness.caveat(primary, fairness.network_notes(self.cells))
+
+    @property
+    def answers(self) -> list[fairness.Answer]:
+        """Whether this was a fair experiment, question by question."""
+        splits = [split for run in self.runs for split in run.splits]
+        configs = [run.config for run in self.runs]
+        return [*fairness.network_answers(self.cells), *fairness.study_answers(configs, splits, self.cells)]
+
+    @cached_property
     def cells(self) -> pd.DataFrame:
         """One row per network: arm, seed, fold, and the content of its `fold.json`."""
         return pd.DataFrame(
-            {"loss": run.arm, "seed": run.config.seed, "fold": fold, **cell}
+            {"checks": {}, "loss": run.arm, "seed": run.config.seed, "fold": fold, **cell}
             for run in self.runs
             for fold, cell in enumerate(run.folds)
         )

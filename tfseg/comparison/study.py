@@ -16,6 +16,8 @@ from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.losses.spec import parse, parse_list
 
+SEEDS = 3  # fewer cannot tell small differences from the luck of a training
+
 # Settings that an arm may change; a comparison holds the rest equal.
 MAY_DIFFER = ("loss", "model", "training", "stages")
 
@@ -69,7 +71,8 @@ class Arm:
 class Study:
     """What to compare: the arms, and the number of seeds, counted from that of `config`.
 
-    Everything else in `config` is the same for all arms.
+    Everything else in `config` is the same for all arms. If `seeds` is None, it is 3, or as many as the comparison has
+    that the study joins.
 
     Raises:
         ConfigError: if a loss or setting is unknown or out of range, two arms have the same name, a stage would
@@ -78,10 +81,10 @@ class Study:
 
     config: Config
     arms: tuple[Arm, ...]
-    seeds: int = 1
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seeds, int) or self.seeds < 1:
+        if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds < 1):
             raise ConfigError(f"seeds: expected a whole number of at least 1, received {self.seeds!r}")
         for arm in self.arms:
             self._check(arm)
@@ -92,6 +95,10 @@ class Study:
 
     def _check(self, arm: Arm) -> None:
         config = arm.apply(self.config)
+        if config.training.rates and "learning_rate" in (arm.overrides.get("training") or {}):
+            raise ConfigError(
+                f"arms.{arm.name}.training.learning_rate: leave it out, it is chosen among training.rates"
+            )
         for number, stage in enumerate(config.stages):
             if stage.loss is not None and "loss" in arm.overrides and "stages" not in arm.overrides:
                 raise ConfigError(f"stages.{number}.loss: would replace the loss of {arm.name}; leave it out")
@@ -108,7 +115,7 @@ class Study:
     @property
     def every_seed(self) -> range:
         """All seeds, from that of `config` on."""
-        return range(self.config.seed, self.config.seed + self.seeds)
+        return range(self.config.seed, self.config.seed + (SEEDS if self.seeds is None else self.seeds))
 
     def shared_yaml(self) -> str:
         """Return the settings common to all runs, as YAML."""
@@ -129,14 +136,14 @@ class Study:
             if known.get(arm.name, arm) != arm:
                 raise ConfigError(f"{path}: holds another arm {arm.name}; give the new one a name of its own")
         new = tuple(arm for arm in self.arms if arm.name not in known)
-        return replace(self, arms=(*before, *new), seeds=max(seeds, self.seeds))
+        return replace(self, arms=(*before, *new), seeds=max(seeds or 1, self.seeds or 1))
 
     def write(self, path: Path) -> None:
         """Write the arms and the number of seeds."""
         parts: dict[str, Any] = {"losses": [arm.overrides["loss"] for arm in self.arms if arm.is_loss]}
         if others := {arm.name: arm.overrides for arm in self.arms if not arm.is_loss}:
             parts["arms"] = others
-        files.write_text(path, yaml.safe_dump({**parts, "seeds": self.seeds}, sort_keys=False))
+        files.write_text(path, yaml.safe_dump({**parts, "seeds": len(self.every_seed)}, sort_keys=False))
 
 
 def folder_of(arm: Arm, seed: int) -> str:
@@ -158,7 +165,7 @@ def load_study(
         config: a configuration, in place of a study, for losses listed on the command line.
         overrides: settings such as `training.epochs=20`.
         listed: losses such as `dice,tversky:alpha=0.3`, in place of the study's arms.
-        seeds: number of seeds, in place of the study's.
+        seeds: number of seeds, in place of the study's; 3 if neither gives it.
 
     Raises:
         ConfigError: if both files are given, one is unreadable, or a value is wrong.
@@ -167,7 +174,7 @@ def load_study(
         raise ConfigError("--study holds a configuration: leave out --config")
     path = study or config
     values = read_yaml_chain(path) if path else {}
-    arms, own_seeds = _read_parts(values, str(path)) if study else ((), 1)
+    arms, own_seeds = _read_parts(values, str(path)) if study else ((), None)
     values = {key: value for key, value in values.items() if not study or key not in ("losses", "arms", "seeds")}
     for override in overrides:
         values = merge(values, parse_override(override))
@@ -183,14 +190,14 @@ def _named(text: str) -> tuple[Arm, ...]:
         raise ConfigError(f"--losses: {error}") from error
 
 
-def _read_parts(values: Mapping[str, Any], where: str) -> tuple[tuple[Arm, ...], int]:
+def _read_parts(values: Mapping[str, Any], where: str) -> tuple[tuple[Arm, ...], int | None]:
     listed, arms = values.get("losses", []), values.get("arms", {})
     if not isinstance(listed, list):
         raise ConfigError(f"{where}: losses: expected a list, received {listed!r}")
     if not isinstance(arms, Mapping) or not all(isinstance(each, Mapping) for each in arms.values()):
         raise ConfigError(f"{where}: arms: expected a mapping of names to settings, received {arms!r}")
     named = (Arm(str(name), _with_named_loss(overrides, where)) for name, overrides in arms.items())
-    return (*(_loss_arm(each, where) for each in listed), *named), values.get("seeds", 1)
+    return (*(_loss_arm(each, where) for each in listed), *named), values.get("seeds")
 
 
 def _loss_arm(value: object, where: str) -> Arm:

@@ -16,7 +16,7 @@ from tfseg.config.yaml_files import merge, parse_override, parse_yaml, read_yaml
 from tfseg.core.errors import ConfigError
 
 # Settings that a stage cannot change.
-PER_NETWORK = {"start_from", "precision", "threads"}
+PER_NETWORK = {"rates", "start_from", "precision", "threads"}
 # Settings that may differ when a training resumes; the threads in use are checked separately.
 MAY_CHANGE = ("threads", "picture_every")
 
@@ -93,6 +93,15 @@ class Config(Section):
             loss = self.loss if stage.loss is None else stage.loss
             resolved.append(self.model_copy(update={"loss": loss, "training": training, "stages": ()}))
         return resolved or [self]
+
+    def by_rate(self) -> list["Config"]:
+        """Return a configuration for each of `training.rates`; only itself if there are none."""
+        return [
+            self.model_copy(
+                update={"training": self.training.model_copy(update={"learning_rate": rate, "rates": None})}
+            )
+            for rate in self.training.rates or ()
+        ] or [self]
 
     @property
     def total_epochs(self) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tfseg.config.section import Count, Fraction, NotNegative, Positive, Section
 
@@ -30,7 +30,11 @@ class ScheduleConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How a network is trained; `overlap_over` is passed to every loss that measures overlap."""
+    """How a network is trained; `overlap_over` is passed to every loss that measures overlap.
+
+    If there are `rates`, every network is trained under each, in place of `learning_rate`; the one that validates best
+    is kept.
+    """
 
     epochs: Count = 20
     steps_per_epoch: Count | None = None
@@ -42,6 +46,7 @@ class TrainingConfig(Section):
     l1: NotNegative = 0.0
     clip_norm: Positive | None = None
     learning_rate: Positive = 3e-3
+    rates: tuple[Positive, ...] | None = None
     schedule: ScheduleConfig = ScheduleConfig()
     overlap_over: Literal["sample", "batch"] = "batch"
     validate_every: Count = 1
@@ -52,6 +57,13 @@ class TrainingConfig(Section):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     picture_every: Count | None = 5
     threads: Count | None = None
+
+    @field_validator("rates")
+    @classmethod
+    def _rates_differ(cls, rates: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if rates is not None and len(set(rates)) < max(len(rates), 2):
+            raise ValueError("expected two or more different learning rates")
+        return rates
 
     @model_validator(mode="after")
     def _decay_is_taken(self) -> Self:

@@ -23,17 +23,18 @@ QUESTIONS = statistics.SECONDARY_METRICS
 
 
 def write_comparison(folder: Path) -> list[str]:
-    """Write `tests.csv`, `verdicts.csv`, `tables/` and `report.html`; return the headline, one sentence each.
+    """Write all tables and `report.html`; return the headline, one sentence each.
 
     Raises:
         RunError: as `read_comparison`.
     """
     comparison = read_comparison(folder)
-    files.write_text(folder / "tests.csv", comparison.tests.to_csv(index=False))
-    files.write_text(folder / "verdicts.csv", comparison.tests[list(VERDICT_COLUMNS)].to_csv(index=False))
+    files.write_text(folder / "tests.csv", comparison.noted_tests.to_csv(index=False))
+    files.write_text(folder / "verdicts.csv", comparison.noted_tests[list(VERDICT_COLUMNS)].to_csv(index=False))
+    files.write_text(folder / "networks.csv", _networks(comparison.cells).to_csv(index=False))
     for table in _tables(comparison):
         table.write(folder / "tables")
-    headline = statistics.headline(comparison.tests, comparison.prepared.unit)
+    headline = [*statistics.headline(comparison.tests, comparison.prepared.unit), *comparison.caveat]
     files.write_text(folder / "report.html", _render(comparison, headline))
     return headline
 
@@ -44,6 +45,13 @@ def _tables(comparison: Comparison) -> list[Table]:
     epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["best_epoch"].mean().items()}
     tolerance_mm = comparison.runs[0].config.scoring.tolerance_mm
     return study_tables(list(comparison.questions.values()), folds, epochs, tolerance_mm, comparison.prepared.unit)
+
+
+def _networks(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per network: the rate and epoch that were chosen, and the checks that it fails."""
+    table = cells.rename(columns={"loss": "arm"}).assign(checks=["; ".join(checks) for checks in cells["checks"]])
+    columns = ["arm", "seed", "fold", "learning_rate", "best_epoch", "epochs", "steps", "checks"]
+    return table.reindex(columns=columns)
 
 
 def _render(comparison: Comparison, headline: Sequence[str]) -> str:
@@ -81,6 +89,7 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             drawn=colors.label_colors(first.prepared.labels.values()),
             costs=_costs(comparison.cells),
             controls=_controls(comparison.cells),
+            answers=comparison.answers,
             hashes={name: files.sha256(comparison.folder / name) for name in ("splits.json", "config.yaml")},
             axis=None if comparison.prepared.in_pixels else comparison.prepared.recipe["axis"],
             channels=comparison.prepared.channels,
@@ -111,7 +120,7 @@ def _means(comparison: Comparison) -> dict[tuple[str, str], dict[str, dict[str, 
 
 
 def _pairs(comparison: Comparison, label: str) -> dict[str, list[dict[str, Any]]]:
-    own = comparison.tests[comparison.tests["label"] == label]
+    own = comparison.noted_tests[comparison.noted_tests["label"] == label]
     return {metric: _records(own[own["metric"] == metric]) for metric in QUESTIONS}
 
 

@@ -192,7 +192,7 @@ def _fold_rows(run: Run) -> list[dict[str, Any]]:
     for number, split, fold in zip(run.numbers, run.splits, run.folds, strict=True):
         summary = metrics.summarise(run.scores[run.scores["fold"] == number], diagonals)
         sizes = {part: len(split[part]) for part in ("train", "val", "test")}
-        rows.append({**fold, **sizes, "fold": number, "summary": by_label(summary)})
+        rows.append({"checks": {}, "rates": {}, **fold, **sizes, "fold": number, "summary": by_label(summary)})
     return rows
 
 

@@ -24,8 +24,10 @@ from tfseg.prediction.forward import compiled_forward
 from tfseg.prediction.slices import SlicePredictor
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import FAILURE, STOPPED
-from tfseg.training.fit import CHECKPOINTS, train
+from tfseg.training.checks import check_training
+from tfseg.training.fit import CHECKPOINTS
 from tfseg.training.progress import QUIET, Progress, Stopped
+from tfseg.training.rates import RATES, train_best_rate
 from tfseg.training.strategy import open_strategy
 
 OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
@@ -109,26 +111,30 @@ def run_cell(
     `scores.csv` is written last: a folder that has it is finished, and its checkpoints are removed.
 
     Raises:
-        Diverged: if the loss is no longer finite; `best.keras` holds the best network until then.
+        Diverged: if the loss is no longer finite, under every rate.
         Stopped: if `progress` asks for it.
         OSError: if `out` cannot be written to.
     """
     memory.reset_peak()
-    trained = train(config, prepared, split, network_seed(config.seed, fold), out, strategy, progress)
+    chosen = train_best_rate(config, prepared, split, network_seed(config.seed, fold), out, strategy, progress)
+    trained, training = chosen.trained, chosen.config.training
     best = keras.saving.load_model(trained.path, compile=False)
     predictor = SlicePredictor(compiled_forward(best), config.training.batch_size)
     cases = prepared.cases_of(split.test)
     scores = evaluate(predictor, prepared, cases, config.scoring.tolerance_mm, out / "predictions")
     for column, value in (("fold", fold), ("seed", config.seed), ("loss", losses.title(config.loss)), ("arm", arm)):
         scores.insert(0, column, value)
-    history = pd.read_csv(out / "history.csv")
+    history, last = pd.read_csv(out / "history.csv"), config.resolved_stages()[-1]
     summary = {
+        "learning_rate": training.learning_rate,
+        "rates": {str(rate): score for rate, score in chosen.scores.items()},
         "best_epoch": trained.best_epoch,
         "epochs": trained.epochs,
         "steps": int(history["steps"].sum()),
         "seconds_per_step": round(float((history["train_seconds"] / history["steps"]).median()), 6),
         **{name: round(float(history[name].sum()), 1) for name in ("train_seconds", "validation_seconds")},
         "peak_memory_bytes": memory.peak_bytes(),
+        "checks": check_training(history, trained.best_epoch, config.total_epochs, last.training.select_by),
         **json.loads((out / "controls.json").read_text(encoding="utf-8")),
     }
     files.write_text(out / "fold.json", json.dumps(summary, indent=1))
@@ -146,8 +152,9 @@ def network_seed(seed: int, fold: int) -> int:
 
 
 def remove_checkpoints(cell: Path) -> None:
-    """Remove the checkpoints of a finished cell, including those left by a kill at the very end."""
-    shutil.rmtree(cell / CHECKPOINTS, ignore_errors=True)
+    """Remove what a finished cell needs no more, including what a kill at the very end left."""
+    for folder in (CHECKPOINTS, RATES):
+        shutil.rmtree(cell / folder, ignore_errors=True)
 
 
 def reason_of(error: Exception) -> str:

@@ -88,9 +88,9 @@ def run_cells(cells: Sequence[Cell], prepared: Prepared, devices: str | None, li
 
 
 def epoch_steps(config: Config, prepared: Prepared, split: Split) -> list[int]:
-    """Return the steps of every epoch of a network's training, through all its stages."""
+    """Return the steps of every epoch of a network's training, through all its rates and stages."""
     slices = prepared.slices_of(split.train)
-    stages = [stage.training for stage in config.resolved_stages()]
+    stages = [stage.training for each in config.by_rate() for stage in each.resolved_stages()]
     return [count_steps(slices, each.batch_size, each.steps_per_epoch) for each in stages for _ in range(each.epochs)]
 
 

@@ -1,5 +1,6 @@
 """Train one network, through all its stages."""
 
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,15 @@ CHECKPOINTS = "checkpoint"
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training: the file of the best network, its epoch (from 1), and the number of epochs trained."""
+    """The result of a training: the file of the best network, its epoch, from 1, and the number of epochs trained.
+
+    `score`: what selected the epoch, on the validation subjects.
+    """
 
     path: Path
     best_epoch: int
     epochs: int
+    score: float
 
 
 def train(
@@ -85,16 +90,16 @@ def train(
     stages = config.resolved_stages()
     shared = Training(stages, prepared, split, seed, out, strategy, progress, history, checkpoints, conditions)
     begin = saved.state["stage"] if saved else 0
-    best_epoch = -1
+    best_epoch, score = -1, math.nan
     weights = None if saved else given_weights(config.training.start_from)
     if saved:
         progress.on_resume(saved.state["epochs_before"] + saved.state["epochs"])
     for stage in range(begin, len(stages)):
         history.stage = stage + 1 if len(stages) > 1 else None
-        weights, best_epoch = train_stage(shared, stage, weights, saved if stage == begin else None)
+        weights, best_epoch, score = train_stage(shared, stage, weights, saved if stage == begin else None)
     if best_epoch < 0:
         raise FloatingPointError(f"{stages[-1].training.select_by} was never finite: no epoch is the best")
-    return Trained(best, best_epoch + 1, len(history.rows))
+    return Trained(best, best_epoch + 1, len(history.rows), score)
 
 
 def given_weights(path: str | None) -> Weights | None:

@@ -45,6 +45,11 @@ class BestWeights(keras.callbacks.Callback):
             with files.replacing(self._path) as temporary:
                 uncompiled.save(temporary)
 
+    @property
+    def score(self) -> float:
+        """The best value of the monitored score; infinite if there was none."""
+        return self._sign * self._best
+
     def waited(self, epochs: int) -> int:
         """Return the epochs since the best one, or since the stage began, after `epochs` of the stage."""
         return self._before + epochs - 1 - max(self.best_epoch, self._before - 1)

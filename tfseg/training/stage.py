@@ -106,8 +106,8 @@ def make_batches(training: TrainingConfig, shared: Training) -> Batches:
 
 def train_stage(
     shared: Training, stage: int, weights: Weights | None, checkpoint: Checkpoint | None
-) -> tuple[Weights, int]:
-    """Train one stage; return the weights of its last epoch, and its best epoch, counted from 0 over all stages.
+) -> tuple[Weights, int, float]:
+    """Train one stage; return the weights of its last epoch, its best epoch (from 0, over all stages) and that score.
 
     Args:
         shared: what all stages share.
@@ -192,4 +192,4 @@ def train_stage(
             verbose=0,
             callbacks=list(callbacks),
         )
-    return model.get_weights(), best.best_epoch
+    return model.get_weights(), best.best_epoch, best.score
