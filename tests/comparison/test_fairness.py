@@ -39,6 +39,13 @@ def test_networks_that_fail_a_check_are_counted_and_named():
     assert not edge.is_well
 
 
+def test_a_long_list_of_networks_is_cut():
+    many = pd.concat([NETWORKS.assign(seed=seed) for seed in range(4)])
+    converged = network_answers(many)[0]
+    assert converged.found.startswith("8 of 16 networks; ce (seed 0, fold 0)")
+    assert converged.found.endswith("; and 3 more in networks.csv")
+
+
 def test_a_verdict_on_doubtful_networks_says_so():
     notes = network_notes(NETWORKS)
     assert notes == {"ce": "ce: 2 of 2 networks not converged, 1 of 2 networks collapsed"}

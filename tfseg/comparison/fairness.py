@@ -9,6 +9,7 @@ from tfseg.config.config import Config
 from tfseg.statistics import Verdict
 
 FEW_VALIDATION_SUBJECTS = 5
+LISTED = 5  # networks
 NETWORK_CHECKS = {
     "unconverged": "converged: validation no longer improved in the last quarter",
     "collapsed": "no collapsed or constant prediction",
@@ -41,7 +42,8 @@ def network_answers(networks: pd.DataFrame) -> list[Answer]:
             for loss, seed, fold, checks in failing[["loss", "seed", "fold", "checks"]].itertuples(index=False)
         ]
         passed = f"{len(networks) - len(failing)} of {len(networks)} networks"
-        answers.append(Answer(question, not listed, "; ".join([passed, *listed])))
+        more = [f"and {len(listed) - LISTED} more in networks.csv"] if len(listed) > LISTED else []
+        answers.append(Answer(question, not listed, "; ".join([passed, *listed[:LISTED], *more])))
     return answers
 
 
