@@ -103,8 +103,8 @@ def caveat(tests: pd.DataFrame, notes: Mapping[str, str]) -> list[str]:
 def _rate(configs: Sequence[Config], networks: pd.DataFrame) -> Answer:
     question = "every arm has a learning rate of its own"
     if all(config.training.rates for config in configs):
-        counts = networks.groupby(["loss", "learning_rate"], sort=False).size()
-        chosen = "; ".join(f"{loss} {rate:g}: {count}" for (loss, rate), count in counts.items())
+        counts = networks.groupby(["loss", "learning_rate"], sort=False).size().reset_index()
+        chosen = "; ".join(f"{loss} {rate:g}: {count}" for loss, rate, count in counts.itertuples(index=False))
         rule = f"chosen within every fold by {configs[0].training.select_by}"
         return Answer(question, True, f"{rule}; networks with each rate: {chosen}")
     rates = {stage.training.learning_rate for config in configs for stage in config.resolved_stages()}
