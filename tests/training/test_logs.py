@@ -26,9 +26,20 @@ def test_a_flat_image_is_black():
 
 def test_the_fullest_slice_is_the_one_with_the_most_foreground(prepared):
     case = prepared.case("case_0")
-    image, label = fullest_slice(case)
+    image, middle, label = fullest_slice(case)
     assert (label != 0).sum() == max((each != 0).sum() for each in case.label)
-    assert any(np.array_equal(image, each) for each in case.image)
+    assert (len(image), middle) == (1, 0)
+    assert any(np.array_equal(image[0], each) for each in case.image)
+
+
+def test_a_network_of_volumes_is_given_the_slices_around_the_fullest(prepared):
+    case = prepared.case("case_0")
+    alone, _, label = fullest_slice(case)
+    for depth in (3, 4, 6, 9):
+        image, middle, same = fullest_slice(case, depth)
+        assert len(image) == min(depth, 6)
+        np.testing.assert_array_equal(image[middle], alone[0])
+        np.testing.assert_array_equal(same, label)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +70,7 @@ def test_every_number_of_the_history_is_a_curve(events, trained):
 
 
 def test_scores_within_epochs_are_curves_over_steps(prepared, tmp_path):
-    logs = Logs(tmp_path, [], prepared.targets, None, None)
+    logs = Logs(tmp_path, [], prepared.targets, None, 1, None)
     logs.on_train_begin()
     logs.write_within(4, {"val_dice": 0.25})
     logs.write_within(8, {"val_dice": 0.5})

@@ -11,6 +11,7 @@ from tfseg.config.config import Config
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.splits import Split, to_json
+from tfseg.prepared.inputs import check_input
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.training.strategy import choose_devices, open_strategy
 
@@ -70,6 +71,8 @@ def set_up(
     """
     first = configs[0]
     prepared = _prepared(source, out, first.seed, terminal)
+    for config in configs:
+        check_input(config.training.input, prepared)
     redraws = first.redraw_folds and not (splits or prepared.splits)
     drawn_by = {seed: seed if redraws else first.seed for seed in seeds}
     folds = {

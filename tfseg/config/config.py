@@ -16,7 +16,7 @@ from tfseg.config.yaml_files import merge, parse_override, parse_yaml, read_yaml
 from tfseg.core.errors import ConfigError
 
 # Settings that a stage cannot change.
-PER_NETWORK = {"rates", "start_from", "precision", "threads"}
+PER_NETWORK = {"input", "rates", "start_from", "precision", "threads"}
 # Settings that may differ when a training resumes; the threads in use are checked separately.
 MAY_CHANGE = ("threads", "picture_every")
 

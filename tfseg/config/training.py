@@ -9,6 +9,21 @@ from tfseg.config.section import Count, Fraction, NotNegative, Positive, Section
 ValidationScore = Literal["val_dice", "val_iou", "val_loss"]
 
 
+class InputConfig(Section):
+    """What a network sees: single slices; patches of `patch` voxels, slices by rows by columns; or whole volumes.
+
+    `per_case` patches are drawn from every case and epoch. Their centre voxels are of every class equally often
+    (`classes`, the background is one), any voxel (`uniform`), or any labelled voxel (`foreground`). Windows of the same
+    size predict a volume, each with at least `overlap` of its side in common with the next.
+    """
+
+    kind: Literal["slices", "patches", "volumes"] = "slices"
+    patch: tuple[Count, Count, Count] = (64, 64, 64)
+    per_case: Count = 24
+    centres: Literal["classes", "uniform", "foreground"] = "classes"
+    overlap: Fraction = 0.5
+
+
 class ScheduleConfig(Section):
     """The schedule of the learning rate, after a linear warm-up.
 
@@ -36,6 +51,7 @@ class TrainingConfig(Section):
     is kept.
     """
 
+    input: InputConfig = InputConfig()
     epochs: Count = 20
     steps_per_epoch: Count | None = None
     batch_size: Count = 8
@@ -69,4 +85,10 @@ class TrainingConfig(Section):
     def _decay_is_taken(self) -> Self:
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError("weight_decay needs the optimizer adamw or sgd; received adam")
+        return self
+
+    @model_validator(mode="after")
+    def _foreground_is_of_slices(self) -> Self:
+        if self.foreground_share and self.input.kind != "slices":
+            raise ValueError(f"foreground_share chooses slices; for {self.input.kind} set input.centres")
         return self

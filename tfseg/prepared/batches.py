@@ -119,12 +119,23 @@ class SliceBatches:
 
     def describe(self, epoch: int, step: int) -> str:
         """Name the slices of a batch: `scan_3 of subject_1 (slices 2, 5)`, or `scan_3 (…)` if both names agree."""
-        by_case: dict[str, list[int]] = {}
-        for number, index in self.plan(epoch)[step]:
-            case = self._cases[number]
-            name = case.name if case.subject == case.name else f"{case.name} of {case.subject}"
-            by_case.setdefault(name, []).append(int(index))
-        return ", ".join(f"{name} (slices {', '.join(map(str, sorted(by_case[name])))})" for name in sorted(by_case))
+        return describe_samples(self._cases, np.unique(self.plan(epoch)[step], axis=0), "slices")
+
+
+def describe_samples(cases: Sequence[PreparedCase], samples: Array, kind: str) -> str:
+    """List samples by case.
+
+    Args:
+        cases: the cases of all batches.
+        samples: case number and position of each sample, `[sample, 1 + dimensions]`.
+        kind: what the samples are, in the plural.
+    """
+    by_case: dict[str, list[str]] = {}
+    for number, *position in samples.tolist():
+        case = cases[number]
+        name = case.name if case.subject == case.name else f"{case.name} of {case.subject}"
+        by_case.setdefault(name, []).append("-".join(map(str, position)))
+    return ", ".join(f"{name} ({kind} {', '.join(by_case[name])})" for name in sorted(by_case))
 
 
 def training_slices_of(case: PreparedCase) -> Array:

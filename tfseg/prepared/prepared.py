@@ -109,6 +109,11 @@ class Prepared:
         height, width = self.recipe["size"]
         return height, width, len(self.channels)
 
+    @property
+    def volume_shape(self) -> tuple[int, int, int, int]:
+        """Slices of the largest volume, and rows, columns and channels of every one."""
+        return int(self.index["slices"].max()), *self.image_shape
+
     @cached_property
     def targets(self) -> Targets:
         """What a network learns and what is scored: the regions if there are any, else the labels."""

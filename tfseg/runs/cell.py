@@ -20,8 +20,8 @@ from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import evaluate
+from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
-from tfseg.prediction.slices import SlicePredictor
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import FAILURE, STOPPED
 from tfseg.training.checks import check_training
@@ -119,7 +119,7 @@ def run_cell(
     chosen = train_best_rate(config, prepared, split, network_seed(config.seed, fold), out, strategy, progress)
     trained, training = chosen.trained, chosen.config.training
     best = keras.saving.load_model(trained.path, compile=False)
-    predictor = SlicePredictor(compiled_forward(best), config.training.batch_size)
+    predictor = make_predictor(compiled_forward(best), config.training, prepared)
     cases = prepared.cases_of(split.test)
     scores = evaluate(predictor, prepared, cases, config.scoring.tolerance_mm, out / "predictions")
     for column, value in (("fold", fold), ("seed", config.seed), ("loss", losses.title(config.loss)), ("arm", arm)):

@@ -13,7 +13,7 @@ from tfseg.core import files
 from tfseg.core.errors import RunError
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm
-from tfseg.prepared.batches import count_steps
+from tfseg.prepared.inputs import steps_per_epoch
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.cell import CellFailed, remove_checkpoints, run_cell_here
 from tfseg.runs.folder import fold_folder, is_finished, read_scores
@@ -89,9 +89,8 @@ def run_cells(cells: Sequence[Cell], prepared: Prepared, devices: str | None, li
 
 def epoch_steps(config: Config, prepared: Prepared, split: Split) -> list[int]:
     """Return the steps of every epoch of a network's training, through all its rates and stages."""
-    slices = prepared.slices_of(split.train)
     stages = [stage.training for each in config.by_rate() for stage in each.resolved_stages()]
-    return [count_steps(slices, each.batch_size, each.steps_per_epoch) for each in stages for _ in range(each.epochs)]
+    return [steps for each in stages for steps in [steps_per_epoch(each, prepared, split.train)] * each.epochs]
 
 
 def collect(run: Path, prepared: Prepared, folds: Sequence[Split]) -> pd.DataFrame:

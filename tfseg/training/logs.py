@@ -17,7 +17,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tfseg.core import geometry
 from tfseg.core.colors import LABEL_COLORS, rgb
 from tfseg.datasets.grids import Array
-from tfseg.prediction.forward import Forward
+from tfseg.prediction.predictor import Predictor
 from tfseg.preparation.label_maps import IGNORED
 from tfseg.prepared.prepared import PreparedCase
 from tfseg.prepared.targets import Targets
@@ -60,7 +60,8 @@ class Logs(keras.callbacks.Callback):
         folder: the folder that `tensorboard --logdir` reads.
         cases: validation cases; of each of the first few, the slice with the most foreground is drawn.
         targets: what the network's channels mean.
-        forward: the network.
+        predictor: the network.
+        depth: slices that a network sees at a time; as many around a drawn slice are predicted.
         every: epochs between images; no images if None.
         epochs_before: epochs of earlier stages.
     """
@@ -70,15 +71,16 @@ class Logs(keras.callbacks.Callback):
         folder: Path,
         cases: Sequence[PreparedCase],
         targets: Targets,
-        forward: Forward,
+        predictor: Predictor,
+        depth: int,
         every: int | None,
         epochs_before: int = 0,
     ) -> None:
         super().__init__()
         self._folder = folder
-        self._slices = [fullest_slice(case) for case in cases[:DRAWN_CASES]] if every else []
+        self._slices = [fullest_slice(case, depth) for case in cases[:DRAWN_CASES]] if every else []
         self._targets = targets
-        self._forward = forward
+        self._predictor = predictor
         self._every = every
         self._before = epochs_before
 
@@ -90,22 +92,30 @@ class Logs(keras.callbacks.Callback):
         """Write the epoch."""
         drawn = self._slices if self._every and epoch % self._every == 0 else []
         images = {
-            f"validation/{index}": side_by_side(image, truth, self._targets.decide(self._forward(image[np.newaxis]))[0])
-            for index, (image, truth) in enumerate(drawn)
+            f"validation/{index}": side_by_side(image[middle], truth, self._decided(image)[middle])
+            for index, (image, middle, truth) in enumerate(drawn)
         }
         self._events.write(self._before + epoch + 1, logs or {}, images)
+
+    def _decided(self, image: Array) -> Array:
+        return self._targets.decide(np.concatenate(list(self._predictor.blocks(image))))
 
     def write_within(self, step: int, scores: Mapping[str, float]) -> None:
         """Write scores from within an epoch as `steps/NAME`; `step` counts the steps of the whole training."""
         self._events.write(step, {f"steps/{name}": value for name, value in scores.items()})
 
 
-def fullest_slice(case: PreparedCase) -> tuple[Array, Array]:
-    """Return the image and the classes of the slice with the most foreground; ignored voxels count as background."""
+def fullest_slice(case: PreparedCase, depth: int = 1) -> tuple[Array, int, Array]:
+    """Choose the slice with the most foreground; ignored voxels count as background.
+
+    Returns:
+        The image `[slice, h, w, channels]` of up to `depth` slices around it, its place among them, and its classes.
+    """
     label = np.asarray(case.label)
     classes = np.where(label == IGNORED, 0, label)
     index = geometry.fullest_slice(classes != 0)
-    return np.asarray(case.image[index]), classes[index]
+    first = min(max(index - depth // 2, 0), max(len(label) - depth, 0))
+    return np.array(case.image[first : first + depth]), index - first, classes[index]
 
 
 def side_by_side(image: Array, truth: Array, prediction: Array) -> Array:

@@ -1,7 +1,7 @@
 """Train one stage: a network, a loss, an optimiser and a number of epochs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg import losses
-from tfseg.config.config import Config, TrainingConfig
+from tfseg.config.config import Config
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.splits import Split
 from tfseg.models import MODELS
+from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
-from tfseg.prediction.slices import SlicePredictor
 from tfseg.preparation.label_maps import IGNORED
-from tfseg.prepared.batches import Batches, SliceBatches
+from tfseg.prepared.inputs import input_shape, make_batches
 from tfseg.prepared.pipeline import as_dataset
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
@@ -74,9 +74,10 @@ def compiled_model(config: Config, shared: Training, loss: keras.losses.Loss, ra
     """Build the network with its optimiser, ready to train; call it in the strategy's scope."""
     settings = config.model.model_dump(exclude={"name"})
     synchronized = shared.strategy.num_replicas_in_sync > 1
-    build, targets = MODELS[config.model.name], shared.prepared.targets
+    build: Callable[..., keras.Model] = MODELS[config.model.name]
+    targets = shared.prepared.targets
     settings |= {"output_activation": targets.activation, "synchronized": synchronized}
-    model = build(shared.prepared.image_shape, targets.channels, **settings)
+    model = build(input_shape(config.training.input, shared.prepared), targets.channels, **settings)
     penalise_weights(model, config.training.l1)
     # XLA trains this network several times slower on a CPU.
     model.compile(make_optimizer(config.training, rate), loss, jit_compile=False)
@@ -97,13 +98,6 @@ def start_from(model: keras.Model, weights: Weights) -> None:
         raise ConfigError(f"training.start_from: the weights do not fit this network: {error}") from error
 
 
-def make_batches(training: TrainingConfig, shared: Training) -> Batches:
-    """Return the batches that a stage trains on."""
-    cases = shared.prepared.cases_of(shared.split.train)
-    rule = (training.steps_per_epoch, training.foreground_share)
-    return SliceBatches(cases, training.batch_size, shared.seed, *rule, encode=shared.prepared.targets.encode)
-
-
 def train_stage(
     shared: Training, stage: int, weights: Weights | None, checkpoint: Checkpoint | None
 ) -> tuple[Weights, int, float]:
@@ -119,7 +113,8 @@ def train_stage(
     training = config.training
     keras.backend.clear_session()
     keras.utils.set_random_seed(shared.seed)
-    batches = make_batches(training, shared)
+    prepared, trained = shared.prepared, shared.split.train
+    batches = make_batches(training, prepared, trained, shared.seed)
     steps = batches.steps_per_epoch
     with shared.strategy.scope(), precision(training.precision):
         loss = make_loss(config, bool(targets.regions), None if shared.prepared.ignore_label is None else IGNORED)
@@ -132,22 +127,27 @@ def train_stage(
     before = checkpoint.state["epochs_before"] if checkpoint else len(history.rows)
     done = checkpoint.state["epochs"] if checkpoint else 0
     if stage == 0 and not checkpoint:
-        planned = [(make_batches(each.training, shared), each.training.epochs) for each in shared.stages]
+        later = [make_batches(each.training, prepared, trained, shared.seed) for each in shared.stages[1:]]
+        planned = [(each, of.training.epochs) for each, of in zip([batches, *later], shared.stages, strict=True)]
         files.write_text(shared.out / "controls.json", json.dumps(controls(model, planned)))
 
-    forward, validated = compiled_forward(model), shared.prepared.cases_of(shared.split.val)
-    slice_loss = tf.function(loss, reduce_retracing=True)
+    predictor = make_predictor(compiled_forward(model), training, prepared)
+    validated = prepared.cases_of(shared.split.val)
+    depth = 1 if training.input.kind == "slices" else model.input_shape[1]
+    # A slice is a sample of its own; so is a block of a volume.
+    sampled = loss if depth == 1 else lambda truth, probability: loss(truth[tf.newaxis], probability[tf.newaxis])
+    block_loss = tf.function(sampled, reduce_retracing=True)
     finite = FiniteLoss(watched, steps, batches.describe, before, done)
 
     def score(epoch: int, step: int) -> dict[str, float]:
-        scores = score_volumes(validated, targets, SlicePredictor(forward, training.batch_size), slice_loss)
+        scores = score_volumes(validated, targets, predictor, block_loss)
         # NaN weights after the last step predict nothing, which gives an ordinary Dice: check the loss.
         finite.check(scores["val_loss"], epoch, step, "validation loss")
         return scores
 
     best = BestWeights(shared.out / "best.keras", training.select_by, before)
     every, every_steps = training.validate_every, training.validate_every_steps
-    logs = Logs(shared.out / "logs", validated, targets, forward, training.picture_every, before)
+    logs = Logs(shared.out / "logs", validated, targets, predictor, depth, training.picture_every, before)
 
     def scored(epoch: int, step: int, scores: dict[str, float]) -> None:
         best.consider(epoch, scores)

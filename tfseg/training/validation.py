@@ -16,13 +16,13 @@ from tfseg.prepared.targets import Targets
 
 
 def score_volumes(
-    cases: Sequence[PreparedCase], targets: Targets, predictor: Predictor, slice_loss: Callable[[Any, Any], Any]
+    cases: Sequence[PreparedCase], targets: Targets, predictor: Predictor, block_loss: Callable[[Any, Any], Any]
 ) -> dict[str, float]:
     """Predict and score validation cases, one block in memory at a time.
 
     Returns:
         `val_dice` and `val_iou` (mean over subjects per label or region, then over those; one that is empty in truth
-        and prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean loss of the slices.
+        and prediction counts nowhere), `val_dice_LABEL`, and `val_loss`, the mean of `block_loss` over all slices.
     """
     scores, slice_losses, slices = [], [], []
     for case in cases:
@@ -31,7 +31,7 @@ def score_volumes(
         summed, begin = 0.0, 0
         for probabilities in predictor.blocks(case.image):
             block = slice(begin, begin + len(probabilities))
-            summed += float(slice_loss(targets.encode(classes[block]), probabilities)) * len(probabilities)
+            summed += float(block_loss(targets.encode(classes[block]), probabilities)) * len(probabilities)
             decided[block] = targets.decide(probabilities)
             begin = block.stop
         slice_losses.append(summed / len(classes))

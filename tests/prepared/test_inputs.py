@@ -1,0 +1,42 @@
+"""What a network sees follows from the configuration and the prepared folder."""
+
+import pytest
+
+from tfseg.config.config import load_config
+from tfseg.core.errors import ConfigError
+from tfseg.prepared.inputs import check_input, input_shape, make_batches, steps_per_epoch
+
+KINDS = ("{kind: slices}", "{kind: patches, patch: [4, 16, 24], per_case: 5}", "{kind: volumes}")
+
+
+def training_of(text, *more):
+    return load_config(None, [f"training.input={text}", "training.batch_size=4", *more]).training
+
+
+def test_each_kind_has_its_shape_and_its_steps(prepared):
+    shapes = {text: input_shape(training_of(text).input, prepared) for text in KINDS}
+    assert list(shapes.values()) == [(32, 32, 1), (4, 16, 24, 1), (6, 32, 32, 1)]
+    for text, shape in shapes.items():
+        for steps in ("null", "3"):
+            training = training_of(text, f"training.steps_per_epoch={steps}")
+            batches = make_batches(training, prepared, ["case_0", "case_3"], seed=0)
+            assert batches.shapes[0] == (4, *shape)
+            assert batches.steps_per_epoch == steps_per_epoch(training, prepared, ["case_0", "case_3"])
+    assert [steps_per_epoch(training_of(text), prepared, ["case_0", "case_3"]) for text in KINDS] == [3, 3, 1]
+
+
+def test_a_patch_larger_than_the_largest_volume_is_refused(prepared):
+    check_input(training_of("{kind: patches, patch: [16, 32, 32]}").input, prepared)  # six slices, padded
+    for patch in ("[17, 32, 32]", "[6, 33, 32]", "[6, 32, 40]"):
+        with pytest.raises(ConfigError, match=r"training.input.patch: expected at most \[16, 32, 32\].*received \["):
+            check_input(training_of(f"{{kind: patches, patch: {patch}}}").input, prepared)
+
+
+def test_a_share_of_foreground_slices_belongs_to_slices():
+    with pytest.raises(ConfigError, match="foreground_share chooses slices; for patches set input.centres"):
+        load_config(None, ["training.input.kind=patches", "training.foreground_share=0.5"])
+
+
+def test_a_stage_cannot_change_what_the_network_sees():
+    with pytest.raises(ConfigError, match=r"stages.0.training: input can only be set for the whole training"):
+        load_config(None, ["stages=[{training: {input: {kind: volumes}}}]"])
