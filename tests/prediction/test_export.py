@@ -8,11 +8,14 @@ import keras
 import numpy as np
 import pytest
 
+from tfseg.config.training import InputConfig
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.models import unet_2d
 from tfseg.prediction.export import describe, write_saved_model
 from tfseg.prediction.forward import compiled_forward
 from tfseg.prediction.slices import SlicePredictor
+
+SLICES = InputConfig()
 
 WITHOUT_TFSEG = """
 import sys
@@ -36,7 +39,7 @@ def networks(prepared, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path, count):
-    write_saved_model(networks[:count], prepared, tmp_path / "exported", "run")
+    write_saved_model(networks[:count], prepared, tmp_path / "exported", "run", SLICES)
     image = prepared.cases_of(prepared.subjects[:1])[0].image[...]
     np.save(tmp_path / "image.npy", image)
     done = subprocess.run([sys.executable, "-c", WITHOUT_TFSEG], cwd=tmp_path, capture_output=True, text=True)
@@ -48,7 +51,7 @@ def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path
 
 def test_metadata_describes_input_and_output(networks, prepared, tmp_path):
     metadata = json.loads(
-        (write_saved_model(networks, prepared, tmp_path / "out", "run") / "metadata.json").read_text()
+        (write_saved_model(networks, prepared, tmp_path / "out", "run", SLICES) / "metadata.json").read_text()
     )
     assert metadata["input"]["shape"] == ["batch", 32, 32, 1]
     assert metadata["output"]["classes"] == ["background", "left", "right"]
@@ -58,7 +61,7 @@ def test_metadata_describes_input_and_output(networks, prepared, tmp_path):
 
 
 def test_metadata_of_one_label(prepared_one_label):
-    output = describe(prepared_one_label, 1, "run")["output"]
+    output = describe(prepared_one_label, 1, "run", SLICES)["output"]
     assert (output["activation"], output["classes"], output["label_values"]) == ("sigmoid", ["blob"], [1])
     assert output["decision"] == "foreground if the probability is at least 0.5"
 
@@ -66,10 +69,10 @@ def test_metadata_of_one_label(prepared_one_label):
 def test_an_existing_folder_is_refused(networks, prepared, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigError, match="exists"):
-        write_saved_model(networks, prepared, tmp_path / "out", "run")
+        write_saved_model(networks, prepared, tmp_path / "out", "run", SLICES)
 
 
 def test_a_missing_network_is_named_and_nothing_is_left(prepared, tmp_path):
     with pytest.raises(RunError, match=r"gone\.keras"):
-        write_saved_model([tmp_path / "gone.keras"], prepared, tmp_path / "out", "run")
+        write_saved_model([tmp_path / "gone.keras"], prepared, tmp_path / "out", "run", SLICES)
     assert list(tmp_path.iterdir()) == []

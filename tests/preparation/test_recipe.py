@@ -203,6 +203,27 @@ def test_the_median_spacing_is_taken_within_slices_where_spacings_differ(make_da
     assert resolved.size == (16, 16)
 
 
+def test_the_median_along_all_axes_is_for_volumes(make_dataset):
+    grids = [((8, 8, 8), affine(x, 1, z)) for x, z in ((0.8, 2), (1.0, 3), (1.5, 6))]
+    assert resolve(Recipe(spacing_mm="median_3d"), make_dataset(*grids)).spacing_mm == (1.0, None, 3.0)
+    assert derive(make_dataset(*grids), volumes=True) == Recipe(spacing_mm="median_3d", scaling="zscore")
+    same = [((8, 8, 4), affine(1, 1, 5))] * 2
+    assert resolve(Recipe(spacing_mm="median_3d"), make_dataset(*same)).spacing_mm == "own"
+
+
+def test_anisotropic_volumes_keep_most_of_their_slices(make_dataset):
+    """The 10th percentile along the coarse axis if it has three times the spacing and a third of the voxels."""
+    for slices, steps_mm, expected_mm in (
+        (4, (4, 5, 6, 7, 8), 4.4),
+        (10, (4, 5, 6, 7, 8), 6.0),  # too many slices
+        (4, (2, 2.5, 2.9, 3, 8), 2.9),  # not coarse enough
+        (4, (0.4, 4, 6, 7, 8), 1.84),
+        (4, (0.4, 0.5, 6, 7, 8), 1.0),  # no finer than the other axes
+    ):
+        dataset = make_dataset(*[((16, 16, slices), affine(1, 1, step)) for step in steps_mm])
+        assert resolve(Recipe(spacing_mm="median_3d"), dataset).spacing_mm == (None, None, expected_mm)
+
+
 def test_spacings_that_agree_are_kept(make_dataset):
     grids = [((8, 8, 4), affine(x, 1, z)) for x, z in ((1.0, 5), (1.001, 3))]
     assert resolve(Recipe(spacing_mm="median"), make_dataset(*grids)).spacing_mm == "own"

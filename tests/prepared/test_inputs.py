@@ -10,7 +10,8 @@ KINDS = ("{kind: slices}", "{kind: patches, patch: [4, 16, 24], per_case: 5}", "
 
 
 def training_of(text, *more):
-    return load_config(None, [f"training.input={text}", "training.batch_size=4", *more]).training
+    model = "unet_2d" if "slices" in text else "unet_3d"
+    return load_config(None, [f"model.name={model}", f"training.input={text}", "training.batch_size=4", *more]).training
 
 
 def test_each_kind_has_its_shape_and_its_steps(prepared):
@@ -26,15 +27,24 @@ def test_each_kind_has_its_shape_and_its_steps(prepared):
 
 
 def test_a_patch_larger_than_the_largest_volume_is_refused(prepared):
-    check_input(training_of("{kind: patches, patch: [16, 32, 32]}").input, prepared)  # six slices, padded
+    check_input(training_of("{kind: patches, patch: [16, 32, 32]}"), prepared)  # six slices, padded
     for patch in ("[17, 32, 32]", "[6, 33, 32]", "[6, 32, 40]"):
         with pytest.raises(ConfigError, match=r"training.input.patch: expected at most \[16, 32, 32\].*received \["):
-            check_input(training_of(f"{{kind: patches, patch: {patch}}}").input, prepared)
+            check_input(training_of(f"{{kind: patches, patch: {patch}}}"), prepared)
 
 
 def test_a_share_of_foreground_slices_belongs_to_slices():
-    with pytest.raises(ConfigError, match="foreground_share chooses slices; for patches set input.centres"):
-        load_config(None, ["training.input.kind=patches", "training.foreground_share=0.5"])
+    with pytest.raises(ConfigError, match=r"foreground_share chooses slices; for patches set input\.centres"):
+        load_config(None, ["model.name=unet_3d", "training.input.kind=patches", "training.foreground_share=0.5"])
+
+
+def test_a_network_of_another_rank_is_refused():
+    for settings, message in (
+        (["training.input.kind=volumes"], "unet_2d takes slices, but training.input.kind is volumes"),
+        (["model.name=unet_3d"], "unet_3d takes patches or volumes, but training.input.kind is slices"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load_config(None, settings)
 
 
 def test_a_stage_cannot_change_what_the_network_sees():

@@ -34,7 +34,7 @@ def options(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train 2D U-Nets on medical images, and compare loss functions fairly.
+    """Train U-Nets on medical images, in 2D and 3D, and compare loss functions fairly.
 
     With --debug, an error also prints its traceback.
     """
@@ -54,11 +54,22 @@ class Kind(StrEnum):
     """Kinds of phantoms."""
 
     head = "head"
+    healthy_head = "healthy_head"
+    abdomen = "abdomen"
+
+
+class Phantoms(StrEnum):
+    """Kinds of phantoms to train on."""
+
+    head = "head"
     abdomen = "abdomen"
 
 
 TrainingData = Annotated[
     Path | None, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest. Default: synthetic phantoms.")
+]
+PhantomKind = Annotated[
+    Phantoms | None, typer.Option(help="What stands in for --data: healthy heads or abdomens. Default: abdomen.")
 ]
 PreparedFolder = Annotated[Path | None, typer.Option(help="A prepared folder, in place of --data; skips preparation.")]
 Configuration = Annotated[Path | None, typer.Option(help="Configuration (YAML).")]
@@ -68,7 +79,7 @@ Settings = Annotated[
 Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation; subjects stay whole.")]
 Splits = Annotated[Path | None, typer.Option(help="Splits (JSON), tfseg's own or nnU-Net's.")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs of every network.")]
-BatchSize = Annotated[int | None, typer.Option(help="Slices per batch, over all devices.")]
+BatchSize = Annotated[int | None, typer.Option(help="Slices, patches or volumes per batch, over all devices.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, initial weights, order and dropout.")]
 Devices = Annotated[str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: all GPUs, or the CPU.")]
 
@@ -77,6 +88,7 @@ Devices = Annotated[str | None, typer.Option(help="Such as GPU:0,GPU:1. Default:
 def fit(
     loss: Annotated[str | None, typer.Option(help="A name, or name:param=value,param=value.")] = None,
     data: TrainingData = None,
+    phantoms: PhantomKind = None,
     prep: Recipe = None,
     prepared: PreparedFolder = None,
     config: Configuration = None,
@@ -98,7 +110,7 @@ def fit(
     train = load("train")
     from tfseg.cli.datasets import Source
 
-    source = Source(data, prep, prepared, subject_pattern, skip_bad)
+    source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=phantoms and phantoms.value)
     train.fit(train.with_loss(resolved, loss), source, out, splits, devices, command())
 
 
@@ -125,6 +137,7 @@ def compare(
         ),
     ] = None,
     data: TrainingData = None,
+    phantoms: PhantomKind = None,
     prep: Recipe = None,
     prepared: PreparedFolder = None,
     config: Configuration = None,
@@ -153,7 +166,7 @@ def compare(
     if rates is not None:
         settings.append(f"training.rates=[{rates}]")
     read = load_study(study, config, settings, losses, seeds)
-    source = Source(data, prep, prepared, subject_pattern, skip_bad)
+    source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=phantoms and phantoms.value)
     train.compare(read, source, out, splits, devices, command(), dry_run)
 
 
@@ -168,12 +181,22 @@ def prep(
         int | None,
         typer.Option(min=1, help="Scans to prepare at a time; each needs memory. Default: by the size of the data."),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The configuration (YAML) that will train; for volumes, recipes are derived in 3D."),
+    ] = None,
+    set_: Settings = None,
+    show_augmented: Annotated[
+        Path | None,
+        typer.Option(help="Contact sheet (PNG) to write: training images as the configuration changes them."),
+    ] = None,
 ) -> None:
     """Prepare scans: slices, labels and an index, ready for training."""
     from tfseg.cli.datasets import Source, prepare_scans
+    from tfseg.config.config import load_config
 
     source = Source(data, recipe, subject_pattern=subject_pattern, skip_bad=skip_bad, workers=workers)
-    prepare_scans(source, data, out)
+    prepare_scans(source, data, out, load_config(config, set_ or ()), show_augmented)
 
 
 @app.command()
@@ -191,7 +214,7 @@ def inspect(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write, in the Decathlon layout.")],
-    kind: Annotated[Kind, typer.Option(help="MR heads or CT abdomens.")] = Kind.abdomen,
+    kind: Annotated[Kind, typer.Option(help="MR heads, with or without tumours, or CT abdomens.")] = Kind.abdomen,
     subjects: Annotated[int, typer.Option(min=1, help="Number of subjects.")] = 20,
     size: Annotated[int, typer.Option(min=32, max=256, help="Voxels along x and y.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Each seed gives other subjects.")] = 0,

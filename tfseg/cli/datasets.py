@@ -13,6 +13,7 @@ from tfseg.core.resumable import resumable
 from tfseg.datasets.layouts import Dataset, read_dataset
 
 if TYPE_CHECKING:
+    from tfseg.config.config import Config
     from tfseg.preparation.recipe import Recipe
     from tfseg.prepared.prepared import Prepared
 
@@ -28,6 +29,7 @@ class Source:
         subject_pattern: a regular expression that finds the subject in a case's name.
         skip_bad: leave out cases that have a fault.
         workers: scans that are read or prepared at a time; decided by the size of the data if absent.
+        phantoms: what stands in for scans; "head" or "abdomen", which is the default.
     """
 
     data: Path | None = None
@@ -36,8 +38,11 @@ class Source:
     subject_pattern: str | None = None
     skip_bad: bool = False
     workers: int | None = None
+    phantoms: str | None = None
 
     def __post_init__(self) -> None:
+        if self.phantoms and (self.data or self.prepared):
+            raise ConfigError("--phantoms stands in for scans: leave out --data and --prepared")
         if self.prepared and (self.data or self.recipe or self.subject_pattern or self.skip_bad):
             raise ConfigError(
                 "--prepared holds data that are prepared already: leave out --data, --prep, --subject-pattern "
@@ -50,8 +55,15 @@ class Source:
         return not (self.data or self.prepared)
 
 
-def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> "Prepared":
+def prepare(data: Path, source: Source, out: Path, terminal: Terminal, volumes: bool = False) -> "Prepared":
     """Prepare scans into a folder, as `source` says; what can be checked first is checked before voxels are read.
+
+    Args:
+        data: the scans.
+        source: how they are prepared.
+        out: the folder.
+        terminal: shows the progress.
+        volumes: whether networks will see volumes or patches of them, not slices.
 
     Raises:
         ConfigError: if the recipe or the folder to write is wrong.
@@ -65,10 +77,12 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal) -> "Prepa
     dataset = read_dataset(data, source.subject_pattern)
     check_out(out, dataset, recipe)
     with locked(out):
-        return _prepare(dataset, recipe, source, out, terminal)
+        return _prepare(dataset, recipe, source, out, terminal, volumes)
 
 
-def _prepare(dataset: Dataset, recipe: "Recipe | None", source: Source, out: Path, terminal: Terminal) -> "Prepared":
+def _prepare(
+    dataset: Dataset, recipe: "Recipe | None", source: Source, out: Path, terminal: Terminal, volumes: bool
+) -> "Prepared":
     from tfseg.datasets.inspection import sound_cases
     from tfseg.preparation.kept_masks import KeptMasks
     from tfseg.preparation.prepare import prepare_dataset
@@ -84,7 +98,7 @@ def _prepare(dataset: Dataset, recipe: "Recipe | None", source: Source, out: Pat
     processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
     with terminal.bar("reading", len(dataset.cases)) as advance:
         survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out))
-        resolved = resolve(recipe or derive(dataset, survey), dataset, survey)
+        resolved = resolve(recipe or derive(dataset, survey, volumes), dataset, survey)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
         warnings = prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
     _report_warnings(warnings, terminal)
@@ -103,19 +117,32 @@ def _report_left_out(cases: Mapping[str, str], terminal: Terminal) -> None:
         terminal.say(f"left out: {name}: {reason}")
 
 
-def prepare_scans(source: Source, data: Path, out: Path) -> None:
-    """Prepare scans into a folder, and say what it holds.
+def prepare_scans(source: Source, data: Path, out: Path, config: "Config", show_augmented: Path | None) -> None:
+    """Prepare scans into a folder, and say what it holds; draw augmented images if asked to.
+
+    Args:
+        source: how the scans are prepared.
+        data: the scans.
+        out: the folder.
+        config: what they are prepared for: slices or volumes, and the augmentation.
+        show_augmented: the contact sheet (PNG) to write.
 
     Raises:
-        ConfigError: if the recipe or the folder to write is wrong.
+        ConfigError: if the recipe or the folder to write is wrong, or nothing is augmented.
         DataError: if the data are.
     """
     terminal = Terminal()
     with resumable(out):
-        prepared = prepare(data, source, out, terminal)
+        prepared = prepare(data, source, out, terminal, config.training.input.kind != "slices")
     height, width, channels = prepared.image_shape
     slices = int(prepared.index["slices"].sum())
     terminal.say(f"{len(prepared.index)} cases, {slices} slices of {height}×{width}, {channels} channels in {out}")
+    if show_augmented:
+        from tfseg.reports.augmented import CASES, write_augmented_sheet
+
+        with terminal.bar("drawing", CASES) as advance:
+            write_augmented_sheet(config.training, prepared, config.seed, show_augmented, advance)
+        terminal.say(f"augmented images {show_augmented}")
 
 
 def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tfseg.cli.terminal import Terminal
+from tfseg.config.config import load_config
 from tfseg.prediction.export import METADATA, write_saved_model
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
@@ -16,7 +17,8 @@ def export(run: Path, out: Path, fold: int | None) -> None:
         ConfigError: if `run` is not a finished run, has no such fold, or `out` exists.
     """
     networks = networks_of(run, fold)
-    write_saved_model(networks, open_prepared(run), out, run.resolve().name)
+    seen = load_config(run / "config.yaml").training.input
+    write_saved_model(networks, open_prepared(run), out, run.resolve().name, seen)
     what = "one network" if len(networks) == 1 else f"the mean of {len(networks)} networks"
     Terminal().say(f"SavedModel of {what} in {out}; {METADATA} says how to prepare an image")
 

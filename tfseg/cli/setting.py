@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tfseg.cli.datasets import Source, prepare
 from tfseg.cli.terminal import Terminal
@@ -15,8 +16,17 @@ from tfseg.prepared.inputs import check_input
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.training.strategy import choose_devices, open_strategy
 
-# Small enough for five folds in minutes on two cores, large enough to learn three organs from.
-PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE = "abdomen", 16, 45
+
+class StandIn(NamedTuple):
+    """Phantoms to train on without scans: their kind, number and size."""
+
+    kind: str
+    subjects: int
+    size: int
+
+
+# Small enough for minutes on two cores, large enough to learn three organs or five tissues from.
+STAND_INS = {"abdomen": StandIn("abdomen", 16, 45), "head": StandIn("healthy_head", 16, 48)}
 
 
 @dataclass(frozen=True)
@@ -70,9 +80,11 @@ def set_up(
         DataError: if the data cannot be used.
     """
     first = configs[0]
-    prepared = _prepared(source, out, first.seed, terminal)
+    volumes = any(config.training.input.kind != "slices" for config in configs)
+    prepared = _prepared(source, out, first.seed, volumes, terminal)
     for config in configs:
-        check_input(config.training.input, prepared)
+        for stage in config.resolved_stages():
+            check_input(stage.training, prepared)
     redraws = first.redraw_folds and not (splits or prepared.splits)
     drawn_by = {seed: seed if redraws else first.seed for seed in seeds}
     folds = {
@@ -82,16 +94,16 @@ def set_up(
     return Setting(prepared, folds)
 
 
-def _prepared(source: Source, out: Path, seed: int, terminal: Terminal) -> Prepared:
+def _prepared(source: Source, out: Path, seed: int, volumes: bool, terminal: Terminal) -> Prepared:
     if source.prepared:
         return Prepared(source.prepared)
     data = source.data
     if data is None:
+        kind, subjects, size = STAND_INS[source.phantoms or "abdomen"]
         data = out / "phantoms"
-        terminal.say(
-            f"no --data: {PHANTOM_SUBJECTS} synthetic {PHANTOM_KIND} subjects are used instead of scans ({data})"
-        )
+        named = kind.replace("_", " ")
+        terminal.say(f"no --data: {subjects} synthetic {named} subjects are used instead of scans ({data})")
         if not data.is_dir():
-            with terminal.bar("making phantoms", PHANTOM_SUBJECTS) as advance:
-                write_dataset(data, PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE, seed, advance)
-    return prepare(data, source, out / "prepared", terminal)
+            with terminal.bar("making phantoms", subjects) as advance:
+                write_dataset(data, kind, subjects, size, seed, advance)
+    return prepare(data, source, out / "prepared", terminal, volumes)

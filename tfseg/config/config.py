@@ -74,6 +74,14 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _network_takes_its_input(self) -> Self:
+        kind = self.training.input.kind
+        if (self.model.rank == 2) != (kind == "slices"):
+            takes = "slices" if self.model.rank == 2 else "patches or volumes"
+            raise ConfigError(f"model.name: {self.model.name} takes {takes}, but training.input.kind is {kind}")
+        return self
+
+    @model_validator(mode="after")
     def _stages_are_trainings(self) -> Self:
         self.resolved_stages()
         return self

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tfseg.config.augmentation import AugmentationConfig
 from tfseg.config.section import Count, Fraction, NotNegative, Positive, Section
 
 ValidationScore = Literal["val_dice", "val_iou", "val_loss"]
@@ -52,6 +53,7 @@ class TrainingConfig(Section):
     """
 
     input: InputConfig = InputConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     epochs: Count = 20
     steps_per_epoch: Count | None = None
     batch_size: Count = 8

@@ -8,11 +8,13 @@ import keras
 
 import tfseg
 from tfseg.config.config import validate
+from tfseg.config.training import InputConfig
 from tfseg.core import files
 from tfseg.core.claims import claim_new
 from tfseg.core.errors import RunError
 from tfseg.preparation.instructions import preparation_steps, restoration_steps
 from tfseg.preparation.steps import Recipe
+from tfseg.prepared.inputs import input_shape
 from tfseg.prepared.prepared import Prepared
 from tfseg.prepared.targets import THRESHOLD, Targets
 
@@ -30,17 +32,18 @@ def mean_network(paths: Sequence[Path]) -> keras.Model:
     return keras.Model(image, {"probability": mean})
 
 
-def write_saved_model(networks: Sequence[Path], prepared: Prepared, out: Path, run: str) -> Path:
+def write_saved_model(networks: Sequence[Path], prepared: Prepared, out: Path, run: str, seen: InputConfig) -> Path:
     """Write a SavedModel of the mean of some networks, which `tf.saved_model.load` runs without tfseg.
 
-    Its `serving_default` takes float32 `image` `[batch, h, w, channels]`, prepared as `metadata.json` says, and
-    returns `probability` `[batch, h, w, classes]`.
+    Its `serving_default` takes float32 `image` `[batch, *spatial, channels]`, prepared as `metadata.json` says, and
+    returns `probability` `[batch, *spatial, classes]`: of slices, or of windows of a volume.
 
     Args:
         networks: `best.keras` files of a run.
         prepared: the folder that they were trained on.
         out: a new folder.
         run: the run's name, for the metadata.
+        seen: what the networks see.
 
     Raises:
         ConfigError: if `out` exists.
@@ -52,7 +55,7 @@ def write_saved_model(networks: Sequence[Path], prepared: Prepared, out: Path, r
     mean = mean_network(networks)
     with files.replacing(out) as unfinished:
         mean.export(unfinished, format="tf_saved_model", verbose=False)
-        metadata = json.dumps(describe(prepared, len(networks), run), indent=1)
+        metadata = json.dumps(describe(prepared, len(networks), run, seen), indent=1)
         (unfinished / METADATA).write_text(metadata, encoding="utf-8")
     return out
 
@@ -62,9 +65,9 @@ def _load(network: Path) -> keras.Model:
         return keras.saving.load_model(network, compile=False)
 
 
-def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
+def describe(prepared: Prepared, networks: int, run: str, seen: InputConfig) -> dict[str, object]:
     """Return what a user of the SavedModel must know: how to prepare an image, the output, and how to put it back."""
-    height, width, channels = prepared.image_shape
+    *spatial, channels = input_shape(seen, prepared)
     targets = prepared.targets
     recipe = validate(Recipe, prepared.recipe, str(prepared.folder / "recipe.yaml"))
     return {
@@ -74,19 +77,30 @@ def describe(prepared: Prepared, networks: int, run: str) -> dict[str, object]:
         "input": {
             "name": "image",
             "dtype": "float32",
-            "shape": ["batch", height, width, channels],
+            "shape": ["batch", *spatial, channels],
             "channels": list(prepared.channels),
         },
         "output": {
             "name": "probability",
             "dtype": "float32",
-            "shape": ["batch", height, width, targets.channels],
+            "shape": ["batch", *spatial, targets.channels],
             "activation": targets.activation,
             **_channels_of(targets),
         },
+        **({} if seen.kind == "slices" else {"windows": _windows(seen)}),
         "preparation": preparation_steps(recipe, prepared.in_pixels),
         "restoration": restoration_steps(recipe, prepared.in_pixels),
         "recipe": prepared.recipe,
+    }
+
+
+def _windows(seen: InputConfig) -> dict[str, object]:
+    """Return how a volume, of slices by rows by columns, is covered by windows of the input's shape."""
+    return {
+        "overlap": seen.overlap,
+        "starts": "along each axis from 0 to the last place, evenly, as few as leave this share of a side in common",
+        "weights": "a Gaussian of standard deviation side/8 along each axis, divided by the sum over all windows",
+        "padding": "a shorter volume lies in the middle of the window; around it, each channel's least value there",
     }
 
 

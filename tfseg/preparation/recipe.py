@@ -19,15 +19,27 @@ from tfseg.preparation.survey import LOWEST_HU, Fact, Survey
 
 __all__ = ["Recipe", "derive", "load_recipe", "processes_for", "resolve"]
 
+Spacing = Literal["own", "median", "median_3d"] | tuple[float | None, float | None, float | None]
 # What `resolve` fills in.
-LEFT_OPEN = {"axis": None, "window_hu": None, "scaling": None, "size": None, "spacing_mm": "median"}
+LEFT_OPEN = {
+    "axis": (None,),
+    "window_hu": (None,),
+    "scaling": (None,),
+    "size": (None,),
+    "spacing_mm": ("median", "median_3d"),
+}
 # The default network halves its image four times.
 SIZE_MULTIPLE = 16
 # Cases whose values decide the modality, spread evenly over all.
 MODALITY_CASES = 9
 # Spacings that differ by less than this share count as one.
 SPACING_TOLERANCE = 0.01
-# Isensee 2021 (10.1038/s41592-020-01008-z) measures scaling over the nonzero voxels if they are less of the volume.
+# Isensee 2021 (10.1038/s41592-020-01008-z) takes volumes as anisotropic if one axis has more than this many times the
+# spacing of the others, and fewer voxels by as much.
+ANISOTROPIC = 3
+# The spacing that it then takes along that axis, as a percentile of all cases.
+FINE_PERCENTILE = 10
+# It measures scaling over the nonzero voxels if they are less of the volume.
 NONZERO_SHARE = 0.75
 # A process starts in about the time that packed images of this size take to be prepared.
 BYTES_PER_PROCESS = 16 * 2**20
@@ -51,27 +63,30 @@ def parse_recipe(text: str, where: str) -> Recipe:
     return validate(Recipe, parse_yaml(text, where), where)
 
 
-def derive(dataset: Dataset, survey: Survey | None = None) -> Recipe:
+def derive(dataset: Dataset, survey: Survey | None = None, volumes: bool = False) -> Recipe:
     """Choose a recipe for a dataset by rules after Isensee 2021 (10.1038/s41592-020-01008-z); `resolve` completes it.
 
-    Slices are resampled to the median spacing. Images other than CT are cropped to the box of their nonzero voxels,
-    and scaled by those, if the box takes less than three quarters of the volume, in the median over cases.
+    Slices are resampled to the median spacing, volumes along all three axes. Images other than CT are cropped to the
+    box of their nonzero voxels, and scaled by those, if the box takes less than three quarters of the volume, in the
+    median over cases.
 
     Args:
         dataset: what to prepare.
         survey: what is measured of its cases; a new one if absent.
+        volumes: whether networks see volumes or patches of them, not slices.
 
     Raises:
         DataError: if a case cannot be read.
     """
     survey = survey or Survey(dataset, Recipe())
+    median: Literal["median", "median_3d"] = "median_3d" if volumes else "median"
     if _is_ct(survey, along=("foreground", "nonzero")):
-        return Recipe(spacing_mm="median")
+        return Recipe(spacing_mm=median)
     boxes = _sound(survey.measure("nonzero"))
     shares = [_voxels(box) / math.prod(header.shape) for box, header in zip(boxes, survey.headers(), strict=True)]
     if np.median(shares) < NONZERO_SHARE:
-        return Recipe(spacing_mm="median", crop="nonzero", crop_margin_mm=0, scaling="zscore", scaling_over="nonzero")
-    return Recipe(spacing_mm="median", scaling="zscore")
+        return Recipe(spacing_mm=median, crop="nonzero", crop_margin_mm=0, scaling="zscore", scaling_over="nonzero")
+    return Recipe(spacing_mm=median, scaling="zscore")
 
 
 def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> Recipe:
@@ -79,7 +94,8 @@ def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> R
 
     - `axis`: the one of a single voxel, or else the one with the longest voxels, axial if voxels are near cubes; a
       convention, not always the best choice.
-    - `spacing_mm: median`: the median spacing within slices, if spacings differ.
+    - `spacing_mm: median`: the median spacing within slices, if spacings differ. `median_3d`: along all axes; but along
+      the coarse axis of anisotropic volumes the 10th percentile, at least the others' spacing.
     - `window_hu` and `scaling`: if every channel is CT, by its values or its name, the 0.5th to 99.5th percentile of
       the labelled voxels (Isensee 2021, 10.1038/s41592-020-01008-z) and min-max; z-score otherwise.
     - `size`: the largest slice, rounded up to a multiple of 16; cases that cannot be cropped are passed over here.
@@ -113,7 +129,7 @@ def resolve(recipe: Recipe, dataset: Dataset, survey: Survey | None = None) -> R
             "axis": axis,
             "window_hu": window,
             "scaling": recipe.scaling or ("minmax" if window else "zscore"),
-            "spacing_mm": _median_within(axis, spacings_mm) if recipe.spacing_mm == "median" else recipe.spacing_mm,
+            "spacing_mm": _spacing(recipe, axis, spacings_mm, np.array(shapes)),
         }
     )
     return filled if recipe.size else filled.model_copy(update={"size": _size(filled, dataset, headers, measured)})
@@ -132,7 +148,7 @@ def _check_single_slices(axis: str, dataset: Dataset, shapes: Sequence[tuple[int
 def is_completed(recipe: Recipe, resolved: Recipe) -> bool:
     """Whether a resolved recipe differs from a written one only in what that leaves open."""
     differing = {name for name in Recipe.model_fields if getattr(recipe, name) != getattr(resolved, name)}
-    return all(name in LEFT_OPEN and getattr(recipe, name) == LEFT_OPEN[name] for name in differing)
+    return all(name in LEFT_OPEN and getattr(recipe, name) in LEFT_OPEN[name] for name in differing)
 
 
 def _size(
@@ -190,13 +206,28 @@ def _voxels(box: Box) -> int:
     return math.prod(side.stop - side.start for side in box)
 
 
-def _median_within(axis: str, spacings_mm: Array) -> Literal["own"] | tuple[float | None, float | None, float | None]:
-    """The median spacing along x, y and z; None across slices, and along axes on which all cases agree."""
-    median_mm = np.median(spacings_mm, axis=0)
-    differs = np.abs(spacings_mm / median_mm - 1).max(axis=0) > SPACING_TOLERANCE
-    differs[AXES.index(axis)] = False
-    x, y, z = (round(step, 4) if other else None for step, other in zip(median_mm.tolist(), differs, strict=True))
+def _spacing(recipe: Recipe, axis: str, spacings_mm: Array, shapes: Array) -> Spacing:
+    """The spacing along x, y and z, in place of a median; None along axes that are not resampled."""
+    if recipe.spacing_mm not in ("median", "median_3d"):
+        return recipe.spacing_mm
+    target_mm = np.median(spacings_mm, axis=0)
+    if recipe.spacing_mm == "median_3d":
+        target_mm = _finer_if_anisotropic(target_mm, spacings_mm, np.median(shapes, axis=0))
+    differs = np.abs(spacings_mm / target_mm - 1).max(axis=0) > SPACING_TOLERANCE
+    if recipe.spacing_mm == "median":
+        differs[AXES.index(axis)] = False
+    x, y, z = (round(step, 4) if other else None for step, other in zip(target_mm.tolist(), differs, strict=True))
     return (x, y, z) if differs.any() else "own"
+
+
+def _finer_if_anisotropic(median_mm: Array, spacings_mm: Array, voxels: Array) -> Array:
+    """Median spacings, with a finer one along the coarse axis of anisotropic volumes: few of them lose slices."""
+    coarse = int(median_mm.argmax())
+    others = np.delete(median_mm, coarse).max()
+    if median_mm[coarse] > ANISOTROPIC * others and ANISOTROPIC * voxels[coarse] < np.delete(voxels, coarse).min():
+        median_mm = median_mm.copy()
+        median_mm[coarse] = max(np.percentile(spacings_mm[:, coarse], FINE_PERCENTILE), others)
+    return median_mm
 
 
 def processes_for(dataset: Dataset, most: int) -> int:

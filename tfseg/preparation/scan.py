@@ -108,7 +108,7 @@ def make_grid(shape: tuple[int, ...], affine: Array, recipe: Recipe, box: Box | 
         ConfigError: if the recipe is not resolved.
         DataError: if the box is empty.
     """
-    if recipe.axis is None or recipe.size is None or recipe.spacing_mm == "median":
+    if recipe.axis is None or recipe.size is None or recipe.spacing_mm in ("median", "median_3d"):
         raise ConfigError(f"recipe: expected one that is resolved, received {recipe}")
     crop = _crop(box, shape, spacing_of(affine), recipe.crop_margin_mm) if box is not None else None
     kept = SliceGrid.of(shape, affine, recipe.axis, recipe.size, crop=crop)

@@ -44,9 +44,10 @@ class Recipe(Section):
     after skull stripping.
 
     Geometry: `crop` to the box of the `nonzero` voxels or of the `body` (after skull stripping, of the brain);
-    `spacing_mm` along x, y and z, null to keep the scan's own, `median` for the dataset's; slices across `axis`, of
-    `size` pixels: `pad` keeps their scale and pads, `resize` scales both sides alike until they fit, `stretch` scales
-    each side and so distorts; `slices` is the number of slices, padded to or, with `stretch`, scaled to.
+    `spacing_mm` along x, y and z, null to keep the scan's own, `median` for the dataset's within slices, `median_3d`
+    for it along all axes; slices across `axis`, of `size` pixels: `pad` keeps their scale and pads, `resize` scales
+    both sides alike until they fit, `stretch` scales each side and so distorts; `slices` is the number of slices,
+    padded to or, with `stretch`, scaled to.
 
     Training only: `empty_slices` is the share of slices without a label that it sees.
     """
@@ -71,7 +72,7 @@ class Recipe(Section):
 
     crop: Literal["none", "nonzero", "body"] = "none"
     crop_margin_mm: Annotated[float, Field(ge=0)] = 5
-    spacing_mm: Literal["own", "median"] | tuple[Positive | None, Positive | None, Positive | None] = "own"
+    spacing_mm: Literal["own", "median", "median_3d"] | tuple[Positive | None, Positive | None, Positive | None] = "own"
     image_interpolation: Literal["spline", "linear"] = "spline"
     label_interpolation: Literal["linear", "nearest"] = "linear"
     axis: Literal["sagittal", "coronal", "axial"] | None = None

@@ -3,13 +3,20 @@
 import math
 from collections.abc import Sequence
 
-from tfseg.config.config import TrainingConfig
-from tfseg.config.training import InputConfig
+from tfseg.config.augmentation import AugmentationConfig
+from tfseg.config.training import InputConfig, TrainingConfig
 from tfseg.core.errors import ConfigError
+from tfseg.prepared.augmentation.batches import AugmentedBatches
 from tfseg.prepared.batches import Batches, SliceBatches, count_steps
 from tfseg.prepared.patches import PatchBatches, VolumeBatches
-from tfseg.prepared.prepared import Prepared
+from tfseg.prepared.prepared import Prepared, PreparedCase
 
+# The axes of the body along which slices, rows and columns run.
+BODY_AXES = {
+    "sagittal": ("left_right", "anterior_posterior", "superior_inferior"),
+    "coronal": ("anterior_posterior", "left_right", "superior_inferior"),
+    "axial": ("superior_inferior", "left_right", "anterior_posterior"),
+}
 # As preparation pads rows and columns, a patch may pad slices to the next multiple.
 SLICES_MULTIPLE = 16
 
@@ -22,12 +29,15 @@ def input_shape(seen: InputConfig, prepared: Prepared) -> tuple[int, ...]:
     return (*seen.patch, channels) if seen.kind == "patches" else (slices, height, width, channels)
 
 
-def check_input(seen: InputConfig, prepared: Prepared) -> None:
-    """Refuse patches that are larger than every prepared volume.
+def check_input(training: TrainingConfig, prepared: Prepared) -> None:
+    """Refuse patches that are larger than every prepared volume, and flips across slices.
 
     Raises:
-        ConfigError: if a side is longer than the longest volume's, slices rounded up to a multiple of 16.
+        ConfigError: if a side is longer than the longest volume's, slices rounded up to a multiple of 16, or as
+            `flipped_axes`.
     """
+    flipped_axes(training, prepared)
+    seen = training.input
     slices, *sides, _ = prepared.volume_shape
     largest = (math.ceil(slices / SLICES_MULTIPLE) * SLICES_MULTIPLE, *sides)
     if seen.kind == "patches" and any(side > most for side, most in zip(seen.patch, largest, strict=True)):
@@ -35,6 +45,26 @@ def check_input(seen: InputConfig, prepared: Prepared) -> None:
             f"training.input.patch: expected at most {list(largest)}, the largest prepared volume, "
             f"received {list(seen.patch)}"
         )
+
+
+def flipped_axes(training: TrainingConfig, prepared: Prepared) -> list[int]:
+    """Return the axes of an image that its augmentation mirrors.
+
+    Raises:
+        ConfigError: if slices are to be mirrored along the axis that runs across them.
+    """
+    flip, axis = training.augmentation.flip, prepared.recipe["axis"]
+    if flip is None:
+        return []
+    axes = [BODY_AXES[axis].index(name) for name in flip.axes]
+    if training.input.kind != "slices":
+        return axes
+    if 0 in axes:
+        raise ConfigError(
+            f"training.augmentation.flip.axes: expected axes within {axis} slices, {' or '.join(BODY_AXES[axis][1:])}; "
+            f"received {BODY_AXES[axis][0]}"
+        )
+    return [each - 1 for each in axes]
 
 
 def steps_per_epoch(training: TrainingConfig, prepared: Prepared, subjects: Sequence[str]) -> int:
@@ -46,8 +76,21 @@ def steps_per_epoch(training: TrainingConfig, prepared: Prepared, subjects: Sequ
 
 
 def make_batches(training: TrainingConfig, prepared: Prepared, subjects: Sequence[str], seed: int) -> Batches:
-    """Return the batches that a training on some subjects uses."""
-    seen, cases, encode = training.input, prepared.cases_of(subjects), prepared.targets.encode
+    """Return the batches that a training on some subjects uses, augmented if the configuration says so."""
+    cases = prepared.cases_of(subjects)
+    batches = unchanged_batches(training, prepared, cases, seed)
+    if training.augmentation == AugmentationConfig():
+        return batches
+    rank = len(batches.shapes[0]) - 2
+    spacings_mm = [case.grid.slice_spacing_mm[3 - rank :] for case in cases]
+    return AugmentedBatches(batches, training.augmentation, flipped_axes(training, prepared), seed, spacings_mm)
+
+
+def unchanged_batches(
+    training: TrainingConfig, prepared: Prepared, cases: Sequence[PreparedCase], seed: int
+) -> Batches:
+    """Return the batches of some cases without augmentation."""
+    seen, encode = training.input, prepared.targets.encode
     size, steps = training.batch_size, training.steps_per_epoch
     if seen.kind == "slices":
         return SliceBatches(cases, size, seed, steps, training.foreground_share, encode)

@@ -108,13 +108,13 @@ def choose_slice(case: Case, dataset: Dataset, axis: str) -> Slice:
         low, high = _SOFT_TISSUE_HU
     grey = np.clip((grid.to_slices(channels)[index] - low) / max(high - low, 1e-6), 0, 1)
     _, height_mm, width_mm = grid.slice_spacing_mm
-    shown = _upright(grey)
+    shown = upright(grey)
     return Slice(
-        index + 1, shown if colours else shown[..., 0], _upright(labels[index]), width_mm / height_mm, image.in_pixels
+        index + 1, shown if colours else shown[..., 0], upright(labels[index]), width_mm / height_mm, image.in_pixels
     )
 
 
-def _upright(part: Array) -> Array:
+def upright(part: Array) -> Array:
     """Turn `[h, w, …]` so that it stands upright with the patient's right on the left."""
     return part[::-1, ::-1].swapaxes(0, 1)
 

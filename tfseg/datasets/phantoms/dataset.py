@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -17,9 +19,21 @@ from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms import abdomen as phantom_abdomen
 from tfseg.datasets.phantoms import head as phantom_head
 
-LABELS: dict[str, dict[int, str]] = {"head": phantom_head.LABELS, "abdomen": phantom_abdomen.LABELS}
-CHANNELS: dict[str, tuple[str, ...]] = {"head": phantom_head.CHANNELS, "abdomen": phantom_abdomen.CHANNELS}
-_MAKERS = {"head": phantom_head.head, "abdomen": phantom_abdomen.abdomen}
+LABELS: dict[str, dict[int, str]] = {
+    "head": phantom_head.LABELS,
+    "healthy_head": phantom_head.TISSUES,
+    "abdomen": phantom_abdomen.LABELS,
+}
+CHANNELS: dict[str, tuple[str, ...]] = {
+    "head": phantom_head.CHANNELS,
+    "healthy_head": phantom_head.CHANNELS,
+    "abdomen": phantom_abdomen.CHANNELS,
+}
+_MAKERS: dict[str, Callable[[np.random.Generator, int], Any]] = {
+    "head": phantom_head.head,
+    "healthy_head": partial(phantom_head.head, tumour_chance=0),
+    "abdomen": phantom_abdomen.abdomen,
+}
 _SIZES = (32, 256)
 
 
@@ -36,7 +50,8 @@ def make_phantom(kind: str, seed: int = 0, subject: int = 0, size: int = 64) -> 
     """Make one subject; the same arguments always give the same subject.
 
     Args:
-        kind: "head" (MR: T1-like and FLAIR-like channel) or "abdomen" (CT in Hounsfield units).
+        kind: "head" (MR: T1-like and FLAIR-like channel), "healthy_head" (as that, without tumours) or "abdomen" (CT in
+            Hounsfield units).
         seed: 0 or more; another seed is another population.
         subject: 0 or more; independent of how many others are made.
         size: voxels along x and y, 32 to 256; slices are about a third as many, and thicker. The anatomy does

@@ -15,7 +15,8 @@ from tfseg.datasets.phantoms.shapes import (
     voxel_centres,
 )
 
-LABELS = {1: "skin", 2: "skull", 3: "CSF", 4: "grey_matter", 5: "white_matter", 6: "tumour"}
+TISSUES = {1: "skin", 2: "skull", 3: "CSF", 4: "grey_matter", 5: "white_matter"}
+LABELS = {**TISSUES, 6: "tumour"}
 CHANNELS = ("T1", "FLAIR")
 
 _SKIN, _SKULL, _CSF, _GREY, _WHITE, _TUMOUR = LABELS
@@ -35,7 +36,9 @@ _SIGNAL = {  # T1 and FLAIR, white matter on T1 about 0.8
 }
 
 
-def head(rng: np.random.Generator, size: int) -> tuple[Array, NDArray[np.uint8], NDArray[np.float64]]:
+def head(
+    rng: np.random.Generator, size: int, tumour_chance: float = _TUMOUR_CHANCE
+) -> tuple[Array, NDArray[np.uint8], NDArray[np.float64]]:
     """One subject: image in a scanner's arbitrary units [x, y, z, 2], labels [x, y, z], affine (RAS+)."""
     width_mm, slice_mm = rng.uniform(225, 245), rng.uniform(6.4, 7.4) * 64 / size
     spacing_mm = (width_mm / size, width_mm / size, slice_mm)
@@ -48,7 +51,7 @@ def head(rng: np.random.Generator, size: int) -> tuple[Array, NDArray[np.uint8],
     canvas = Canvas(shape, [0.0, 0.0])
     subject.draw_scalp_and_skull(canvas)
     subject.draw_cortex(canvas)
-    lesion = subject.lesion() if rng.uniform() < _TUMOUR_CHANCE else None
+    lesion = subject.lesion() if rng.uniform() < tumour_chance else None
     if lesion is not None:
         subject.draw_oedema(canvas, lesion)
     subject.draw_deep_structures(canvas)

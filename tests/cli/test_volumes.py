@@ -1,0 +1,113 @@
+"""From scans to a report in 3D, by a change of the configuration."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfseg.cli.datasets import Source
+from tfseg.config.yaml_files import read_yaml
+from tfseg.core.errors import ConfigError
+
+TFSEG = [sys.executable, "-c", "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"]
+CONFIG = """
+loss: {name: dice_ce}
+model: {name: unet_3d, filters: 4, depth: 2}
+training:
+  input: {kind: patches, patch: [6, 16, 24], per_case: 3}
+  augmentation: {flip: {axes: [anterior_posterior]}, rotate: {}, elastic: {}, noise: {probability: 1}}
+  batch_size: 2
+  epochs: 1
+folds: 2
+"""
+
+
+def tfseg(*arguments):
+    return subprocess.run([*TFSEG, *map(str, arguments)], capture_output=True, text=True)
+
+
+def one_line(done):
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "patches.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(decathlon, config, tmp_path_factory):
+    out = tmp_path_factory.mktemp("volumes") / "run"
+    done = tfseg("fit", "--data", decathlon, "--config", config, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_every_case_is_scored_and_predicted_on_its_scans_grid(run, decathlon):
+    scores = pd.read_csv(run / "scores.csv")
+    assert scores["case"].nunique() == 6
+    assert not scores.duplicated(["case", "label", "metric"]).any()
+    for path in run.glob("fold_*/predictions/*.nii.gz"):
+        scan, prediction = nib.load(decathlon / "imagesTr" / path.name), nib.load(path)
+        assert prediction.shape == scan.shape
+        np.testing.assert_array_equal(prediction.affine, scan.affine)
+    assert "unet_3d" in (run / "report.html").read_text()
+    history = pd.read_csv(run / "fold_0" / "history.csv")
+    assert history["steps"].tolist() == [3]  # two of three subjects, three patches each, two in a batch
+    assert history[["loss", "val_loss", "val_dice"]].notna().all(axis=None)
+
+
+def test_the_recipe_is_derived_for_volumes(run):
+    recipe = read_yaml(run / "prepared" / "recipe.yaml")
+    assert (recipe["spacing_mm"], recipe["axis"]) == ("own", "axial")  # the spacings agree
+
+
+def test_a_run_of_volumes_is_exported(run, tmp_path):
+    done = tfseg("export", run, "--fold", "0", "--out", tmp_path / "model")
+    assert done.returncode == 0, done.stderr
+    metadata = json.loads((tmp_path / "model" / "metadata.json").read_text())
+    assert metadata["input"]["shape"] == ["batch", 6, 16, 24, 1]
+    assert metadata["output"]["shape"] == ["batch", 6, 16, 24, 3]
+    assert metadata["windows"]["overlap"] == 0.5
+    image = np.random.default_rng(0).normal(size=(1, 6, 16, 24, 1)).astype("float32")
+    served = tf.saved_model.load(tmp_path / "model").signatures["serving_default"](tf.constant(image))["probability"]
+    own = keras.saving.load_model(run / "fold_0" / "best.keras")(image)
+    np.testing.assert_allclose(served, own, atol=1e-5)
+
+
+def test_a_patch_that_is_too_large_is_one_clear_line_before_training(run, config, tmp_path):
+    done = tfseg(
+        *("fit", "--prepared", run / "prepared", "--config", config, "--out", tmp_path / "run"),
+        *("--set", "training.input.patch=[6, 64, 64]"),
+    )
+    assert done.returncode == 2
+    assert "training.input.patch: expected at most [16, 32, 32]" in one_line(done)
+    assert not (tmp_path / "run" / "fold_0").exists()
+
+
+def test_prep_draws_augmented_images(decathlon, config, tmp_path):
+    out, sheet = tmp_path / "prepared", tmp_path / "sheet.png"
+    done = tfseg("prep", "--data", decathlon, "--out", out, "--config", config, "--show-augmented", sheet)
+    assert done.returncode == 0, done.stderr
+    picture = np.asarray(Image.open(sheet).convert("L"))
+    assert picture.shape[0] > 500 and picture.std() > 20
+    plain = tfseg("prep", "--data", decathlon, "--out", out, "--show-augmented", tmp_path / "none.png")
+    assert plain.returncode == 2
+    assert "no step in training.augmentation" in one_line(plain)
+
+
+def test_phantoms_stand_in_for_scans():
+    with pytest.raises(ConfigError, match="--phantoms stands in for scans: leave out --data and --prepared"):
+        Source(data="scans", phantoms="head")
+    assert Source(phantoms="head").is_phantoms

@@ -1,0 +1,106 @@
+"""Networks of patches and of volumes train as those of slices do: to the same bits, on one device or two."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfseg.config.config import load_config
+from tfseg.datasets.splits import Split
+from tfseg.training.fit import Progress, train
+
+HERE = tf.distribute.get_strategy()
+VOLUMES = [
+    *("model={name: unet_3d, filters: 2, depth: 1}", "loss=dice_ce", "training.batch_size=2", "training.epochs=3"),
+    "training.augmentation={flip: {axes: [left_right]}, rotate: {probability: 1}, elastic: {probability: 1}, "
+    "noise: {probability: 1}}",
+]
+PATCHES = [*VOLUMES, "training.input={kind: patches, patch: [4, 16, 16], per_case: 2}"]
+
+
+class Stopped(Exception):
+    """Raised by the listener in place of a kill."""
+
+
+def stopping_after(steps):
+    counted = []
+
+    def on_step():
+        counted.append(None)
+        if len(counted) == steps:
+            raise Stopped
+
+    return Progress(on_step)
+
+
+def outcome(out):
+    history = pd.read_csv(out / "history.csv").drop(columns=["train_seconds", "validation_seconds"])
+    best = keras.saving.load_model(out / "best.keras").get_weights()
+    return history.to_csv(), [array.tobytes() for array in best], json.loads((out / "controls.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def small(prepared):
+    return Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
+
+
+@pytest.mark.parametrize("settings", [PATCHES, [*VOLUMES, "training.input.kind=volumes"]], ids=["patches", "volumes"])
+def test_a_training_that_was_stopped_ends_with_the_same_bits(prepared, small, tmp_path, settings):
+    config = load_config(None, settings)
+    train(config, prepared, small, 0, tmp_path / "whole", HERE)
+    with pytest.raises(Stopped):
+        train(config, prepared, small, 0, tmp_path / "stopped", HERE, stopping_after(3))
+    resumed = []
+    train(config, prepared, small, 0, tmp_path / "stopped", HERE, Progress(on_resume=resumed.append))
+    assert resumed[0] >= 1
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+TWO_DEVICES = """
+import json, sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from pathlib import Path
+from tfseg.config.config import load_config
+from tfseg.prepared.prepared import Prepared
+from tfseg.datasets.splits import Split
+from tfseg.training.fit import train
+from tfseg.training.strategy import choose_devices, make_strategy
+prepared, out, overrides, split = json.loads(sys.argv[1])
+strategy = make_strategy(choose_devices("CPU:0,CPU:1"))
+train(load_config(None, overrides), Prepared(Path(prepared)), Split(*map(tuple, split)), 0, Path(out), strategy)
+"""
+
+
+def test_two_devices_learn_what_one_does(prepared, small, tmp_path):
+    """Augmented patches, without dropout and with overlap per sample, up to rounding."""
+    settings = [
+        *(*PATCHES, "training.batch_size=4", "training.overlap_over=sample"),
+        *("training.optimizer=sgd", "training.learning_rate=0.05"),
+    ]
+    parts = [small.train, small.val, small.test]
+    arguments = json.dumps([str(prepared.folder), str(tmp_path / "two"), settings, parts])
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES, arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    train(load_config(None, settings), prepared, small, 0, tmp_path / "one", HERE)
+    one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
+    np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)
+    controls = [(tmp_path / name / "controls.json").read_text() for name in ("one", "two")]
+    assert controls[0] == controls[1]
+    weights = [keras.saving.load_model(tmp_path / name / "best.keras").get_weights() for name in ("one", "two")]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_augmentation_is_part_of_what_is_held_equal(prepared, small, tmp_path):
+    for name, more in (("same", []), ("noise", ["training.augmentation.noise.sd=[0, 0.2]"])):
+        train(load_config(None, [*PATCHES, "training.epochs=1", *more]), prepared, small, 0, tmp_path / name, HERE)
+    same, noise = (json.loads((tmp_path / name / "controls.json").read_text()) for name in ("same", "noise"))
+    assert same["initial_weights_sha256"] == noise["initial_weights_sha256"]
+    assert same["batches_sha256"] != noise["batches_sha256"]
