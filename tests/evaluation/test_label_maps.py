@@ -14,11 +14,12 @@ from tfseg import metrics
 from tfseg.cli import app as cli
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.evaluation.label_maps import Scoring, check_out, score_pairs
-from tfseg.evaluation.pairs import labels_of, pair_up
+from tfseg.evaluation.pairs import Structures, pair_up, structures_of
 from tfseg.runs.folder import read_scores
 
 SPACING_MM = (0.5, 1.0, 3.0)
 LABELS = {1: "spleen", 2: "liver"}
+STRUCTURES = Structures(LABELS)
 
 
 def two_boxes(*sides, dtype=np.uint8):
@@ -70,7 +71,7 @@ def tfseg(monkeypatch, capsys, *arguments):
 
 
 def test_scores_are_those_of_the_arrays_at_the_spacing_of_the_truth(folders):
-    scores, *_ = score_pairs(pair_up(*folders), Scoring(LABELS, tolerance_mm=2), "net")
+    scores, *_ = score_pairs(pair_up(*folders), Scoring(STRUCTURES, tolerance_mm=2), "net")
     assert scores["case"].unique().tolist() == ["a", "b", "c"]
     expected = metrics.score(two_boxes(5, 4), two_boxes(4, 4), labels=LABELS, spacing_mm=SPACING_MM, tolerance_mm=2)
     got = scores[scores["case"] == "a"].reset_index(drop=True)
@@ -79,7 +80,7 @@ def test_scores_are_those_of_the_arrays_at_the_spacing_of_the_truth(folders):
 
 
 def test_the_table_is_that_of_a_run_and_the_summary_follows_from_it(folders, tmp_path):
-    scores, summary, _ = score_pairs(pair_up(*folders), Scoring(LABELS, lesions=True), "net")
+    scores, summary, *_ = score_pairs(pair_up(*folders), Scoring(STRUCTURES, lesions=True), "net")
     assert list(scores.columns) == ["loss", "seed", "fold", "subject", "case", "label", "metric", "value"]
     assert scores["metric"].nunique() == 13 + 5
     assert set(scores["loss"]) == {"net"}
@@ -94,8 +95,8 @@ def test_the_table_is_that_of_a_run_and_the_summary_follows_from_it(folders, tmp
 
 def test_processes_change_nothing(folders):
     pairs, advanced = pair_up(*folders), []
-    one, summary, _ = score_pairs(pairs, Scoring(LABELS), "net")
-    two, same, _ = score_pairs(pairs, Scoring(LABELS), "net", workers=2, advance=lambda: advanced.append(1))
+    one, summary, *_ = score_pairs(pairs, Scoring(STRUCTURES), "net")
+    two, same, *_ = score_pairs(pairs, Scoring(STRUCTURES), "net", workers=2, advance=lambda: advanced.append(1))
     pd.testing.assert_frame_equal(two, one, check_exact=True)
     pd.testing.assert_frame_equal(same, summary, check_exact=True)
     assert len(advanced) == 3
@@ -104,21 +105,21 @@ def test_processes_change_nothing(folders):
 def test_an_error_in_a_process_is_reported_unchanged(folders):
     save(folders[1] / "b.nii", two_boxes(3, 3, 3)[:6])
     with pytest.raises(DataError, match=r"b\.nii: its shape is \(6, 10, 8\), that of its truth \(12, 10, 8\)"):
-        score_pairs(pair_up(*folders), Scoring(LABELS), "net", workers=2)
+        score_pairs(pair_up(*folders), Scoring(STRUCTURES), "net", workers=2)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, np.float32, np.float64])
 def test_labels_of_any_type_are_scored_alike(tmp_path, dtype):
     truth = save(tmp_path / "truth.nii.gz", two_boxes(5, 4), dtype=dtype)
     prediction = save(tmp_path / "prediction.nii.gz", two_boxes(5, 4), dtype=dtype)
-    scores, *_ = score_pairs(pair_up(truth, prediction), Scoring(LABELS), "net")
+    scores, *_ = score_pairs(pair_up(truth, prediction), Scoring(STRUCTURES), "net")
     assert (scores.loc[scores["metric"] == "dice", "value"] == [1, 1]).all()
 
 
 def test_ignored_voxels_do_not_count(tmp_path):
     truth = np.where(two_boxes(5, 4) == 2, 9, two_boxes(5, 4))
     pairs = pair_up(save(tmp_path / "t.nii", truth), save(tmp_path / "p.nii", two_boxes(5, 4)))
-    scores, summary, _ = score_pairs(pairs, Scoring(LABELS, ignore_label=9), "p")
+    scores, summary, *_ = score_pairs(pairs, Scoring(Structures(LABELS, ignore_label=9)), "p")
     assert scores.set_index(["label", "metric"])["value"]["spleen", "accuracy"] == 1
     assert summary.set_index(["label", "metric"])["both_empty"]["liver", "dice"] == 1
 
@@ -127,9 +128,9 @@ def test_real_labels_against_themselves(shared):
     folder = shared / "data" / "hippocampus"
     pairs = pair_up(folder, folder / "labelsTr")
     assert len(pairs) == 200
-    labels = labels_of(None, folder, pairs).labels
-    assert labels == {1: "Anterior", 2: "Posterior"}
-    scores, *_ = score_pairs(pairs[:3], Scoring(labels), "itself")
+    structures = structures_of(None, folder, pairs)
+    assert structures.labels == {1: "Anterior", 2: "Posterior"}
+    scores, *_ = score_pairs(pairs[:3], Scoring(structures), "itself")
     assert (scores.loc[scores["metric"].isin(["dice", "nsd"]), "value"] == 1).all()
 
 
@@ -139,9 +140,9 @@ def test_real_labels_against_themselves(shared):
 def test_affines_may_differ_by_a_tenth_of_a_voxel(tmp_path):
     truth = save(tmp_path / "truth.nii", two_boxes(3))
     near, far = (save(tmp_path / f"{moved}.nii", two_boxes(3), moved_mm=moved) for moved in (0.04, 0.06))
-    score_pairs(pair_up(truth, near), Scoring(LABELS), "near")
+    score_pairs(pair_up(truth, near), Scoring(STRUCTURES), "near")
     with pytest.raises(DataError, match=r"0\.06\.nii: its affine .* corners lie 0\.06 mm apart, 0\.05 mm"):
-        score_pairs(pair_up(truth, far), Scoring(LABELS), "far")
+        score_pairs(pair_up(truth, far), Scoring(STRUCTURES), "far")
 
 
 def test_a_prediction_stored_in_another_order_is_turned(tmp_path):
@@ -153,13 +154,13 @@ def test_a_prediction_stored_in_another_order_is_turned(tmp_path):
     order = np.eye(4)[:, [2, 0, 1, 3]]
     nib.save(nib.Nifti1Image(array[::-1], affine @ mirror), tmp_path / "mirrored.nii")
     nib.save(nib.Nifti1Image(array.transpose(2, 0, 1), affine @ order), tmp_path / "turned.nii")
-    expected, *_ = score_pairs(pair_up(truth, truth), Scoring(LABELS), "net")
+    expected, *_ = score_pairs(pair_up(truth, truth), Scoring(STRUCTURES), "net")
     for name in ("mirrored", "turned"):
-        scores, *_ = score_pairs(pair_up(truth, tmp_path / f"{name}.nii"), Scoring(LABELS), "net")
+        scores, *_ = score_pairs(pair_up(truth, tmp_path / f"{name}.nii"), Scoring(STRUCTURES), "net")
         pd.testing.assert_frame_equal(scores, expected)
     nib.save(nib.Nifti1Image(array[::-1], np.diag([-0.5, 1, 3, 1])), tmp_path / "elsewhere.nii")
     with pytest.raises(DataError, match=r"elsewhere\.nii: its affine .* corners lie 5\.5 mm apart"):
-        score_pairs(pair_up(truth, tmp_path / "elsewhere.nii"), Scoring(LABELS), "net")
+        score_pairs(pair_up(truth, tmp_path / "elsewhere.nii"), Scoring(STRUCTURES), "net")
 
 
 def discs():
@@ -180,7 +181,7 @@ def test_a_single_slice_has_its_surface_in_the_plane(tmp_path, axis):
         path = tmp_path / f"{number}.nii.gz"
         nib.save(nib.Nifti1Image(np.expand_dims(disc, axis), np.diag([*spacing_mm, 1])), path)
         paths.append(path)
-    scores = score_pairs(pair_up(*paths), Scoring({1: "disc"}), "net")
+    scores = score_pairs(pair_up(*paths), Scoring(Structures({1: "disc"})), "net")
     got = values(scores)["disc"]
     assert got["hd95"] == 4
     assert round(got["assd"], 2) == 2.39
@@ -193,7 +194,7 @@ def test_2d_images_are_scored_in_pixels(tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(2)]
     for path, disc in zip(paths, discs(), strict=True):
         Image.fromarray(disc).save(path)
-    scores = score_pairs(pair_up(*paths), Scoring({1: "disc"}), "net")
+    scores = score_pairs(pair_up(*paths), Scoring(Structures({1: "disc"})), "net")
     got = values(scores)["disc"]
     assert (got["hd95"], round(got["assd"], 2), round(got["nsd"], 2)) == (4, 2.39, 0.23)
     assert np.isnan(got["volume_truth_ml"])
@@ -205,19 +206,22 @@ def test_pixels_and_millimetres_are_not_mixed(tmp_path):
         save(tmp_path / folder / "a.nii", two_boxes(3))
         Image.fromarray(two_boxes(3)[:, :, 3]).save(tmp_path / folder / "b.png")
     with pytest.raises(DataError, match=r"b\.png: has no millimetres, a\.nii has; score 2D images and volumes apart"):
-        score_pairs(pair_up(tmp_path / "truth", tmp_path / "net"), Scoring(LABELS), "net")
+        score_pairs(pair_up(tmp_path / "truth", tmp_path / "net"), Scoring(STRUCTURES), "net")
 
 
 def test_big_endian_label_maps_are_scored(tmp_path):
     truth = save(tmp_path / "truth.nii", two_boxes(5, 4))
-    expected, *_ = score_pairs(pair_up(truth, truth), Scoring(LABELS), "net")
+    expected, *_ = score_pairs(pair_up(truth, truth), Scoring(STRUCTURES), "net")
     for dtype in (">i2", ">u2", ">i4", ">f4", ">f8"):
         image = nib.Nifti1Image(two_boxes(5, 4).astype(dtype), np.diag([*SPACING_MM, 1]))
         nib.Nifti1Image(image.dataobj, image.affine, image.header.as_byteswapped(">")).to_filename(tmp_path / "big.nii")
         assert (tmp_path / "big.nii").read_bytes()[:4] == b"\0\0\1\x5c"
         pairs = pair_up(truth, tmp_path / "big.nii")
-        pd.testing.assert_frame_equal(score_pairs(pairs, Scoring(LABELS), "net").table, expected)
-        assert labels_of(None, tmp_path / "big.nii", pair_up(tmp_path / "big.nii", truth)).labels == {1: "1", 2: "2"}
+        pd.testing.assert_frame_equal(score_pairs(pairs, Scoring(STRUCTURES), "net").table, expected)
+        assert structures_of(None, tmp_path / "big.nii", pair_up(tmp_path / "big.nii", truth)).labels == {
+            1: "1",
+            2: "2",
+        }
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["data set", "its labelsTr"])
@@ -235,12 +239,96 @@ def test_an_ignore_label_and_regions_are_read_as_training_reads_them(tmp_path, i
         (tmp_path / "data" / "dataset.json").write_text(json.dumps(description))
         folder = tmp_path / "data" if inside else tmp_path / "data" / "labelsTr"
         pairs = pair_up(folder, tmp_path / "net")
-        declared = labels_of(None, folder, pairs)
-        assert declared.ignore_label == ignore_label
-        scoring = Scoring(declared.labels, ignore_label=declared.ignore_label, regions=declared.regions, lesions=True)
-        got = values(score_pairs(pairs, scoring, "net"))
+        structures = structures_of(None, folder, pairs)
+        assert structures.ignore_label == ignore_label
+        got = values(score_pairs(pairs, Scoring(structures, lesions=True), "net"))
         assert {name: got[name, "dice"] for name in dice} == pytest.approx(dice)
         assert got["core", "lesions_detected"] == 1
+
+
+def scored_pictures(tmp_path, truths, predictions):
+    """Scores of pictures by case, read as the command reads them; white on black is a structure."""
+    for folder, pictures in (("truth", truths), ("net", predictions)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for number, picture in enumerate(pictures):
+            picture.save(tmp_path / folder / f"{number}.png")
+    pairs = pair_up(tmp_path / "truth", tmp_path / "net")
+    structures = structures_of(None, tmp_path / "truth", pairs)
+    table = score_pairs(pairs, Scoring(structures), "net").table
+    return structures, table[table["metric"] == "dice"].set_index("case")["value"].to_dict()
+
+
+def indexed(shape, *palette):
+    """A picture with a palette of grey levels that shows `shape` in white on black."""
+    picture = Image.fromarray(np.where(shape, palette.index(255), palette.index(0)).astype(np.uint8))
+    picture = picture.convert("L")
+    picture.putpalette([level for grey in palette for level in (grey, grey, grey)])
+    return picture
+
+
+def test_palettes_are_read_by_one_rule_over_truths_and_predictions(tmp_path):
+    """Index 1 is white in some files and black in others: the indices would score the background."""
+    first, second = (disc.astype(bool) for disc in discs())
+    dice = 2 * (first & second).sum() / (first.sum() + second.sum())
+    white_is_one, white_is_zero = (indexed(first, *palette) for palette in ((0, 255), (255, 0)))
+    structures, scores = scored_pictures(
+        tmp_path, [white_is_one, white_is_zero], [indexed(second, 255, 0), indexed(second, 255, 0)]
+    )
+    assert (structures.labels, structures.masks_as_shown) == ({255: "255"}, True)
+    assert scores == pytest.approx({"0": dice, "1": dice})
+    structures, scores = scored_pictures(tmp_path, [white_is_one] * 2, [indexed(second, 0, 255)] * 2)
+    assert (structures.labels, structures.masks_as_shown) == ({1: "1"}, False)
+    assert scores == pytest.approx({"0": dice, "1": dice})
+
+
+def test_palettes_in_colours_that_contradict_each_other_are_refused(tmp_path):
+    first = indexed(discs()[0].astype(bool), 0, 255)
+    second = first.copy()
+    first.putpalette([0, 0, 0, 255, 0, 0])
+    second.putpalette([255, 0, 0, 0, 0, 0])
+    with pytest.raises(
+        DataError, match=r"0\.png: index 0 shows \(255, 0, 0\), in .*palettes of these masks contradict"
+    ):
+        scored_pictures(tmp_path, [first], [second])
+
+
+def test_255_beside_classes_is_unknown_as_in_training(tmp_path):
+    truth, prediction = np.zeros((16, 16), np.uint8), np.zeros((16, 16), np.uint8)
+    truth[2:6, 2:6], truth[2:6, 8:12], truth[10:14, 2:6] = 1, 2, 255
+    prediction[2:6, 2:6], prediction[2:6, 8:12], prediction[10:14, 2:6] = 1, 2, 1
+    structures, scores = scored_pictures(tmp_path, [Image.fromarray(truth)], [Image.fromarray(prediction)])
+    assert (structures.labels, structures.ignore_label) == ({1: "1", 2: "2"}, 255)
+    assert "255 beside the values 1 to 2" in structures.warnings[0]
+    assert scores == {"0": 1}
+    pairs = pair_up(tmp_path / "truth", tmp_path / "net")
+    asked = structures_of(None, tmp_path / "truth", pairs, ignore_label=2)
+    assert (asked.labels, asked.ignore_label, asked.warnings) == ({1: "1", 255: "255"}, 2, ())
+
+
+def test_truths_with_values_that_their_declaration_lacks_are_refused(tmp_path):
+    for folder in ("masks", "net"):
+        save(tmp_path / folder / "a.nii", two_boxes(3, 3))
+    (tmp_path / "labels.json").write_text('{"1": "spleen"}')  # above the folder of masks
+    pairs = pair_up(tmp_path / "masks", tmp_path / "masks")
+    structures = structures_of(None, tmp_path / "masks", pairs)
+    assert structures == Structures({1: "spleen"}, is_complete=True)
+    with pytest.raises(DataError, match=r"masks/a\.nii: values 2 are not among the labels \{1: 'spleen'\}"):
+        score_pairs(pairs, Scoring(structures), "masks")
+
+
+def test_a_prediction_without_an_orientation_is_reported(tmp_path):
+    """nibabel's default reverses left and right about the centre: such a prediction may be mirrored."""
+    array, spacing = two_boxes(5, 4), np.diag([*SPACING_MM, 1.0])
+    centred = spacing.copy()
+    centred[:3, 3] = -np.array(SPACING_MM) * (np.array(array.shape) - 1) / 2
+    nib.save(nib.Nifti1Image(array, centred), tmp_path / "truth.nii")
+    image = nib.Nifti1Image(array, None)
+    image.header.set_zooms(SPACING_MM)
+    nib.save(image, tmp_path / "net.nii")
+    pairs = pair_up(tmp_path / "truth.nii", tmp_path / "net.nii")
+    (warning,) = score_pairs(pairs, Scoring(STRUCTURES), "net").warnings
+    assert "net.nii: its header states no orientation" in warning
+    assert score_pairs([pairs[0]._replace(prediction=pairs[0].truth)], Scoring(STRUCTURES), "net").warnings == ()
 
 
 def test_files_by_upper_case_suffix_are_scored_too(shared):
@@ -254,32 +342,29 @@ def test_axes_that_are_not_orthogonal_are_refused_with_the_angle(tmp_path):
     sheared[1, 2] = 2 * np.tan(np.deg2rad(25))
     nib.save(nib.Nifti1Image(two_boxes(3), sheared), tmp_path / "tilted.nii")
     with pytest.raises(DataError, match=r"tilted\.nii: its axes miss a right angle by 25°"):
-        score_pairs(pair_up(tmp_path / "tilted.nii", tmp_path / "tilted.nii"), Scoring(LABELS), "net")
+        score_pairs(pair_up(tmp_path / "tilted.nii", tmp_path / "tilted.nii"), Scoring(STRUCTURES), "net")
 
 
 def test_values_that_no_label_has_are_refused_in_predictions_alone(tmp_path):
     more, fewer = save(tmp_path / "more.nii", two_boxes(3, 3)), save(tmp_path / "fewer.nii", two_boxes(3))
-    score_pairs(pair_up(more, fewer), Scoring({1: "spleen"}), "fewer")
+    score_pairs(pair_up(more, fewer), Scoring(Structures({1: "spleen"})), "fewer")
     with pytest.raises(DataError, match=r"more\.nii: values 2 are not among the labels \{1: 'spleen'\}"):
-        score_pairs(pair_up(fewer, more), Scoring({1: "spleen"}), "more")
+        score_pairs(pair_up(fewer, more), Scoring(Structures({1: "spleen"})), "more")
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"labels": {1: "mean"}}, "distinct names"),
-        ({"tolerance_mm": -1.0}, "tolerance_mm"),
-        ({"tolerance_mm": np.nan}, "tolerance_mm"),
-        ({"ignore_label": 1}, "ignore_label=1"),
-    ],
-)
-def test_settings_are_checked_before_any_file_is_read(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        Scoring(**{"labels": LABELS, **settings})
+def test_settings_are_checked_before_any_file_is_read():
+    for structures, tolerance_mm, message in (
+        (Structures({1: "mean"}), 1.0, "distinct names"),
+        (STRUCTURES, -1.0, "tolerance_mm"),
+        (STRUCTURES, np.nan, "tolerance_mm"),
+        (Structures(LABELS, ignore_label=1), 1.0, "ignore_label=1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Scoring(structures, tolerance_mm)
 
 
 def test_only_earlier_scores_of_the_same_predictions_are_overwritten(folders, tmp_path):
-    scores, *_ = score_pairs(pair_up(*folders), Scoring(LABELS), "net")
+    scores, *_ = score_pairs(pair_up(*folders), Scoring(STRUCTURES), "net")
     check_out(tmp_path / "absent.csv", "net")
     scores.to_csv(tmp_path / "net.csv", index=False)
     check_out(tmp_path / "net.csv", "net")
@@ -303,7 +388,7 @@ def test_the_command_prints_the_table_and_writes_the_scores(folders, tmp_path, m
         code, printed, _ = tfseg(monkeypatch, capsys, *arguments)
         assert code == 0
     rows = [line.split() for line in printed.splitlines()]
-    scores, summary, _ = score_pairs(pair_up(*folders), Scoring(LABELS, tolerance_mm=2, lesions=True), "net")
+    scores, summary, *_ = score_pairs(pair_up(*folders), Scoring(STRUCTURES, tolerance_mm=2, lesions=True), "net")
     dice = summary.set_index(["label", "metric"]).loc[("liver", "dice")]
     assert ["liver", "2", f"{dice['mean_finite']:.3f}±{dice['sd_finite']:.3f}"] in [row[:3] for row in rows]
     assert next(row[-3:] for row in rows if row[:1] == ["liver"]) == ["1", "0", "1"]  # missed, false, empty

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from tfseg.core.errors import ConfigError, DataError
-from tfseg.datasets.layouts.label_names import Declared
 from tfseg.datasets.names import stem
-from tfseg.evaluation.pairs import Pair, labels_of, other_files, pair_up
+from tfseg.evaluation.pairs import Pair, Structures, other_files, pair_up, structures_of
 
 LABELS = {1: "spleen", 2: "liver"}
 
@@ -57,12 +56,12 @@ def test_links_keep_their_names_and_a_dot_has_that_of_its_folder(folders, monkey
 def test_a_decathlon_folder_names_its_labels(decathlon):
     pairs = pair_up(decathlon, decathlon / "labelsTr")
     assert [pair.case for pair in pairs] == [f"case_{number}" for number in range(6)]
-    assert labels_of(None, decathlon, pairs).labels == {1: "left", 2: "right"}
+    assert structures_of(None, decathlon, pairs).labels == {1: "left", 2: "right"}
 
 
 def test_labels_are_found_in_the_truths_and_named_by_number(folders):
-    assert labels_of(None, folders[0], pair_up(*folders), workers=2).labels == {1: "1", 2: "2"}
-    assert labels_of(None, folders[0], pair_up(*folders), ignore_label=2).labels == {1: "1"}
+    assert structures_of(None, folders[0], pair_up(*folders)).labels == {1: "1", 2: "2"}
+    assert structures_of(None, folders[0], pair_up(*folders), ignore_label=2).labels == {1: "1"}
 
 
 @pytest.mark.parametrize(
@@ -71,19 +70,19 @@ def test_labels_are_found_in_the_truths_and_named_by_number(folders):
 def test_labels_of_a_dataset_json(tmp_path, described):
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps({"labels": described}))
-    assert labels_of(str(path), tmp_path, []).labels == LABELS
-    assert labels_of(str(path), tmp_path, [], ignore_label=2).labels == {1: "spleen"}
+    assert structures_of(str(path), tmp_path, []).labels == LABELS
+    assert structures_of(str(path), tmp_path, [], ignore_label=2).labels == {1: "spleen"}
 
 
 def test_labels_as_they_are_typed():
-    assert labels_of("2=liver,1=spleen", None, []).labels == {2: "liver", 1: "spleen"}
-    assert labels_of("0=background,-1=a b", None, []).labels == {0: "background", -1: "a b"}
+    assert structures_of("2=liver,1=spleen", None, []).labels == {2: "liver", 1: "spleen"}
+    assert structures_of("0=background,-1=a b", None, []).labels == {0: "background", -1: "a b"}
 
 
 @pytest.mark.parametrize("text", ["", "spleen", "1=spleen,", "1=", "1.5=spleen", "1=spleen,1=liver"])
 def test_other_labels_are_refused(text):
     with pytest.raises(ConfigError, match=r"--labels: expected value=name,value=name or a dataset\.json"):
-        labels_of(text, None, [])
+        structures_of(text, None, [])
 
 
 @pytest.mark.parametrize(
@@ -98,13 +97,13 @@ def test_a_damaged_dataset_json_is_named(tmp_path, content):
     path = tmp_path / "dataset.json"
     path.write_text(content)
     with pytest.raises(DataError, match=r"dataset\.json: not labels"):
-        labels_of(str(path), tmp_path, [])
+        structures_of(str(path), tmp_path, [])
 
 
 def test_no_labels_anywhere(tmp_path):
     truth = save(tmp_path / "empty.nii")
     with pytest.raises(DataError, match=r"empty\.nii: no label in it; name the values with --labels"):
-        labels_of(None, truth, pair_up(truth, truth))
+        structures_of(None, truth, pair_up(truth, truth))
 
 
 def test_predictions_without_truth_and_the_reverse(folders):
@@ -158,11 +157,11 @@ def test_a_declaration_counts_beside_the_truths_and_above_their_folder(tmp_path)
     (tmp_path / "dataset.json").write_text(
         json.dumps({"channel_names": {"0": "CT"}, "labels": {"background": 0, "spleen": 1, "liver": 2, "ignore": 9}})
     )
-    expected = Declared(LABELS, 9, {})
+    expected = Structures(LABELS, 9, is_complete=True)
     for given in (tmp_path, tmp_path / "labelsTr", truth):
-        assert labels_of(None, given, pair_up(truth, truth)) == expected
-    assert labels_of(None, truth, [], ignore_label=2).labels == {1: "spleen"}
+        assert structures_of(None, given, pair_up(truth, truth)) == expected
+    assert structures_of(None, truth, [], ignore_label=2).labels == {1: "spleen"}
     (tmp_path / "labelsTr" / "labels.json").write_text('{"1": "milt"}')
-    assert labels_of(None, truth, pair_up(truth, truth)).labels == {1: "milt"}
+    assert structures_of(None, truth, pair_up(truth, truth)).labels == {1: "milt"}
     elsewhere = save(tmp_path / "truths" / "a.nii.gz", 1, 2, 9)
-    assert labels_of(None, elsewhere, pair_up(elsewhere, elsewhere)).labels == {1: "1", 2: "2", 9: "9"}
+    assert structures_of(None, elsewhere, pair_up(elsewhere, elsewhere)).labels == {1: "1", 2: "2", 9: "9"}

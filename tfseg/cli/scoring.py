@@ -7,7 +7,7 @@ from tfseg.cli.terminal import Terminal
 from tfseg.core import files
 from tfseg.datasets.names import stem
 from tfseg.evaluation.label_maps import Scoring, check_out, score_pairs
-from tfseg.evaluation.pairs import label_map_folder, labels_of, listed, other_files, pair_up
+from tfseg.evaluation.pairs import label_map_folder, listed, other_files, pair_up, structures_of
 
 # A process starts in about the time that packed label maps of this size take to be scored.
 BYTES_PER_PROCESS = 256 * 1024
@@ -37,12 +37,14 @@ def score_label_maps(
             terminal.say(f"{folder}: not scored, no label maps by their suffix: {listed(file.name for file in other)}")
     packed_bytes = sum(pair.truth.stat().st_size for pair in pairs)
     workers = max(1, min(len(pairs), os.cpu_count() or 1, packed_bytes // BYTES_PER_PROCESS))
-    declared = labels_of(labels, truth, pairs, ignore_label, workers)
-    scoring = Scoring(declared.labels, tolerance_mm, declared.ignore_label, lesions, declared.regions)
-    if declared.ignore_label is not None:
-        terminal.say(f"voxels of value {declared.ignore_label} in the truth do not count")
+    structures = structures_of(labels, truth, pairs, ignore_label)
+    scoring = Scoring(structures, tolerance_mm, lesions)
+    if structures.ignore_label is not None:
+        terminal.say(f"voxels of value {structures.ignore_label} in the truth do not count")
     with terminal.bar(f"scoring {name}", len(pairs)) as advance:
         scores = score_pairs(pairs, scoring, name, workers, advance)
+    for warning in (*structures.warnings, *scores.warnings):
+        terminal.say(f"warning: {warning}")
     terminal.show_summary(scores.summary, means="Mean", unit=scores.unit)
     if lesions:
         terminal.show_lesions(scores.table, scores.summary)

@@ -1,9 +1,9 @@
 """Score label maps of any origin, case by case."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,26 +16,25 @@ from tfseg.core import geometry
 from tfseg.core.claims import claim_file
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.processes import in_processes
-from tfseg.datasets.formats import read_label
-from tfseg.datasets.grids import GRID_TOLERANCE, Array, Volume, corners_apart_mm, same_grid, stored_like
-from tfseg.evaluation.pairs import Pair, listed, values_in
+from tfseg.datasets import cautions
+from tfseg.datasets.formats import open_label
+from tfseg.datasets.grids import GRID_TOLERANCE, Array, Header, Volume, corners_apart_mm, same_grid, stored_like
+from tfseg.evaluation.pairs import Pair, Structures, listed
 from tfseg.evaluation.structures import score_structures
 from tfseg.metrics.summary import COLUMNS
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is scored: labels or regions, within a tolerance, with or without counting lesions.
+    """What is scored, within which tolerance, with or without counting lesions.
 
     Raises:
         ConfigError: if `tfseg.metrics.score` does not take these arguments.
     """
 
-    labels: Mapping[int, str]
+    structures: Structures
     tolerance_mm: float = 1.0
-    ignore_label: int | None = None
     lesions: bool = False
-    regions: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         pixel = np.zeros((1, 1), np.uint8)
@@ -46,23 +45,26 @@ class Scoring:
 
     def table(self, truth: Array, prediction: Array, spacing_mm: Sequence[float] | None) -> pd.DataFrame:
         """Score one case: columns `label, metric, value`. Distances are in pixels without a spacing."""
-        measure = partial(score_structures, truth, prediction, self.labels, self.regions, self.ignore_label)
+        what = self.structures
+        measure = partial(score_structures, truth, prediction, what.labels, what.regions, what.ignore_label)
         scores = measure(spacing_mm=spacing_mm, tolerance_mm=self.tolerance_mm)
         return pd.concat([scores, measure(metrics.lesion_scores)], ignore_index=True) if self.lesions else scores
 
 
 class Scores(NamedTuple):
-    """The table of all cases with the columns of a run's scores.csv, its summary, and the unit of distances."""
+    """All cases with the columns of a run's scores.csv, their summary, the unit of distances, and lines to report."""
 
     table: pd.DataFrame
     summary: pd.DataFrame
     unit: str
+    warnings: tuple[str, ...]
 
 
 class _Scored(NamedTuple):
     table: pd.DataFrame
     diagonal_mm: float
     unit: str
+    warnings: tuple[str, ...]
 
 
 def score_pairs(
@@ -83,7 +85,8 @@ def score_pairs(
 
     Raises:
         DataError: if a file cannot be read or is not a label map, grids differ, a prediction has a value that is not
-            among the labels, or some cases are in millimetres and others in pixels.
+            among the labels, or a truth one that is not declared, or some cases are in millimetres and others in
+            pixels.
     """
     scored = {}
     with closing(in_processes(partial(_score_pair, scoring), pairs, workers)) as results:
@@ -97,7 +100,8 @@ def score_pairs(
     tables = [scored[pair].table.assign(subject=pair.case, case=pair.case) for pair in pairs]
     scores = pd.concat(tables, ignore_index=True).assign(loss=name, seed=np.nan, fold=np.nan)[list(COLUMNS)]
     diagonals_mm = {pair.case: scored[pair].diagonal_mm for pair in pairs}
-    return Scores(scores, metrics.summarise(scores, diagonals_mm), next(iter(units.values())))
+    warnings = dict.fromkeys(warning for pair in pairs for warning in scored[pair].warnings)
+    return Scores(scores, metrics.summarise(scores, diagonals_mm), next(iter(units.values())), tuple(warnings))
 
 
 def check_out(out: Path, name: str) -> None:
@@ -115,15 +119,31 @@ def check_out(out: Path, name: str) -> None:
 
 
 def _score_pair(scoring: Scoring, pair: Pair) -> _Scored:
-    truth = read_label(pair.truth)
-    prediction = stored_like(read_label(pair.prediction), truth.affine)
+    structures = scoring.structures
+    (truth, of_truth), (stored, of_prediction) = (
+        _read(path, structures.masks_as_shown) for path in (pair.truth, pair.prediction)
+    )
+    prediction = stored_like(stored, truth.affine)
     _check_grids(pair, truth, prediction)
-    unknown = values_in(prediction.array) - {0, *scoring.labels, scoring.ignore_label}
-    if unknown:
-        raise DataError(f"{pair.prediction}: values {listed(unknown)} are not among the labels {dict(scoring.labels)}")
+    _check_values(pair.prediction, prediction.array, structures)
+    if structures.is_complete:
+        _check_values(pair.truth, truth.array, structures)
     table = scoring.table(truth.array, prediction.array, None if truth.in_pixels else truth.spacing_mm)
     diagonal_mm = geometry.diagonal_mm(truth.array.shape, truth.spacing_mm)
-    return _Scored(table, diagonal_mm, "px" if truth.in_pixels else "mm")
+    placed = {pair.truth: of_truth.is_placed, pair.prediction: of_prediction.is_placed}
+    warnings = (*of_truth.warnings, *of_prediction.warnings, *cautions.of_headers(placed))
+    return _Scored(table, diagonal_mm, "px" if truth.in_pixels else "mm", warnings)
+
+
+def _read(path: Path, shown: bool) -> tuple[Volume, Header]:
+    with open_label(path, shown) as label:
+        return label.read(), label.header
+
+
+def _check_values(path: Path, label_map: Array, structures: Structures) -> None:
+    labels, values = dict(structures.labels), set(np.unique(label_map.ravel(order="K")).tolist())
+    if unknown := values - {0, *labels, structures.ignore_label}:
+        raise DataError(f"{path}: values {listed(unknown)} are not among the labels {labels}")
 
 
 def _check_grids(pair: Pair, truth: Volume, prediction: Volume) -> None:

@@ -1,16 +1,14 @@
 """Pair label maps of truth and prediction by their names, and name the structures in them."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from tfseg.core.errors import ConfigError, DataError
-from tfseg.datasets.formats import read_label
-from tfseg.datasets.grids import Array
-from tfseg.datasets.layouts.label_names import Declared, read_declaration
+from tfseg.datasets.layouts.label_names import read_declaration
+from tfseg.datasets.layouts.labels import find_labels
+from tfseg.datasets.layouts.palettes import are_read_as_shown
 from tfseg.datasets.names import image_files, stem
 
 # Files that declare labels, beside the label maps or beside their folder.
@@ -23,6 +21,27 @@ class Pair(NamedTuple):
     case: str
     truth: Path
     prediction: Path
+
+
+@dataclass(frozen=True)
+class Structures:
+    """What is scored, and how it is read.
+
+    Args:
+        labels: names by value, without the background.
+        ignore_label: the value of unknown voxels in truths.
+        regions: label values by the name of their union.
+        is_complete: whether truths have no other values than these and the background.
+        masks_as_shown: whether palettes of 2D masks are read as the grey levels that they show, not as indices.
+        warnings: lines to report.
+    """
+
+    labels: dict[int, str]
+    ignore_label: int | None = None
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    is_complete: bool = False
+    masks_as_shown: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def pair_up(truth: Path, prediction: Path) -> list[Pair]:
@@ -57,46 +76,40 @@ def other_files(folder: Path) -> list[Path]:
     return [path for path in image_files(folder)[1] if path.name not in DECLARATIONS]
 
 
-def labels_of(
-    text: str | None, truth: Path, pairs: Sequence[Pair], ignore_label: int | None = None, workers: int = 1
-) -> Declared:
-    """Return the labels that `text` names, as `1=spleen,2=liver` or as the path of a dataset.json.
+def structures_of(text: str | None, truth: Path, pairs: Sequence[Pair], ignore_label: int | None = None) -> Structures:
+    """Return the structures that `text` names, as `1=spleen,2=liver` or as the path of a dataset.json.
 
     Without a text, they are those that the truths' data set declares or, without a declaration, the values in the
-    truths, each named by its number. The background and the ignored value are left out.
+    truths, each named by its number. All are read as the layouts of `tfseg.datasets` read them. The background and the
+    ignored value are left out.
 
     Args:
         text: as typed.
         truth: a file or folder, as given to `pair_up`.
         pairs: the cases.
         ignore_label: the value of unknown voxels; the declared one if absent.
-        workers: threads that read label maps.
 
     Raises:
         ConfigError: if the text is neither.
-        DataError: if a file cannot be read, or there are no labels in it.
+        DataError: if a file cannot be read, there are no labels in it, or palettes contradict each other.
     """
+    shown = are_read_as_shown([path for pair in pairs for path in (pair.truth, pair.prediction)])
     path = Path(text) if text and text.endswith(".json") else None
     if text is not None and path is None:
-        return Declared(_parsed(text), ignore_label, {})
+        return Structures(_parsed(text), ignore_label, masks_as_shown=shown)
     path = path or _declaration_of(truth)
     if path:
         declared = read_declaration(path)
+        ignored = declared.ignore_label if ignore_label is None else ignore_label
+        labels = {value: declared.labels[value] for value in sorted(declared.labels.keys() - {ignored})}
+        structures = Structures(labels, ignored, dict(declared.regions), is_complete=True, masks_as_shown=shown)
     else:
-        with ThreadPoolExecutor(workers) as pool:  # unpacking releases Python's lock
-            values = set[int]().union(*pool.map(values_in, (pair.truth for pair in pairs)))
-        declared = Declared({value: str(value) for value in values})
-    ignored = declared.ignore_label if ignore_label is None else ignore_label
-    labels = {value: declared.labels[value] for value in sorted(declared.labels.keys() - {0, ignored})}
-    if not labels:
+        found = find_labels(truth, [pair.truth for pair in pairs], shown, ignore_label)
+        labels = {value: str(value) for value in found.names}
+        structures = Structures(labels, found.ignore_label, masks_as_shown=shown, warnings=found.warnings)
+    if not structures.labels:
         raise DataError(f"{path or truth}: no label in it; name the values with --labels")
-    return Declared(labels, ignored, dict(declared.regions))
-
-
-def values_in(label_map: Path | Array) -> set[int]:
-    """Return the values of a label map, an array or a file."""
-    array = read_label(label_map).array if isinstance(label_map, Path) else label_map
-    return set(pd.unique(array.astype(array.dtype.newbyteorder("="), copy=False).ravel(order="K")).tolist())
+    return structures
 
 
 def listed(values: Iterable[Any], most: int = 5) -> str:
@@ -113,7 +126,8 @@ def listed(values: Iterable[Any], most: int = 5) -> str:
 def _declaration_of(truth: Path) -> Path | None:
     """The file that declares the labels of truths: beside them or, if their folder is one of a data set, above it."""
     folder = truth if truth.is_dir() else truth.parent
-    folders = [folder, folder.parent] if folder.resolve().name.startswith("labels") else [folder]
+    in_dataset = folder.resolve().name.lower().startswith(("label", "mask"))
+    folders = [folder, folder.parent] if in_dataset else [folder]
     files = (each / name for each in folders for name in DECLARATIONS)
     return next((file for file in files if file.is_file()), None)
 

@@ -42,25 +42,41 @@ class _Map(NamedTuple):
 
 
 def labels_of(folder: Path, paths: Iterable[Path]) -> Labels:
-    """Return the labels that `labels.json` in `folder` declares or, without it, the values found in the label maps.
+    """Return the labels that `labels.json` in `folder` declares or, without it, those of `find_labels`.
 
-    The file holds `{"1": "spleen", …}` or `{"spleen": 1, …}`; "ignore" names the value of unknown voxels. Label maps
-    that cannot be read are skipped, and so are negative values and the values of a mask that was blurred, for example
-    by resizing: all are reported as faults. 255 beside the numbers of classes is unknown.
+    The file holds `{"1": "spleen", …}` or `{"spleen": 1, …}`; "ignore" names the value of unknown voxels.
 
     Raises:
-        DataError: if the file is damaged, no label map can be read, the label maps hold too many values, some mark
-            their foreground with white and others with another value, or palettes contradict each other.
+        DataError: if the file is damaged or palettes contradict each other, and as `find_labels`.
     """
     maps = list(paths)
     shown = are_read_as_shown(maps)
     if (folder / DECLARATION).is_file():
         declared = read_declaration(folder / DECLARATION)
         return Labels(declared.labels, declared.ignore_label, shown)
+    return find_labels(folder, maps, shown)
+
+
+def find_labels(folder: Path, maps: Sequence[Path], shown: bool, ignore_label: int | None = None) -> Labels:
+    """Return the values found in label maps as labels; without an `ignore_label`, 255 beside numbers of classes is one.
+
+    Label maps that cannot be read are skipped, and so are negative values and the values of a mask that was blurred,
+    for example by resizing: all are reported as faults.
+
+    Args:
+        folder: where the label maps are, for messages.
+        maps: their paths.
+        shown: read the grey levels that palettes of 2D masks show, not their indices.
+        ignore_label: the value of unknown voxels, if it is given.
+
+    Raises:
+        DataError: if no label map can be read, they hold too many values, or some mark their foreground with white
+            and others with another value.
+    """
     with ThreadPoolExecutor() as pool:
         results = dict(zip(maps, pool.map(partial(_read, shown=shown), maps), strict=True))
     read = {path: each for path, each in results.items() if isinstance(each, _Map)}
-    trusted = _without_blurred([each.values for each in read.values()])
+    trusted = _without_blurred([each.values - {ignore_label} for each in read.values()])
     values = sorted(set().union(*trusted))
     if not values and len(read) < len(results):
         raise next(error for error in results.values() if isinstance(error, DataError))
@@ -71,11 +87,11 @@ def labels_of(folder: Path, paths: Iterable[Path]) -> Labels:
             f"declare those that are labels in {DECLARATION}"
         )
     _check_whites(folder, read, trusted, values)
-    is_void = WHITE in values and len(values) > 1 and len(values) - 1 >= DENSE * values[-2]
+    is_void = ignore_label is None and WHITE in values and 1 < len(values) >= 1 + DENSE * values[-2]
     labels = values[:-1] if is_void else values
     names = {labels[0]: "foreground"} if len(labels) == 1 else {value: f"label_{value}" for value in labels}
     warnings = _warnings(folder, list(read.values()), values, is_void)
-    return Labels(names, WHITE if is_void else None, shown, tuple(warnings))
+    return Labels(names, WHITE if is_void else ignore_label, shown, tuple(warnings))
 
 
 def no_background(dataset: str, lowest: int) -> str:
@@ -90,7 +106,7 @@ def _warnings(folder: Path, maps: Sequence[_Map], values: Sequence[int], is_void
             f"{folder}: {WHITE} beside the values {values[0]} to {values[-2]}, in {times} of {len(maps)} label maps, "
             f"is read as unknown: no loss and no score there; declare it in {DECLARATION} if it is a structure"
         )
-    if maps and not any(each.has_background for each in maps):
+    if values and not any(each.has_background for each in maps):
         yield no_background(folder.resolve().name, values[0])
     if set(values) <= WHITES and len(maps) > 1 and all(each.is_white_at_border for each in maps):
         yield (
@@ -129,7 +145,7 @@ def _read(path: Path, shown: bool) -> _Map | DataError:
         label = formats.read_label(path, shown)
     except DataError as error:
         return error
-    values = np.unique(label.array)
+    values = np.unique(label.array.ravel(order="K"))
     rows = label.array[:, :, 0]
     border = np.concatenate([rows[0], rows[-1], rows[:, 0], rows[:, -1]])
     is_white = label.in_pixels and bool(np.isin(border, list(WHITES)).mean() > 0.5)
