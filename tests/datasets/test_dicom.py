@@ -289,3 +289,19 @@ def test_a_folder_without_a_dicom_file_is_named(tmp_path, read):
     (tmp_path / "case" / "IM0001").touch()
     with pytest.raises(DataError, match="case: expected the files of a DICOM series in the folder itself, found none"):
         read(tmp_path / "case")
+
+
+def test_damaged_tags_are_one_line_without_a_traceback(tmp_path, save_series):
+    """pydicom adds its traceback to the message, and warns without naming the file."""
+    folder = save_series(tmp_path / "a", values((5, 6, 3)), AXIAL)
+    path = folder / "IM0001"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\x20\x00\x32\x00DS", b"\x20\x00\x32\x00DW"))
+    with pytest.raises(DataError) as refused:
+        read_header(folder)
+    assert str(refused.value).startswith(
+        f"{path}: not a readable DICOM file: With tag (0020,0032) got exception: Unknown"
+    )
+    assert "Traceback" not in str(refused.value) and "\n" not in str(refused.value)
+    path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0"))
+    read_header(folder)  # explicit, though it says implicit

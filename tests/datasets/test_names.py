@@ -48,3 +48,11 @@ def test_hidden_is_what_a_dot_starts_below_the_folder():
     folder = Path("/home/.data")
     assert not is_hidden(folder / "a" / "b.nii", folder)
     assert is_hidden(folder / ".a" / "b.nii", folder) and is_hidden(folder / "a" / ".b.nii", folder)
+
+
+def test_a_link_to_a_missing_file_is_a_file(tmp_path):
+    (tmp_path / "a.nii.gz").symlink_to("nowhere")
+    (tmp_path / "b.nii.gz").symlink_to("b.nii.gz")
+    (tmp_path / "folder.nii.gz").mkdir()
+    (tmp_path / "c.nii.gz").symlink_to("folder.nii.gz")
+    assert [path.name for path in image_files(tmp_path)[0]] == ["a.nii.gz", "b.nii.gz"]

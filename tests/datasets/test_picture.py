@@ -282,3 +282,18 @@ def test_a_stack_of_pages_is_refused(tmp_path):
 
 def test_2d_images_are_known_by_their_suffix(tmp_path):
     assert [is_picture(tmp_path / name) for name in ("a.PNG", "a.jpeg", "a.nii.gz", "a")] == [True, True, False, False]
+
+
+def test_a_png_whose_pixels_do_not_have_their_checksum_is_refused(tmp_path):
+    """Pillow reads past the checksum of the pixels, and gives other values."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    deep = (noise.astype(np.uint16) * 257)[..., ::-1]
+    for name, write in (("a.png", Image.fromarray(noise).save), ("b.png", lambda path: cv2.imwrite(str(path), deep))):
+        path = tmp_path / name
+        write(path)
+        np.testing.assert_array_equal(as_rows(read_image(path).array) // (257 if name == "b.png" else 1), noise)
+        content = bytearray(path.read_bytes())
+        content[content.index(b"IDAT") + 400] ^= 16
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}: the 2D image cannot be read: broken PNG file"):
+            read_image(path)

@@ -24,6 +24,10 @@ import numpy as np, tensorflow as tf
 model = tf.saved_model.load("exported")
 answer = model.signatures["serving_default"](tf.constant(np.load("image.npy")))
 np.save("answer.npy", answer["probability"])
+try:
+    model.signatures["serving_default"](image=tf.zeros([1, 48, 32, 1]))
+except tf.errors.InvalidArgumentError as error:
+    print(error.message.splitlines()[0])
 """
 
 
@@ -44,6 +48,7 @@ def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path
     np.save(tmp_path / "image.npy", image)
     done = subprocess.run([sys.executable, "-c", WITHOUT_TFSEG], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "[1,48,32,1] is not compatible with expected shape [?,32,32,1]" in done.stdout
     forwards = [compiled_forward(keras.saving.load_model(path)) for path in networks[:count]]
     own = np.mean([np.concatenate(list(SlicePredictor(forward, 4).blocks(image))) for forward in forwards], axis=0)
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), own, atol=1e-5)

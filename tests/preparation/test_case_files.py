@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tfseg.core.errors import ConfigError, DataError
@@ -31,3 +32,8 @@ def test_an_error_names_a_file_once(error, kind, message):
         raise error
     assert type(raised.value) is kind
     assert str(raised.value) == message
+
+
+def test_an_array_that_is_too_large_names_a_file():
+    with pytest.raises(MemoryError, match=r"^scans/a\.nii: Unable to allocate"), naming(CASE, MASKED):
+        np.empty(2**60, np.uint8)

@@ -118,3 +118,22 @@ def test_a_scan_whose_brain_is_not_found_is_refused_by_its_file(dataset, tmp_pat
 def test_a_recipe_that_is_not_resolved_is_refused(dataset, tmp_path):
     with pytest.raises(ConfigError, match="expected one that is resolved"):
         prepare_dataset(dataset, Recipe(), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"size": (10**6, 10**6)}, {"size": (16, 16), "fit": "stretch", "slices": 10**9}, {"spacing_mm": (1e-6, 1e-6, 1)}],
+)
+def test_a_recipe_that_asks_for_more_than_the_memory_is_refused(write_scans, scans, tmp_path, settings):
+    dataset = write_scans(scans)
+    with pytest.raises(DataError, match=r"case_0\.nii\.gz: the recipe asks for .* GB \(.* voxels\), this machine has"):
+        prepare_dataset(dataset, resolve(Recipe(**settings), dataset), tmp_path / "out")
+
+
+def test_a_link_to_itself_is_a_missing_file(write_scans, scans, tmp_path):
+    dataset = write_scans(scans)
+    path = dataset.cases[1].images[0]
+    path.unlink()
+    path.symlink_to(path.name)
+    with pytest.raises(DataError, match=r"case_1\.nii\.gz: no such file"):
+        prepare_dataset(dataset, Recipe(axis="axial", size=(16, 16), scaling="zscore"), tmp_path / "out")

@@ -66,6 +66,24 @@ def test_a_run_that_is_not_finished_is_refused(run):
         networks_of(run)
 
 
+def test_a_comparison_is_refused_with_the_names_of_its_runs(run):
+    for name in ("dice_s0", "bce_s0"):
+        (run / "runs" / name).mkdir(parents=True)
+    (run / "study.yaml").touch()
+    with pytest.raises(ConfigError) as refused:
+        networks_of(run)
+    expected = ", ".join(f"{run}/runs/{name}" for name in ("bce_s0", "dice_s0"))
+    assert str(refused.value) == f"{run} is a comparison; expected one of its runs, such as {expected}"
+
+
+def test_a_run_without_a_finished_fold_is_refused(run):
+    for path in run.glob("fold_*/scores.csv"):
+        path.unlink()
+    for fold in (None, 2):
+        with pytest.raises(ConfigError, match="no fold is finished"):
+            networks_of(run, fold)
+
+
 def test_any_kind_of_damaged_file_is_named(run):
     for name, read in (
         ("environment.json", read_json),

@@ -1,28 +1,52 @@
 """Read mappings from YAML safely: files, the files they are based on, and single overrides."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tfseg.core.errors import ConfigError
+from tfseg.core.errors import ConfigError, one_line
 
 REPLACED = {"loss": {"name", "sum"}, "model": {"name"}}  # key → what a mapping that replaces the earlier one holds
 MERGE = "tag:yaml.org,2002:merge"  # the key <<, which includes another mapping
+# More than any configuration has; a file without an end, or a few references, can stand for far more.
+MOST_BYTES, MOST_VALUES = 10**7, 10**5
 
 
 class _Loader(yaml.SafeLoader):
-    """Load YAML safely, refuse duplicate keys, and read 1e-3 as a number, which YAML 1.1 reads as text."""
+    """Load YAML safely, refuse duplicate keys and bombs, and read 1e-3 as a number, which YAML 1.1 reads as text."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """Refuse references that refer to themselves, or stand for more values than a configuration has."""
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and (values := _values_in(node, {})) > MOST_VALUES:
+            number = "values without end" if math.isinf(values) else f"{values:.3g} values"
+            raise yaml.constructor.ConstructorError(problem=f"it stands for {number}, expected at most {MOST_VALUES}")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a duplicate key, of which YAML would silently use the last."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != MERGE]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
+        for key, times in Counter(key for key in keys if isinstance(key, Hashable)).items():
+            if times > 1:
                 raise yaml.constructor.ConstructorError(problem=f"duplicate key {key!r}", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+def _values_in(node: yaml.Node, known: dict[int, float]) -> float:
+    """The values that a node stands for, every reference replaced by what it refers to; infinite in a circle."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        if isinstance(node, yaml.MappingNode):
+            inside = [part for pair in node.value for part in pair]
+        else:
+            inside = node.value if isinstance(node, yaml.SequenceNode) else []
+        known[id(node)] = 1 + sum(_values_in(part, known) for part in inside)
+    return known[id(node)]
 
 
 _Loader.add_implicit_resolver(
@@ -34,12 +58,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping safely.
 
     Raises:
-        ConfigError: if the file cannot be read, is not YAML or does not hold a mapping.
+        ConfigError: if the file cannot be read, is too large for a configuration, is not YAML or holds no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"{path}: larger than {MOST_BYTES // 10**6} MB, which no configuration is")
     return parse_yaml(text, str(path))
 
 
@@ -51,8 +79,8 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """
     try:
         values = _Loader(text).get_single_data()
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    except Exception as error:  # a day that does not exist is a ValueError, `!!bool maybe` a KeyError
+        raise ConfigError(f"{where} is not valid YAML: {one_line(error)}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -110,7 +138,7 @@ def parse_override(text: str) -> dict[str, Any]:
         raise ConfigError(f"--set expects name=value, as in training.epochs=20; received {text!r}")
     try:
         nested: Any = _Loader(value).get_single_data()
-    except yaml.YAMLError as error:
+    except Exception as error:
         raise ConfigError(f"--set {dotted}: the value {value!r} is not valid YAML") from error
     for key in reversed(dotted.strip().split(".")):
         nested = {key: nested}

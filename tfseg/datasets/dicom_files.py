@@ -1,11 +1,13 @@
 """Read the tags of DICOM files, and tell images from files of other kinds, such as segmentations."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from tfseg.core.errors import DataError
 from tfseg.datasets.checks import naming
+from tfseg.datasets.names import is_file_or_lost
 
 PREAMBLE = 128
 TAGS = (
@@ -78,7 +80,7 @@ def files_in(folder: Path) -> Iterator[DicomFile]:
         DataError: if the folder or a DICOM file cannot be read.
     """
     with naming(folder, "the folder cannot be read"):
-        paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != "DICOMDIR")
+        paths = sorted(path for path in folder.iterdir() if is_file_or_lost(path) and path.name != "DICOMDIR")
     for path in paths:
         if not path.name.startswith(".") and (file := _read(path)) is not None:
             yield file
@@ -125,6 +127,7 @@ def _tags(path: Path, file: BinaryIO) -> Any:
     from pydicom.filereader import read_partial
 
     config.settings.reading_validation_mode = config.IGNORE  # its warnings name no file
+    warnings.filterwarnings("ignore", module="pydicom")
     pixels: list[int] = []  # where the pixels end
 
     def is_pixels(tag: Any, _: str | None, length: int) -> bool:
@@ -134,7 +137,10 @@ def _tags(path: Path, file: BinaryIO) -> Any:
         return True
 
     tags = read_partial(file, is_pixels, force=True, specific_tags=[tag_for_keyword(each) or 0 for each in TAGS])
-    tags.walk(lambda *_: None)  # converts every value, so that a damaged one is found here
+    try:
+        tags.walk(lambda *_: None)  # converts every value, so that a damaged one is found here
+    except Exception as error:
+        raise ValueError(str(error).partition("\nTraceback")[0]) from error
     if "Rows" in tags and (not pixels or pixels[0] > path.stat().st_size):
         raise ValueError("its pixels are missing or cut short")
     return tags

@@ -12,6 +12,7 @@ import numpy as np
 from tfseg.core.errors import DataError
 from tfseg.core.quiet import quiet_stderr
 from tfseg.datasets.checks import ROUNDING, naming, whole
+from tfseg.datasets.checksums import check_compressed
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -88,6 +89,7 @@ def _values(path: Path, reader: Any) -> Array:
     import SimpleITK
 
     with naming(path, "the voxels cannot be read"):
+        check_compressed(path)
         array: Array = SimpleITK.GetArrayFromImage(_quietly(path, reader.Execute))
         return array
 

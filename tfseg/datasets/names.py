@@ -53,14 +53,20 @@ def image_files(
 ) -> tuple[list[Path], list[Path]]:
     """Return the files of a folder with an image suffix, in any case, and its other files, each by name.
 
-    Hidden files and folders are neither, and so are files that hold the voxels of a header beside them.
+    Hidden files and folders are neither, and so are files that hold the voxels of a header beside them. A link to a
+    file that is missing is a file, which cannot be read.
     """
-    every = sorted(path for path in (folder.rglob("*") if recursive else folder.glob("*")) if path.is_file())
+    every = sorted(path for path in (folder.rglob("*") if recursive else folder.glob("*")) if is_file_or_lost(path))
     visible = [path for path in every if not is_hidden(path, folder)]
     headers = {(path.parent, stem(path), suffix(path).lower()) for path in visible}
     shown = [path for path in visible if not _holds_voxels(path, headers)]
     images = [path for path in shown if suffix(path).lower() in suffixes]
     return images, [path for path in shown if suffix(path).lower() not in suffixes]
+
+
+def is_file_or_lost(path: Path) -> bool:
+    """Whether a path is a file, or a link to one that is missing: a case must not vanish with its file."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def beside(path: Path, suffixes: Iterable[str]) -> Path | None:

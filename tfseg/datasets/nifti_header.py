@@ -17,7 +17,8 @@ SIZE_TOLERANCE = 0.01
 def affine_mm(header: Any) -> Array:
     """Return a header's affine to RAS+ millimetres, whatever the unit of its file."""
     unit_mm = UNIT_MM.get(int(header["xyzt_units"]) & 7, 1.0)
-    affine: Array = np.diag([unit_mm, unit_mm, unit_mm, 1.0]) @ header.get_best_affine()
+    affine: Array = np.array(header.get_best_affine(), float)
+    affine[:3] *= unit_mm
     return affine
 
 

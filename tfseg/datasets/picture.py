@@ -127,6 +127,8 @@ def _orientation(image: Any) -> int:
 
 def _pixels(path: Path, image: Any, mode: str) -> Array:
     """The pixels `[row, column]` or `[row, column, channels]`, upright."""
+    with naming(path, "the 2D image cannot be read"):
+        _check_sums(path, image)
     if _is_deep(image):
         return _deep_pixels(path, image)
     image.filename = ""  # or Pillow maps uncompressed TIFFs into memory, those that lie sideways in a wrong shape
@@ -135,6 +137,13 @@ def _pixels(path: Path, image: Any, mode: str) -> Array:
         image.load()
         upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
         return np.asarray(upright if upright.mode == mode else upright.convert(mode))
+
+
+def _check_sums(path: Path, image: Any) -> None:
+    """Refuse a PNG whose pixels do not have their checksum, which Pillow and OpenCV read past."""
+    if image.format == "PNG":
+        with Image.open(path) as again:
+            again.verify()
 
 
 def _check_length(path: Path, image: Any) -> None:

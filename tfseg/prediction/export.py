@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 import tfseg
 from tfseg.config.config import validate
@@ -54,10 +55,21 @@ def write_saved_model(networks: Sequence[Path], prepared: Prepared, out: Path, r
         raise RunError(f"no network to export: {', '.join(missing)}")
     mean = mean_network(networks)
     with files.replacing(out) as unfinished:
-        mean.export(unfinished, format="tf_saved_model", verbose=False)
+        archive = keras.export.ExportArchive()
+        archive.track(mean)
+        *sizes, channels = mean.input_shape
+        image = tf.TensorSpec([None] * len(sizes) + [channels], tf.float32, name="image")
+        archive.add_endpoint("serve", lambda image: _of_its_size(mean, image), [image])
+        archive.write_out(str(unfinished), verbose=False)
         metadata = json.dumps(describe(prepared, len(networks), run, seen), indent=1)
         (unfinished / METADATA).write_text(metadata, encoding="utf-8")
     return out
+
+
+def _of_its_size(network: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Predict an image; of another size than the network was trained on, a layer would fail without naming a size."""
+    output: dict[str, tf.Tensor] = network(tf.ensure_shape(image, [None, *network.input_shape[1:]]), training=False)
+    return output
 
 
 def _load(network: Path) -> keras.Model:

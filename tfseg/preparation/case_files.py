@@ -42,7 +42,8 @@ def naming(case: Case, recipe: Recipe) -> Iterator[None]:
         if str(error).startswith(paths):
             raise
         if isinstance(error, DataError | MemoryError):
-            raise type(error)(f"{case.images[0]}: {one_line(error)}") from error
+            kind = DataError if isinstance(error, DataError) else MemoryError
+            raise kind(f"{case.images[0]}: {one_line(error)}") from error
         if is_fault(error):
             raise RuntimeError(f"{case.images[0]}: {type(error).__name__}: {one_line(error)}") from error
         raise

@@ -1,6 +1,7 @@
 """Prepare a dataset: write slices, their labels, and what is needed to put predictions back on the scans."""
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -173,7 +174,7 @@ def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
     Cases that are left out are listed too, so that the folder is still that of the dataset once they are repaired.
     """
     everyone = (*dataset.cases, *dataset.left_out)
-    cases = {case.name: [str(path.resolve()) for path in case.files] for case in everyone}
+    cases = {case.name: [os.path.realpath(path) for path in case.files] for case in everyone}
     splits = [asdict(split) for split in dataset.splits or ()]
     more = {"ignore_label": plan.ignore_label, "regions": plan.regions, "splits": splits}
     return {

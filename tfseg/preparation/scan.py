@@ -1,9 +1,11 @@
 """One scan through a recipe: from its voxels to slices, and labels there and back."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from tfseg.core import memory
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.geometry import Mask, bounding_box
 from tfseg.datasets.grids import Array, Volume, orientation_of, spacing_of
@@ -51,7 +53,7 @@ def prepare_scan(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | N
         masks: brains and bodies found before.
 
     Raises:
-        DataError: if a step cannot be carried out on this scan.
+        DataError: if a step cannot be carried out on this scan, or the recipe asks for more memory than there is.
     """
     with naming(case, recipe):
         inside = find_inside(image, case, recipe, masks)
@@ -59,6 +61,7 @@ def prepare_scan(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | N
         if recipe.cropped_to:
             box = bounding_box(inside if recipe.cropped_to == recipe.inside else nonzero(image))
         grid = make_grid(image.array.shape[:3], image.affine, recipe, box)
+        _check_memory(grid, image.array.shape[3])
         slices = np.empty((*grid.padded_shape, image.array.shape[3]), np.float32)
         for index in range(image.array.shape[3]):
             channel = image.array[..., index]
@@ -143,6 +146,16 @@ def prepare_label(label: Array, grid: SliceGrid, labels: dict[int, str]) -> Arra
 def restore_label(classes: Array, grid: SliceGrid, labels: dict[int, str], ignore_label: int | None = None) -> Array:
     """Put class indices `[slice, h, w]` back on the scan's grid as label values; the inverse of `prepare_label`."""
     return to_values(grid.from_slices(classes, resample=resampling.by_class), labels, ignore_label)
+
+
+def _check_memory(grid: SliceGrid, channels: int) -> None:
+    largest = max(grid.padded_shape, grid.resampled or grid.shape, key=math.prod)
+    needed, present = 4 * channels * math.prod(largest), memory.memory_bytes()
+    if needed > present:
+        raise DataError(
+            f"the recipe asks for {needed / 1e9:.3g} GB ({'×'.join(map(str, largest))} voxels), "
+            f"this machine has {present / 1e9:.3g} GB"
+        )
 
 
 def _crop(

@@ -109,9 +109,14 @@ def networks_of(run: Path, fold: int | None = None) -> list[Path]:
     Raises:
         ConfigError: if the run or the fold is not finished.
     """
+    if (run / "study.yaml").is_file():
+        runs = sorted(f"{path}" for path in (run / "runs").glob("*"))
+        raise ConfigError(f"{run} is a comparison; expected one of its runs, such as {', '.join(runs[:3]) or 'none'}")
     if not (run / "report.html").is_file():
         raise ConfigError(f"{run} is not a finished run: fit writes report.html last")
     numbers = [number for number in range(len(read_json(run / "splits.json"))) if is_finished(fold_folder(run, number))]
+    if not numbers:
+        raise ConfigError(f"{run}: no fold is finished")
     if fold is not None and fold not in numbers:
         raise ConfigError(f"--fold: expected one of {', '.join(map(str, numbers))}, received {fold}")
     return [fold_folder(run, number) / "best.keras" for number in numbers if fold in (None, number)]

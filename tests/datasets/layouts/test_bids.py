@@ -255,3 +255,25 @@ def test_capitals_and_other_formats_are_read_and_hidden_folders_skipped(write):
 def test_a_dataset_without_labels_or_images_is_refused(write, names, said):
     with pytest.raises(DataError, match=said):
         read_dataset(write(*names))
+
+
+def test_volumes_that_are_not_named_as_bids_files_are_reported(write):
+    folder = write(
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "sub-1/anat/sub-1_T1w_defaced.nii.gz",
+        "derivatives/x/sub-1/anat/sub-1_dseg.nii.gz",
+        "derivatives/x/sub-2/lesion.nii.gz",
+    )
+    (warning,) = read_dataset(folder).warnings
+    assert warning == (
+        f"{folder}: 2 files are not read, not named as BIDS files, such as sub-01_T1w: "
+        "derivatives/x/sub-2/lesion.nii.gz, sub-1/anat/sub-1_T1w_defaced.nii.gz"
+    )
+
+
+def test_a_table_without_the_columns_is_refused(write):
+    folder = write("sub-1/anat/sub-1_T1w.nii.gz", "derivatives/x/sub-1/anat/sub-1_dseg.nii.gz")
+    for text, found in (("1\tliver\n", "1, liver"), ("", "nothing"), ("index;name\n1;liver\n", "index;name")):
+        (folder / "derivatives/x/dseg.tsv").write_text(text)
+        with pytest.raises(DataError, match=f"dseg.tsv: expected the columns index and name: found {found}$"):
+            read_dataset(folder)

@@ -159,3 +159,24 @@ def test_a_label_without_a_series_has_a_missing_folder(three_cases):
     assert [case.name for case in read.cases] == ["a", "b", "c"]
     (fault,) = find_faults(read)
     assert fault.message == f"{three_cases / 'images' / 'a'}: no such file"
+
+
+def test_folders_with_neither_a_series_nor_a_label_map_are_reported(three_cases):
+    (three_cases / "images" / "empty").mkdir()
+    (three_cases / "images" / "notes").mkdir()
+    (three_cases / "images" / "notes" / "a.txt").touch()
+    assert read_dataset(three_cases).warnings == tuple(
+        f"{three_cases}/images/{name}: neither DICOM images nor a label map; it is not read"
+        for name in ("empty", "notes")
+    )
+
+
+def test_a_slice_whose_link_is_broken_is_a_fault(three_cases):
+    """As data managers leave a file that is not fetched: without it the series would only seem shorter."""
+    read = read_dataset(three_cases)
+    first = min((three_cases / "images" / read.cases[0].name).iterdir())
+    first.unlink()
+    first.symlink_to("not fetched")
+    (fault,) = find_faults(read)
+    assert fault.case == read.cases[0].name
+    assert f"{first}: not a readable DICOM file: " in fault.message

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from tfseg.core.errors import ConfigError, DataError
@@ -175,3 +176,21 @@ def test_a_pattern_that_does_not_find_every_subject_is_a_wrong_call(dataset, pat
     with pytest.raises(ConfigError, match="subject pattern") as refused:
         read_dataset(dataset(), subject_pattern=pattern)
     assert said in str(refused.value)
+
+
+def test_a_second_layout_in_the_same_folder_is_reported(dataset, save_picture, tmp_path):
+    folder = dataset()
+    assert read_dataset(folder).warnings == ()
+    for place in ("images", "masks"):
+        save_picture(folder / place / "a.png", np.zeros((4, 4), np.uint8))
+    read = read_dataset(folder)
+    assert (read.layout, len(read.cases)) == ("decathlon", 2)
+    said = "read as Medical Segmentation Decathlon; what it holds as images/ with masks/ or labels/ is not read"
+    assert read.warnings == (f"{folder}: {said}",)
+    save_picture(folder / "labels" / "a.png", np.zeros((4, 4), np.uint8))  # ambiguous, were it read
+    assert read_dataset(folder).warnings == (f"{folder}: {said}",)
+
+
+def test_names_that_are_no_text_are_refused(dataset):
+    assert "channels: expected number: name" in refusal(dataset(modality={"0": {"0": "CT"}}))
+    assert "expected a name, received ['a']" in refusal(dataset(labels={"1": ["a"]}))

@@ -138,6 +138,7 @@ def test_what_is_missing_is_said(write):
             "the subject 0 is on two sides of the split",
         ),
         ("subject,image,label\n", "no cases"),
+        ("subject,image,label\n1,a.nii\0,labels/a.nii.gz", "a.nii\\x00' holds a zero byte"),
         ("subject,image,label\n../1,a.nii,labels/a.nii.gz", "the case name '../1' cannot name a folder"),
         ("case,subject,image,label\n,1,a.nii,labels/a.nii.gz", "the case name '' cannot name a folder"),
     ):

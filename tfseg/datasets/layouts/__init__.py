@@ -1,5 +1,6 @@
 """Recognise the layout of a dataset and read it into a list of cases."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tfseg.core.errors import DataError
@@ -22,6 +23,12 @@ LAYOUTS = {
     "images/ with masks/ or labels/": (is_folders, read_folders),
     "DICOM series with NIfTI labels": (is_dicom_series, read_dicom_series),
 }
+# By the layout that is used, those tried after it that the same folder may have, for other cases.
+RIVALS = {
+    "nnU-Net": ("BIDS", "images/ with masks/ or labels/"),
+    "Medical Segmentation Decathlon": ("BIDS", "images/ with masks/ or labels/"),
+    "BIDS": ("images/ with masks/ or labels/",),
+}
 
 
 def read_dataset(folder: Path, subject_pattern: str | None = None) -> Dataset:
@@ -37,11 +44,27 @@ def read_dataset(folder: Path, subject_pattern: str | None = None) -> Dataset:
     """
     if not folder.exists():
         raise DataError(f"{folder}: no such folder")
-    for recognised, read in LAYOUTS.values():
+    for name, (recognised, read) in LAYOUTS.items():
         if recognised(folder):
             dataset = read(folder)
+            dataset = replace(dataset, warnings=(*_others_in(folder, name), *dataset.warnings))
             return with_subjects(dataset, subject_pattern) if subject_pattern else dataset
     raise DataError(
         f"{folder}: expected a dataset in one of the layouts {', '.join(LAYOUTS)}; "
         "list other files in a manifest.csv with the columns subject, image and label"
     )
+
+
+def _others_in(folder: Path, used: str) -> list[str]:
+    """A line about the layouts that a folder has beside the one that is used, unless that is a manifest."""
+    others = [name for name in RIVALS.get(used, ()) if _is_recognised(name, folder)]
+    if not others:
+        return []
+    return [f"{folder}: read as {used}; what it holds as {' and as '.join(others)} is not read"]
+
+
+def _is_recognised(name: str, folder: Path) -> bool:
+    try:
+        return LAYOUTS[name][0](folder)
+    except DataError:  # several folders may hold the label maps
+        return True

@@ -20,7 +20,7 @@ NEITHER = ("probseg", "defacemask")
 def is_bids(folder: Path) -> bool:
     """Whether a folder or its derivatives have `sub-…` folders with volumes of such names."""
     folders = (path for pattern in ("sub-*", "derivatives/*/sub-*") for path in folder.glob(pattern))
-    return any(files_of(path) for path in folders)
+    return any(files_of(path)[0] for path in folders)
 
 
 def read_bids(folder: Path) -> Dataset:
@@ -40,7 +40,8 @@ def read_bids(folder: Path) -> Dataset:
         DataError: if there are no label maps, several kinds of them that are equally likely, or no images, if a
             case has two files of one kind, or if tables of names contradict each other.
     """
-    files = [file for file in files_of(folder) if file.suffix not in NEITHER]
+    named, others = files_of(folder)
+    files = [file for file in named if file.suffix not in NEITHER]
     images_of: dict[str, list[BidsFile]] = defaultdict(list)
     for file in files:
         if file.suffix not in LABEL_SUFFIXES:
@@ -72,7 +73,11 @@ def read_bids(folder: Path) -> Dataset:
         cases=tuple(cases),
         layout="bids",
         ignore_label=found.ignore_label,
-        warnings=(*_left_out(folder, files, maps, channels), *found.warnings),
+        warnings=(
+            *not_read(folder, others, "not named as BIDS files, such as sub-01_T1w"),
+            *_left_out(folder, files, maps, channels),
+            *found.warnings,
+        ),
     )
 
 

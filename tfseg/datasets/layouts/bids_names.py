@@ -58,7 +58,8 @@ def parse(path: Path) -> BidsFile | None:
     return BidsFile(path, entities, suffix) if len(entities) == len(pairs) and "sub" in entities else None
 
 
-def files_of(folder: Path) -> list[BidsFile]:
-    """Return the volumes of a folder and the folders in it that are named as BIDS files, by path."""
+def files_of(folder: Path) -> tuple[list[BidsFile], list[Path]]:
+    """Return the volumes of a folder and the folders in it: those that are named as BIDS files, and the others."""
     volumes, _ = image_files(folder, (*NIFTI, *ITK), recursive=True)
-    return [file for file in map(parse, volumes) if file]
+    named = {path: file for path in volumes if (file := parse(path))}
+    return list(named.values()), [path for path in volumes if path not in named]

@@ -55,4 +55,6 @@ def _read(path: Path) -> dict[int, str]:
     text = files.read_text(path)
     with naming(path, "expected the columns index and name"):
         rows = csv.DictReader(StringIO(text), delimiter="\t")
+        if not {"index", "name"} <= set(rows.fieldnames or ()):
+            raise ValueError(f"found {', '.join(rows.fieldnames or ()) or 'nothing'}")
         return by_number((row["index"], row["name"]) for row in rows)

@@ -89,6 +89,9 @@ class Dataset:
         for case in self.cases:
             if case.name in ("", ".", "..") or set(case.name) & set("/\\\0"):
                 raise DataError(f"{self.name}: the case name {case.name!r} cannot name a folder")
+            for path in case.files:
+                if "\0" in str(path):
+                    raise DataError(f"{self.name}: the path {str(path)!r} holds a zero byte")
         # Tables have a row "mean" over labels; prepared slices hold classes as bytes.
         for names in (list(self.labels.values()), list(self.regions)):
             if len(set(names)) < len(names) or "mean" in names:
@@ -157,7 +160,7 @@ def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
     Raises:
         ValueError: if a number is not whole, or has no name or two.
     """
-    ordered = sorted((whole_number(number), "" if name is None else str(name)) for number, name in names)
+    ordered = sorted((whole_number(number), _as_text(name)) for number, name in names)
     for number, name in ordered:
         if not name.strip():
             raise ValueError(f"{number} has no name")
@@ -165,6 +168,12 @@ def by_number(names: Iterable[tuple[Any, Any]]) -> dict[int, str]:
         if number == following:
             raise ValueError(f"{number} has two names, {name!r} and {other!r}")
     return dict(ordered)
+
+
+def _as_text(name: Any) -> str:
+    if isinstance(name, list | dict):
+        raise ValueError(f"expected a name, received {name}")
+    return "" if name is None else str(name)
 
 
 def whole_number(value: Any) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ def _channels_in(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _unlisted(folder: Path, cases: Sequence[Case]) -> tuple[str, ...]:
-    listed = {path.resolve() for case in cases for path in case.files}
-    inside = [path for place in ("imagesTr", "labelsTr") for files in image_files(folder / place) for path in files]
-    return not_read(folder, [path for path in inside if path.resolve() not in listed], "not listed in dataset.json")
+    listed = {realpath(path) for case in cases for path in case.files}
+    inside = [
+        path
+        for place in ("imagesTr", "labelsTr")
+        for files in image_files(folder / place, recursive=True)
+        for path in files
+    ]
+    return not_read(folder, [path for path in inside if realpath(path) not in listed], "not listed in dataset.json")

@@ -1,7 +1,7 @@
 """Read folders of DICOM series with label maps in files of a volume format."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,15 +85,20 @@ def _folders_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _left_out(folder: Path, found: Iterable[_Found]) -> list[str]:
+def _left_out(folder: Path, found: Sequence[_Found]) -> list[str]:
     """Lines about files that are no images, and about folders of cases that hold neither images nor label maps."""
-    lines = []
+    beside = image_and_label_folders(folder)
+    known = {case.folder for case in found}
+    lines = [
+        f"{place}: neither DICOM images nor a label map; it is not read"
+        for place in _folders_in(beside[0] if beside else folder)
+        if place not in known
+    ]
     for case in found:
         places = (
             [place for place in _folders_in(case.folder) if place not in case.series.values()] if case.series else []
         )
         lines += [f"{line}, which is not read" for place in places for line in dicom_files.other_files(place)]
-    beside = image_and_label_folders(folder)
     if beside:
         lines += not_read(folder, image_files(beside[1], (*NIFTI, *ITK))[1], "not of a volume format")
     return lines

@@ -108,7 +108,12 @@ def _endings(folder: Path) -> str:
 
 def _dropped(folder: Path, cases: tuple[Case, ...]) -> tuple[str, ...]:
     read = {path for case in cases for path in case.files}
-    inside = [path for place in ("imagesTr", "labelsTr") for kind in image_files(folder / place) for path in kind]
+    inside = [
+        path
+        for place in ("imagesTr", "labelsTr")
+        for kind in image_files(folder / place, recursive=True)
+        for path in kind
+    ]
     reason = "without the file_ending or the number of a channel, such as _0000"
     return not_read(folder, [path for path in inside if path not in read], reason)
 
