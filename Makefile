@@ -1,4 +1,4 @@
-.PHONY: test lint docs peers throughput scores loss-speed preparation
+.PHONY: test lint docs peers throughput scores loss-speed preparation broken-inputs
 
 test: ## set up and pass the tests
 	bash .ci/run
@@ -24,3 +24,6 @@ loss-speed: .venv-peers ## time and memory of every loss beside MONAI's
 preparation: .venv-peers ## preparing scans beside MONAI, the input pipeline's rate, and memory; HIPPOCAMPUS and BRATS name folders
 	.venv/bin/python benchmarks/preparation.py --peer-python .venv-peers/bin/python --pipeline --memory \
 		$(if $(HIPPOCAMPUS),--hippocampus $(HIPPOCAMPUS)) $(if $(BRATS),--brats $(BRATS))
+
+broken-inputs: ## hundreds of broken inputs, which every command must refuse in one line
+	PYTHONPATH=. .venv/bin/python benchmarks/broken_inputs.py
