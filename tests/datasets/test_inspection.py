@@ -237,7 +237,7 @@ def test_a_name_that_is_not_utf8_is_a_fault_that_can_be_printed(tmp_path, save_p
     dataset = read_dataset(tmp_path)
     faults = find_faults(dataset, values=False)
     assert [fault.message for fault in faults] == [
-        f"{tmp_path}/{folder}/p\\xe9.png: its name is not UTF-8; rename the file" for folder in ("images", "masks")
+        f"{tmp_path}/{folder}/p\\xe9.png: its name is not UTF-8; rename it" for folder in ("images", "masks")
     ]
     left = without_faulty(dataset, faults)
     assert [case.name for case in left.cases] == ["a"]

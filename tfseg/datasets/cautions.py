@@ -1,5 +1,6 @@
 """Point out what is unusual in a dataset, though not wrong: units, labels, names and headers that stand out."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from tfseg.datasets.fingerprint import CaseMeasures
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.layouts.labels import no_background
 from tfseg.datasets.modality import ChannelMeasures, in_other_units
+
+LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 def of_headers(placed: Mapping[Path, bool]) -> list[str]:
@@ -29,10 +32,10 @@ def of_headers(placed: Mapping[Path, bool]) -> list[str]:
 
 
 def of_names(dataset: Dataset) -> list[str]:
-    """Report subjects whose names differ only in leading zeros, such as 001 and 1."""
+    """Report subjects whose names differ only in leading zeros, such as 001 and 1, or case_01 and case_1."""
     alike: dict[str, set[str]] = defaultdict(set)
     for case in dataset.cases:
-        alike[case.subject.lstrip("0") or "0"].add(case.subject)
+        alike[LEADING_ZEROS.sub("", case.subject)].add(case.subject)
     return [
         f"{dataset.name}: the subjects {' and '.join(sorted(names))} differ only in leading zeros; if they are one "
         "patient, train and test may share scans"

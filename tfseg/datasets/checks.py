@@ -41,10 +41,11 @@ def check_encodable(path: Path) -> None:
     Raises:
         DataError: with the bytes that are not.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{printable(str(path))}: its name is not UTF-8; rename the file") from error
+    for part in [*reversed(path.parents), path]:  # the first is the folder or file to rename
+        try:
+            str(part).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{printable(str(part))}: its name is not UTF-8; rename it") from error
 
 
 def check_size(path: Path, shape: tuple[int, ...]) -> None:

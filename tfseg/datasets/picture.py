@@ -69,6 +69,8 @@ def open_label(path: Path, shown: bool = False) -> Iterator[Opened]:
 def palette_of(path: Path) -> dict[int, tuple[int, ...]] | None:
     """Return the colours of the indices that a mask uses; None for an image without a palette.
 
+    A colour is red, green and blue, and its opacity if it is transparent.
+
     Raises:
         DataError: as `open_label`.
     """
@@ -76,8 +78,10 @@ def palette_of(path: Path) -> dict[int, tuple[int, ...]] | None:
         if image.mode != "P":
             return None
         used = np.unique(_pixels(path, image, "P")).tolist()
-        colours = np.reshape(image.getpalette("RGB"), (-1, 3)).tolist()
-    return {index: tuple(colours[index]) if index < len(colours) else (0, 0, 0) for index in used}
+        image.apply_transparency()
+        colours = np.reshape(image.getpalette("RGBA"), (-1, 4)).tolist()
+    shown = {index: tuple(colours[index]) if index < len(colours) else (0, 0, 0, 255) for index in used}
+    return {index: colour[:3] if colour[3] == 255 else colour for index, colour in shown.items()}
 
 
 def _open(path: Path) -> Any:
@@ -111,7 +115,8 @@ def _read_image(path: Path, image: Any) -> Volume:
 
 def _read_label(path: Path, image: Any, shown: bool) -> Volume:
     if image.mode == "P":
-        pixels = _pixels(path, image, "RGB" if shown else "P")
+        in_colour = "RGBA" if "transparency" in image.info else "RGB"
+        pixels = _pixels(path, image, in_colour if shown else "P")
     else:
         pixels = _pixels(path, image, ALPHA_MODES.get(image.mode) or GREY_MODES.get(image.mode, "RGB"))
     lossy = image.format in LOSSY_FORMATS or image.info.get("compression") == "jpeg"

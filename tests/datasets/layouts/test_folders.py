@@ -363,3 +363,15 @@ def test_palettes_in_colour_that_contradict_each_other_are_refused(write):
             with pytest.raises(DataError, match=rf"masks/b\.png: .*{said}.*: the palettes .* contradict each other"):
                 read_dataset(folder)
         (folder / "labels.json").unlink()
+
+
+def test_a_mask_in_the_transparency_of_a_palette_is_read(write):
+    """White everywhere, and where it is opaque is the structure; which index is opaque may differ."""
+    folder = write(["a.png", "b.png"], ["a.png", "b.png"])
+    for name in "ab":
+        indexed(SHAPE, [WHITE, WHITE]).save(folder / "masks" / f"{name}.png", transparency=bytes([0, 255]))
+    read = read_dataset(folder)
+    assert (read.labels, read.masks_as_shown, read.warnings) == ({1: "foreground"}, False, ())
+    np.testing.assert_array_equal(read_case(read.cases[0], read)[1].array[..., 0].T, SHAPE)
+    indexed(1 - SHAPE, [WHITE, WHITE]).save(folder / "masks" / "b.png", transparency=bytes([255, 0]))
+    assert labels_shown(folder)

@@ -194,3 +194,14 @@ def test_a_second_layout_in_the_same_folder_is_reported(dataset, save_picture, t
 def test_names_that_are_no_text_are_refused(dataset):
     assert "channels: expected number: name" in refusal(dataset(modality={"0": {"0": "CT"}}))
     assert "expected a name, received ['a']" in refusal(dataset(labels={"1": ["a"]}))
+
+
+def test_a_background_that_is_not_0_is_refused(dataset):
+    """The label that has 0 would silently be left out."""
+    for labels in (
+        {"0": "organ", "1": "background"},
+        {"organ": 0, "Background": 1},
+        {"background": [1, 2], "organ": 0},
+    ):
+        assert "ackground is 1, expected 0" in refusal(dataset(labels=labels))
+    assert read_dataset(dataset(labels={"background": 0, "organ": 1})).labels == {1: "organ"}

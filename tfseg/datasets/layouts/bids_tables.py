@@ -10,6 +10,7 @@ from tfseg.core.errors import DataError
 from tfseg.datasets.checks import naming
 from tfseg.datasets.layouts.bids_names import CASE_ENTITIES, BidsFile
 from tfseg.datasets.layouts.dataset import by_number
+from tfseg.datasets.layouts.label_names import check_background
 
 
 def names_in_tables(folder: Path, maps: Iterable[BidsFile]) -> dict[int, str]:
@@ -57,4 +58,6 @@ def _read(path: Path) -> dict[int, str]:
         rows = csv.DictReader(StringIO(text), delimiter="\t")
         if not {"index", "name"} <= set(rows.fieldnames or ()):
             raise ValueError(f"found {', '.join(rows.fieldnames or ()) or 'nothing'}")
-        return by_number((row["index"], row["name"]) for row in rows)
+        names = by_number((row["index"], row["name"]) for row in rows)
+        check_background(names)
+        return names

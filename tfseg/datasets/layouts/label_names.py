@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tfseg.datasets.layouts.dataset import by_number, read_description, whole_number
 
 DECLARATION = "labels.json"
-IGNORE = "ignore"
+IGNORE, BACKGROUND = "ignore", "background"
 
 
 class Declared(NamedTuple):
@@ -41,13 +41,15 @@ def declared_labels(labels: Mapping[str, Any]) -> Declared:
     Declared(labels={1: 'label_1', 2: 'core'}, ignore_label=3, regions={'whole': (1, 2), 'core': (2,)})
 
     Raises:
-        ValueError: if a value is not a whole number, or has no name or two.
+        ValueError: if a value is not a whole number, or has no name or two, or the background is not 0.
     """
     if is_by_value(labels):
         by_value = by_number(labels.items())
+        check_background(by_value)
         ignored = [value for value, name in by_value.items() if name == IGNORE]
         return Declared(_without({*ignored, 0}, by_value), ignored[0] if ignored else None)
     values = {str(name): _values(value) for name, value in labels.items()}
+    check_background({value[0]: name for name, value in values.items() if value})
     ignore_label = values.pop(IGNORE, (None,))[0]
     values = {name: value for name, value in values.items() if value != (0,)}
     names = by_number((value[0], name) for name, value in values.items() if len(value) == 1)
@@ -55,6 +57,17 @@ def declared_labels(labels: Mapping[str, Any]) -> Declared:
         return Declared(_without({0}, names), ignore_label)
     each = sorted({value for several in values.values() for value in several})
     return Declared({value: names.get(value, f"label_{value}") for value in each}, ignore_label, values)
+
+
+def check_background(names: Mapping[int, str]) -> None:
+    """Refuse names by value that call another value than 0 the background: the label of 0 would be left out for it.
+
+    Raises:
+        ValueError: with that value.
+    """
+    for value, name in names.items():
+        if name.strip().lower() == BACKGROUND and value != 0:
+            raise ValueError(f"{name} is {value}, expected 0")
 
 
 def is_by_value(labels: Mapping[str, Any]) -> bool:

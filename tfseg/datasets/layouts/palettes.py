@@ -20,19 +20,20 @@ def are_read_as_shown(masks: Sequence[Path]) -> bool:
     with ThreadPoolExecutor() as pool:
         palettes = dict(zip(pictures, pool.map(_palette_of, pictures), strict=True))
     colours: dict[int, tuple[Path, tuple[int, ...]]] = {}
-    indices: dict[tuple[int, ...], tuple[Path, int]] = {}
+    indices: dict[tuple[int, ...], tuple[Path, set[int]]] = {}
     for path, palette in palettes.items():
         for index, colour in palette.items():
+            own = {each for each, shown in palette.items() if shown == colour}
             first, usual = colours.setdefault(index, (path, colour))
-            other, number = indices.setdefault(colour, (path, index))
-            if colour == usual and index == number:
+            other, numbers = indices.setdefault(colour, (path, own))
+            if colour == usual and own & numbers:
                 continue
-            if all(len(set(each)) == 1 for used in palettes.values() for each in used.values()):
+            if all(len(set(each[:3])) == 1 for used in palettes.values() for each in used.values()):
                 return True
             if colour != usual:
                 meaning = f"index {index} shows {colour}, in {first} {usual}"
             else:
-                meaning = f"{colour} is index {index}, in {other} {number}"
+                meaning = f"{colour} is index {index}, in {other} {min(numbers)}"
             raise DataError(f"{path}: {meaning}: the palettes of these masks contradict each other; save label values")
     return False
 
