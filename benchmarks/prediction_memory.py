@@ -2,6 +2,7 @@
 
     python benchmarks/prediction_memory.py              # slices as the scan stores them
     python benchmarks/prediction_memory.py --resampled  # slices of 384×384, interpolated back to the scan's grid
+    python benchmarks/prediction_memory.py --scan       # as tfseg predict: read from NIfTI and prepared, too
 
 The network is small, since its own activations do not depend on the number of slices. The bar is 4 GiB.
 """
@@ -50,12 +51,60 @@ def predict(folder: Path, side: int) -> float:
     return time.perf_counter() - started
 
 
+def predict_file(folder: Path, side: int) -> float:
+    """Predict a scan from its NIfTI file, as `tfseg predict` does; return the seconds, and print the estimate."""
+    import nibabel as nib
+
+    from tfseg.core import memory
+    from tfseg.datasets.layouts import Case
+    from tfseg.datasets.reading import read_case_header
+    from tfseg.models import unet_2d
+    from tfseg.prediction.description import Description
+    from tfseg.prediction.ensemble import Member
+    from tfseg.prediction.forward import compiled_forward
+    from tfseg.prediction.likeness import UsualScans
+    from tfseg.prediction.memory_needs import peak_bytes
+    from tfseg.prediction.model import Model
+    from tfseg.prediction.predict import Options, predict_scan
+    from tfseg.preparation.steps import Recipe
+    from tfseg.prepared.targets import Targets
+
+    hounsfield = np.empty(SHAPE, np.int16, order="F")
+    for index in range(SHAPE[2]):
+        hounsfield[:, :, index] = np.random.default_rng(index).integers(-1000, 1000, SHAPE[:2])
+    nib.save(nib.Nifti1Image(hounsfield, np.diag([*SPACING_MM, 1.0])), folder / "scan.nii")
+    del hounsfield
+    step_mm = SPACING_MM[0] * SHAPE[0] / side
+    recipe = Recipe(
+        axis="axial",
+        window_hu=(-160, 240),
+        scaling="minmax",
+        size=(side, side),
+        spacing_mm="own" if side == SHAPE[0] else (step_mm, step_mm, None),
+    )
+    targets = Targets({value: str(value) for value in range(1, CLASSES)})
+    scans = UsualScans(("RAS",), tuple((step, step) for step in SPACING_MM), ())
+    description = Description(recipe, ("CT",), targets, False, (side, side), 0.0, BATCH, (), scans, {})
+    forward = compiled_forward(unet_2d((side, side, 1), CLASSES, filters=2, depth=2))
+    model = Model("small", description, (Member("small", frozenset(), lambda: forward),), ())
+    case = Case("scan", "scan", (folder / "scan.nii",))
+    estimate = memory.resident_bytes() + peak_bytes(read_case_header(case), description, BATCH)
+    print(f"estimated peak: {estimate / 2**30:.2f} GiB")
+    memory.reset_peak()
+    started = time.perf_counter()
+    predict_scan(case, model, Options(), BATCH, folder / "out")
+    print(f"peak while predicting: {memory.peak_bytes() / 2**30:.2f} GiB")
+    return time.perf_counter() - started
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resampled", action="store_true")
+    parser.add_argument("--scan", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        seconds = predict(Path(name), 384 if asked.resampled else SHAPE[0])
+        measured = predict_file if asked.scan else predict
+        seconds = measured(Path(name), 384 if asked.resampled else SHAPE[0])
     unit = 1 if sys.platform == "darwin" else 1024
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
     print(f"{'×'.join(map(str, SHAPE))}, {CLASSES} classes: {peak_gib:.2f} GiB at the peak, {seconds:.0f} s")

@@ -10,9 +10,10 @@ import pytest
 from tfseg.cli.datasets import Source
 from tfseg.cli.train import fit
 from tfseg.config.config import load_config
+from tfseg.config.training import TrainingConfig
 from tfseg.datasets.layouts import read_dataset
 from tfseg.evaluation.networks import evaluate
-from tfseg.prediction.export import describe
+from tfseg.prediction.description import describe, to_json
 from tfseg.prediction.slices import SlicePredictor
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
@@ -73,7 +74,7 @@ def test_the_report_names_the_regions_in_its_tables_and_the_labels_beside_the_pi
 
 
 def test_the_metadata_say_what_each_channel_is(prepared_regions):
-    output = json.loads(json.dumps(describe(prepared_regions, 1, "run")))["output"]
+    output = json.loads(to_json(describe(prepared_regions, TrainingConfig()), "run", 1))["output"]
     assert (output["shape"][-1], output["activation"]) == (2, "sigmoid")
     assert (output["regions"], output["region_values"]) == (["both", "right"], [[1, 2], [2]])
 

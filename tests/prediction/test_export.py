@@ -7,15 +7,18 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfseg.config.training import InputConfig
+from tfseg.config.training import TrainingConfig
 from tfseg.core.errors import ConfigError, RunError
-from tfseg.models import unet_2d
-from tfseg.prediction.export import describe, write_saved_model
+from tfseg.models import unet, unet_2d
+from tfseg.prediction.description import describe, read_description, to_json
+from tfseg.prediction.export import check_formats, mean_network, with_one_output, write_export
 from tfseg.prediction.forward import compiled_forward
+from tfseg.prediction.runtimes import litert_forward, onnx_forward
 from tfseg.prediction.slices import SlicePredictor
 
-SLICES = InputConfig()
+TRAINING = TrainingConfig(batch_size=4)
 
 WITHOUT_TFSEG = """
 import sys
@@ -43,7 +46,7 @@ def networks(prepared, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path, count):
-    write_saved_model(networks[:count], prepared, tmp_path / "exported", "run", SLICES)
+    write_export(networks[:count], describe(prepared, TRAINING), tmp_path / "exported", "run")
     image = prepared.cases_of(prepared.subjects[:1])[0].image[...]
     np.save(tmp_path / "image.npy", image)
     done = subprocess.run([sys.executable, "-c", WITHOUT_TFSEG], cwd=tmp_path, capture_output=True, text=True)
@@ -54,19 +57,22 @@ def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), own, atol=1e-5)
 
 
-def test_metadata_describes_input_and_output(networks, prepared, tmp_path):
-    metadata = json.loads(
-        (write_saved_model(networks, prepared, tmp_path / "out", "run", SLICES) / "metadata.json").read_text()
-    )
+def test_metadata_describes_input_and_output_and_is_read_back(prepared, tmp_path):
+    description = describe(prepared, TRAINING)
+    metadata = json.loads(to_json(description, "run", 2))
     assert metadata["input"]["shape"] == ["batch", 32, 32, 1]
     assert metadata["output"]["classes"] == ["background", "left", "right"]
     assert metadata["output"]["label_values"] == [0, 1, 2]
     assert metadata["networks"] == 2
     assert metadata["recipe"]["scaling"] == "zscore"
+    assert metadata["version"] == 1
+    assert set(metadata["training_subjects"].values()) == set(prepared.subjects)
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    assert read_description(tmp_path) == description
 
 
 def test_metadata_of_one_label(prepared_one_label):
-    output = describe(prepared_one_label, 1, "run", SLICES)["output"]
+    output = json.loads(to_json(describe(prepared_one_label, TRAINING), "run", 1))["output"]
     assert (output["activation"], output["classes"], output["label_values"]) == ("sigmoid", ["blob"], [1])
     assert output["decision"] == "foreground if the probability is at least 0.5"
 
@@ -74,10 +80,56 @@ def test_metadata_of_one_label(prepared_one_label):
 def test_an_existing_folder_is_refused(networks, prepared, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigError, match="exists"):
-        write_saved_model(networks, prepared, tmp_path / "out", "run", SLICES)
+        write_export(networks, describe(prepared, TRAINING), tmp_path / "out", "run")
 
 
 def test_a_missing_network_is_named_and_nothing_is_left(prepared, tmp_path):
     with pytest.raises(RunError, match=r"gone\.keras"):
-        write_saved_model([tmp_path / "gone.keras"], prepared, tmp_path / "out", "run", SLICES)
+        write_export([tmp_path / "gone.keras"], describe(prepared, TRAINING), tmp_path / "out", "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_format_gives_the_networks_probabilities_by_its_own_runtime(networks, prepared, tmp_path):
+    image = prepared.cases_of(prepared.subjects[:1])[0].image[...]
+    formats = ("savedmodel", "litert", "onnx")
+    differences = write_export(networks, describe(prepared, TRAINING), tmp_path / "out", "run", formats, image[:3])
+    assert differences.keys() == set(formats)
+    assert max(differences.values()) < 1e-5
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"saved_model.pb", "model.tflite", "model.onnx", "metadata.json"}
+    own = compiled_forward(with_one_output(mean_network(networks)))
+    for forward in (litert_forward(tmp_path / "out" / "model.tflite"), onnx_forward(tmp_path / "out" / "model.onnx")):
+        np.testing.assert_allclose(forward(image), own(image), atol=1e-4)
+
+
+def test_mc_is_a_pass_with_dropout_by_seed(networks, prepared, tmp_path):
+    write_export(networks, describe(prepared, TRAINING), tmp_path / "out", "run")
+    loaded = tf.saved_model.load(str(tmp_path / "out"))
+    image = tf.constant(prepared.cases_of(prepared.subjects[:1])[0].image[:3])
+    seed = tf.constant([[1, 2], [3, 4], [1, 2]], tf.int32)
+    pass_ = loaded.signatures["mc"](image=image, seed=seed)["probability"].numpy()
+    np.testing.assert_allclose(pass_.sum(axis=-1), 1, atol=1e-5)
+    alone = loaded.signatures["mc"](image=image[1:2], seed=seed[1:2])["probability"].numpy()
+    np.testing.assert_allclose(alone, pass_[1:2], atol=1e-5)  # whatever else is in the batch
+    other = loaded.signatures["mc"](image=image, seed=seed + 1)["probability"].numpy()
+    certain = loaded.signatures["serving_default"](image=image)["probability"].numpy()
+    assert np.abs(other - pass_).mean() > 0.001
+    passes = [
+        loaded.signatures["mc"](image=image[:1], seed=tf.constant([[0, k]]))["probability"].numpy() for k in range(40)
+    ]
+    spread = np.std(passes, axis=0).mean()
+    assert np.abs(np.mean(passes, axis=0) - certain[:1]).mean() < spread  # scattered about the prediction
+
+
+def test_what_a_format_cannot_hold_is_refused(prepared, tmp_path):
+    with pytest.raises(ConfigError, match="expected savedmodel, litert, onnx, received caffe"):
+        check_formats(["caffe"])
+    keras.utils.set_random_seed(0)
+    network = unet((8, 8, 8, 1), 2, filters=2, depth=1)
+    network.save(tmp_path / "3d.keras")
+    arguments = ([tmp_path / "3d.keras"], describe(prepared, TRAINING))
+    with pytest.raises(ConfigError, match="LiteRT has no 3D max pooling"):
+        write_export(*arguments, tmp_path / "lite", "run", ["litert"])
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 8, 1)).astype("float32")
+    assert write_export(*arguments, tmp_path / "onnx", "run", ["savedmodel", "onnx"], images)["onnx"] < 1e-4
+    assert not (tmp_path / "lite").exists()

@@ -180,3 +180,12 @@ def test_json_holds_what_is_not_absent():
     crop = ((0, 2), (1, 4), (2, 5))
     grid = SliceGrid.of(SHAPE, OBLIQUE, "sagittal", (16, 32), crop=crop, resampled=(4, 9, 3), slices=12)
     assert SliceGrid.from_json(json.loads(json.dumps(grid.to_json()))) == grid
+
+
+def test_a_grown_grid_holds_slices_of_any_size():
+    grid = SliceGrid.of((9, 5, 3), np.eye(4), "axial", (8, 8))
+    assert grid.grown().size == (9, 8)
+    volume = np.arange(9 * 5 * 3, dtype=np.float32).reshape(9, 5, 3)
+    np.testing.assert_array_equal(grid.grown().from_slices(grid.grown().to_slices(volume)), volume)
+    fits = SliceGrid.of((4, 5, 3), np.eye(4), "axial", (8, 8))
+    assert fits.grown() == fits

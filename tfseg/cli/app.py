@@ -81,6 +81,7 @@ Splits = Annotated[Path | None, typer.Option(help="Splits (JSON), tfseg's own or
 Epochs = Annotated[int | None, typer.Option(help="Epochs of every network.")]
 BatchSize = Annotated[int | None, typer.Option(help="Slices, patches or volumes per batch, over all devices.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, initial weights, order and dropout.")]
+Final = Annotated[bool, typer.Option("--final", help="Use the network that fit --final trained on all subjects.")]
 Devices = Annotated[str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: all GPUs, or the CPU.")]
 
 
@@ -102,16 +103,23 @@ def fit(
     devices: Devices = None,
     subject_pattern: SubjectPattern = None,
     skip_bad: SkipBad = False,
+    postprocess: Annotated[
+        str | None, typer.Option(help="auto: clean up predictions by rules that help on validation subjects.")
+    ] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="Also train a network on all subjects, for the median best epoch.")
+    ] = False,
 ) -> None:
     """Cross-validate a network: prepare, train, score every subject out of fold, report."""
     from tfseg.config.config import load_config
 
-    resolved = load_config(config, overrides_of(set_, folds, epochs, batch_size, seed))
+    cleaning = [] if postprocess is None else [f"scoring.postprocess={postprocess}"]
+    resolved = load_config(config, [*overrides_of(set_, folds, epochs, batch_size, seed), *cleaning])
     train = load("train")
     from tfseg.cli.datasets import Source
 
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=phantoms and phantoms.value)
-    train.fit(train.with_loss(resolved, loss), source, out, splits, devices, command())
+    train.fit(train.with_loss(resolved, loss), source, out, splits, devices, command(), final)
 
 
 @app.command()
@@ -156,8 +164,34 @@ def compare(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Prepare, print the grid and what it needs, then stop.")
     ] = False,
+    truth: Annotated[
+        Path | None, typer.Option(help="Compare label maps, and train nothing: the folder of the truths.")
+    ] = None,
+    predictions: Annotated[
+        str | None,
+        typer.Option(help="Masks of other methods: nnunet=DIR,mine=RUN; or CSV files (case, prediction)."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="With --truth: 1=spleen,2=liver or a dataset.json. Default: as declared.")
+    ] = None,
+    tolerance_mm: Annotated[float, typer.Option(help="With --truth: the surface distance that NSD tolerates.")] = 1.0,
+    ignore_label: Annotated[
+        int | None, typer.Option(help="With --truth: truth voxels of this value do not count.")
+    ] = None,
 ) -> None:
-    """Compare losses fairly: same splits, weights, batches and steps; tests by subject; one report."""
+    """Compare losses fairly: same splits, weights, batches and steps; tests by subject; one report.
+
+    With --truth, compare label maps of any origin instead.
+    """
+    if truth is not None:
+        if predictions is None:
+            raise ConfigError("--truth needs --predictions")
+        if losses or study or data or prepared:
+            raise ConfigError("--truth compares label maps and trains nothing: leave out what to train and on what")
+        from tfseg.cli.masks import compare_masks
+
+        compare_masks(truth, predictions, labels, tolerance_mm, ignore_label, out, command())
+        return
     train = load("train")
     from tfseg.cli.datasets import Source
     from tfseg.comparison.study import load_study
@@ -167,7 +201,10 @@ def compare(
         settings.append(f"training.rates=[{rates}]")
     read = load_study(study, config, settings, losses, seeds)
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=phantoms and phantoms.value)
-    train.compare(read, source, out, splits, devices, command(), dry_run)
+    from tfseg.evaluation.contestants import parse_contestants
+
+    contestants = {} if predictions is None else parse_contestants(predictions)
+    train.compare(read, source, out, splits, devices, command(), dry_run, contestants)
 
 
 @app.command()
@@ -232,9 +269,52 @@ def export(
     fold: Annotated[
         int | None, typer.Option(min=0, help="Export the network of one fold. Default: the mean of all.")
     ] = None,
+    final: Final = False,
+    format_: Annotated[
+        str, typer.Option("--format", help="Of savedmodel, litert and onnx; the last two need tfseg[onnx].")
+    ] = "savedmodel",
 ) -> None:
-    """Export a run as a SavedModel that runs without tfseg."""
-    load("outputs").export(run, out, fold)
+    """Export a run as SavedModel, LiteRT or ONNX, which run without tfseg."""
+    load("outputs").export(run, out, fold, final, format_)
+
+
+class ProbabilityType(StrEnum):
+    """Types in which probabilities are written."""
+
+    float32 = "float32"
+    uint8 = "uint8"
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A folder made by fit, compare (with --arm) or export.")],
+    input_: Annotated[
+        Path,
+        typer.Option("--input", help="A scan, a folder of scans, a DICOM series, or a CSV list; no labels needed."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder to write; the same command resumes.")],
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Use the network of one fold. Default: the mean of all.")
+    ] = None,
+    arm: Annotated[str | None, typer.Option(help="Use an arm of a comparison, under all seeds.")] = None,
+    final: Final = False,
+    probabilities: Annotated[
+        ProbabilityType | None, typer.Option(help="Also write CASE_probability.nii.gz; uint8 counts 1/255.")
+    ] = None,
+    clean: Annotated[
+        str | None,
+        typer.Option(help="Clean the label maps: largest:spleen,min:tumour=70 (voxels), or none. Default: as in fit."),
+    ] = None,
+    flip: Annotated[
+        str | None,
+        typer.Option(help="Also predict mirror images: left-right,anterior-posterior,superior-inferior."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Allow flips that the training never made.")] = False,
+) -> None:
+    """Predict new scans: label maps on each scan's own grid."""
+    commands = load("predict")
+    chosen = commands.Chosen(model, fold, arm, final)
+    commands.predict(chosen, input_, output, commands.options_of(clean, flip, force, probabilities))
 
 
 @app.command()

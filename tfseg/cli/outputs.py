@@ -3,24 +3,38 @@
 from pathlib import Path
 
 from tfseg.cli.terminal import Terminal
-from tfseg.config.config import load_config
-from tfseg.prediction.export import METADATA, write_saved_model
+from tfseg.core.errors import ConfigError
+from tfseg.prediction.clean_up import agreed
+from tfseg.prediction.description import METADATA
+from tfseg.prediction.export import check_formats, example_inputs, write_export
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
-from tfseg.runs.folder import networks_of, open_prepared
+from tfseg.runs.folder import open_prepared
+from tfseg.runs.members import model_of
 
 
-def export(run: Path, out: Path, fold: int | None) -> None:
-    """Write a SavedModel of a run: the mean of its finished folds' networks, or the network of one fold.
+def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) -> None:
+    """Write the mean of a run's finished folds, the network of one fold, or the final one, in some formats.
+
+    Each file is checked against the networks on images of the run's first case.
 
     Raises:
-        ConfigError: if `run` is not a finished run, has no such fold, or `out` exists.
+        ConfigError: if `run` is not a finished run, has no such network, `out` exists, or a format is wrong.
+        RunError: if a file gives other probabilities than the networks.
     """
-    networks = networks_of(run, fold)
-    seen = load_config(run / "config.yaml").training.input
-    write_saved_model(networks, open_prepared(run), out, run.resolve().name, seen)
-    what = "one network" if len(networks) == 1 else f"the mean of {len(networks)} networks"
-    Terminal().say(f"SavedModel of {what} in {out}; {METADATA} says how to prepare an image")
+    if final and fold is not None:
+        raise ConfigError("expected one of --fold and --final, received both")
+    listed = [name.strip() for name in formats.split(",")]
+    check_formats(listed)
+    model, prepared = model_of(run, fold, final), open_prepared(run)
+    images = example_inputs(prepared.case(prepared.index["case"].iloc[0]).image, model.description)
+    terminal = Terminal()
+    clean = agreed([member.clean for member in model.members])
+    differences = write_export(model.networks, model.description, out, model.name, listed, images, clean)
+    for name, difference in differences.items():
+        terminal.say(f"{name}: checked on {len(images)} images, probabilities differ by {difference:.1g} at most")
+    what = "one network" if len(model.networks) == 1 else f"the mean of {len(model.networks)} networks"
+    terminal.say(f"{what} in {out}; {METADATA} says how to prepare an image")
 
 
 def write_again(folder: Path) -> None:

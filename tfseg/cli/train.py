@@ -1,15 +1,17 @@
 """Train: cross-validate one configuration, or compare several arms."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from tfseg import losses
 from tfseg.cli.datasets import Source
 from tfseg.cli.setting import Setting, check_devices, set_up
 from tfseg.cli.terminal import Terminal
 from tfseg.comparison import estimate, grid
+from tfseg.comparison.contestants import add_contestants, contestants_of
 from tfseg.comparison.folder import keep_splits
 from tfseg.comparison.study import Study
 from tfseg.config.config import Config
@@ -18,13 +20,16 @@ from tfseg.core.claims import add_records, claim, claimed
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import usable_cores
 from tfseg.core.resumable import resumable
+from tfseg.datasets.splits import Split
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
-from tfseg.runs.cells import Cell, collect, run_cells
+from tfseg.runs.cells import Cell, collect, epoch_steps, run_cells
 from tfseg.runs.environment import SAME, describe_environment, describe_start, with_threads
-from tfseg.runs.folder import is_finished, read_failures, read_scores
+from tfseg.runs.final import final_config, final_epochs, train_final
+from tfseg.runs.folder import FINAL, FINAL_DESCRIPTION, is_finished, read_failures, read_scores
 from tfseg.training.fit import make_loss
+from tfseg.training.strategy import open_strategy
 
 
 def with_loss(config: Config, text: str | None) -> Config:
@@ -45,9 +50,17 @@ def with_loss(config: Config, text: str | None) -> Config:
 
 
 def fit(
-    config: Config, source: Source, out: Path | None, splits: Path | None, devices: str | None, command: str
+    config: Config,
+    source: Source,
+    out: Path | None,
+    splits: Path | None,
+    devices: str | None,
+    command: str,
+    final: bool = False,
 ) -> None:
     """Cross-validate one configuration; print its table and the paths of the results.
+
+    With `final`, also train one more network on all subjects.
 
     Raises:
         ConfigError: if the call, the config or the folder to write is wrong.
@@ -78,11 +91,30 @@ def fit(
                 raise RunError(f"every fold failed; the first: {next(iter(failed.values()))}")
             collect(out, setting.prepared, folds)
             write_report(out)
+        if final:
+            _train_final(config, setting.prepared, len(folds), out, devices, terminal)
     terminal.show_summary(read_scores(out / "summary.csv"), unit=setting.prepared.unit)
     terminal.show_paths(out, "report.html", "scores.csv", "summary.csv")
     if reasons := read_failures(out):
         listed = "; ".join(f"fold {fold}: {reason}" for fold, reason in reasons.items())
         raise RunError(f"{len(reasons)} of {len(folds)} folds failed: {listed}")
+
+
+def _train_final(
+    config: Config, prepared: Prepared, folds: int, out: Path, devices: str | None, terminal: Terminal
+) -> None:
+    """Train the network on all subjects, unless it is finished, and say in the report that it has no score."""
+    if (out / FINAL / FINAL_DESCRIPTION).is_file():
+        terminal.say(f"{out / FINAL} is already finished")
+        return
+    epochs, config = final_epochs(out, folds), final_config(config, out, folds)
+    everyone = Split(tuple(prepared.subjects), (), ())
+    with terminal.training("the final network", 1) as listener:
+        steps = epoch_steps(config, prepared, everyone)[:epochs]
+        progress = listener.begin(f"final, on {len(prepared.subjects)} subjects", steps)
+        strategy = open_strategy(devices, config.training.threads)
+        train_final(config, prepared, epochs, folds, out, strategy, progress)
+    write_report(out)
 
 
 def compare(
@@ -93,10 +125,12 @@ def compare(
     devices: str | None,
     command: str,
     dry_run: bool,
+    contestants: Mapping[str, Path] = MappingProxyType({}),
 ) -> None:
     """Train every arm of a study on the same folds under the same seeds, and report which is better.
 
-    Arms and seeds that `out` already holds stay in the comparison.
+    Arms and seeds that `out` already holds stay in the comparison, and so do contestants: masks of methods that were
+    trained elsewhere, by name the place where they are.
 
     Raises:
         ConfigError: if the call, the study or the folder to write is wrong.
@@ -105,7 +139,7 @@ def compare(
     """
     terminal = Terminal()
     study = study.joined_to(out / "study.yaml")
-    if len(study.arms) < 2:
+    if len(study.arms) + len(contestants_of(out).keys() | contestants.keys()) < 2 or not study.arms:
         listed = ", ".join(arm.name for arm in study.arms) or "none"
         raise ConfigError(f"a comparison needs two losses or arms, as in --losses dice,bce; received {listed}")
     study = replace(study, config=with_threads(study.config, out))
@@ -139,8 +173,14 @@ def compare(
             failed = run_cells(cells, setting.prepared, devices, listener)
         runs = finish_runs(cells, setting.prepared)
         listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        if contestants:
+            tested = {subject for cell in cells for subject in cell.split.test}
+            arms, tolerance_mm = [arm.name for arm in study.arms], study.config.scoring.tolerance_mm
+            with terminal.bar("scoring masks", len(contestants) * len(setting.prepared.cases_of(tested))) as advance:
+                add_contestants(out, contestants, arms, setting.prepared, tested, tolerance_mm, advance)
         problem = f"{len(failed)} of {len(cells)} networks failed; run the same command to retry them: {listed}"
-        if len({cell.arm for cell in cells if cell.run in runs}) < 2:
+        finished = {cell.arm for cell in cells if cell.run in runs}
+        if not finished or len(finished) + len(contestants_of(out)) < 2:
             raise RunError(f"no two arms to compare. {problem}")
         summary = grid.write_tables(out, runs, setting.prepared)
         for sentence in write_comparison(out):

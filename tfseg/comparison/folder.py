@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ import pandas as pd
 
 from tfseg import statistics
 from tfseg.comparison import fairness
+from tfseg.comparison.contestants import caution, contestants_of
 from tfseg.comparison.grid import by_arm
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.prediction.model import Model
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import FAILURE, Run, read_json, read_run, read_scores, require
+from tfseg.runs.members import model_of
 from tfseg.statistics import Question
 
 
@@ -57,6 +60,16 @@ class Comparison:
     def questions(self) -> dict[tuple[str, str], Question]:
         """Label and metric → the values of every arm on the same subjects."""
         return {(each.label, each.metric): each for each in statistics.questions(self.scores, self.diagonals)}
+
+    @cached_property
+    def contestants(self) -> dict[str, dict[str, str]]:
+        """The masks of methods that were trained elsewhere: name → case → path."""
+        return contestants_of(self.folder)
+
+    @property
+    def caution(self) -> list[str]:
+        """A sentence about the contestants, if there are any."""
+        return [caution(self.contestants)] if self.contestants else []
 
     @cached_property
     def tests(self) -> pd.DataFrame:
@@ -128,3 +141,23 @@ def keep_splits(path: Path, folds: Mapping[int, Sequence[Split]]) -> None:
             f"{path.parent}: holds a comparison with another splits.json; choose another folder with --out"
         )
     files.write_text(path, json.dumps({**earlier, **plain}, indent=1))
+
+
+def model_of_arm(folder: Path, arm: str) -> Model:
+    """Return the networks of an arm under every seed as one model.
+
+    Raises:
+        ConfigError: if the comparison has no finished run of this arm.
+        RunError: if a run is damaged.
+    """
+    finished = [run for run in sorted((folder / "runs").glob("*")) if (run / "report.html").is_file()]
+    runs_by_arm: dict[str, list[Path]] = {}
+    for run in finished:
+        runs_by_arm.setdefault(str(read_scores(run / "scores.csv")["arm"].iloc[0]), []).append(run)
+    if arm not in runs_by_arm:
+        known = ", ".join(runs_by_arm) or "none"
+        raise ConfigError(f"--arm: expected one of the finished arms of {folder}, {known}; received {arm}")
+    models = [model_of(run) for run in runs_by_arm[arm]]
+    members = [replace(member, name=f"{model.name}, {member.name}") for model in models for member in model.members]
+    networks = [network for model in models for network in model.networks]
+    return Model(f"{folder.resolve().name}, {arm}", models[0].description, tuple(members), tuple(networks))

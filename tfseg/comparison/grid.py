@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfseg import metrics
+from tfseg.comparison.contestants import with_contestants
 from tfseg.comparison.study import Study, folder_of
 from tfseg.core import files
 from tfseg.datasets.splits import Split
@@ -40,8 +41,9 @@ def make_grid(study: Study, folds: Mapping[int, Sequence[Split]], out: Path) -> 
 
 
 def write_tables(out: Path, runs: Iterable[Path], prepared: Prepared) -> pd.DataFrame:
-    """Write `scores.csv`, with all runs; return the summary by arm."""
+    """Write `scores.csv`, with all runs and contestants; return the summary by arm."""
     scores = pd.concat([read_scores(run / "scores.csv") for run in runs], ignore_index=True)
+    scores = with_contestants(scores, out)
     diagonals = diagonals_mm(prepared.cases_of(scores["subject"].unique()))
     files.write_text(out / "scores.csv", scores.to_csv(index=False))
     return metrics.summarise(by_arm(scores), diagonals)

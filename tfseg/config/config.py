@@ -29,9 +29,13 @@ class HoldoutConfig(Section):
 
 
 class ScoringConfig(Section):
-    """How predictions are scored: the surface tolerance of NSD in millimetres."""
+    """How predictions are scored: the surface tolerance of NSD in millimetres, and whether they are cleaned up first.
+
+    `postprocess: auto` keeps, for each label, the rule that helps most on a fold's validation subjects, if one does.
+    """
 
     tolerance_mm: Positive = 1.0
+    postprocess: Literal["none", "auto"] = "none"
 
 
 class StageConfig(Section):

@@ -11,6 +11,7 @@ from tfseg.core import geometry
 from tfseg.datasets.grids import Array
 from tfseg.datasets.volume import write_volume
 from tfseg.evaluation.structures import score_structures
+from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.predictor import Predictor
 from tfseg.prediction.slices import label_volume
 from tfseg.prepared.prepared import Prepared, PreparedCase
@@ -22,8 +23,17 @@ def evaluate(
     cases: Iterable[PreparedCase],
     tolerance_mm: float,
     predictions: Path,
+    clean: CleanUp | None = None,
 ) -> pd.DataFrame:
     """Predict and score cases; each prediction is written to `predictions` as label values on the scan's grid.
+
+    Args:
+        predictor: the network.
+        prepared: says what its classes mean.
+        cases: which.
+        tolerance_mm: of NSD.
+        predictions: folder to write.
+        clean: rules that clean up a prediction before it is written and scored.
 
     Returns:
         Columns `subject, case, label, metric, value`, as `score_targets` gives them.
@@ -31,7 +41,7 @@ def evaluate(
     tables = []
     for case in cases:
         truth = case.label_volume(prepared.labels, prepared.ignore_label)
-        prediction = label_volume(predictor, case, prepared.targets)
+        prediction = label_volume(predictor, case, prepared.targets, clean)
         write_volume(predictions / f"{case.name}.nii.gz", prediction, np.asarray(case.grid.affine))
         spacing_mm = None if case.in_pixels else case.grid.spacing_mm
         scores = score_targets(truth, prediction, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)

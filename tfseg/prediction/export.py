@@ -1,30 +1,35 @@
-"""Export a run as a SavedModel, with a description of how to prepare an image for it."""
+"""Export a run as SavedModel, LiteRT or ONNX, with a description of how to prepare an image for it."""
 
-import json
+import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-import tfseg
-from tfseg.config.config import validate
-from tfseg.config.training import InputConfig
 from tfseg.core import files
 from tfseg.core.claims import claim_new
-from tfseg.core.errors import RunError
-from tfseg.preparation.instructions import preparation_steps, restoration_steps
-from tfseg.preparation.steps import Recipe
-from tfseg.prepared.inputs import input_shape
-from tfseg.prepared.prepared import Prepared
-from tfseg.prepared.targets import THRESHOLD, Targets
+from tfseg.core.errors import ConfigError, RunError
+from tfseg.datasets.grids import Array
+from tfseg.prediction.clean_up import CleanUp
+from tfseg.prediction.description import METADATA, Description, to_json
+from tfseg.prediction.dropout import dropout_pass, has_dropout
+from tfseg.prediction.forward import Forward, compiled_forward, load_network, saved_model_forward
+from tfseg.prediction.runtimes import EXTRA, litert_forward, onnx_forward
+from tfseg.prepared.boxes import cut, start_of
+from tfseg.prepared.stored import Slices
 
-METADATA = "metadata.json"
+FORMATS = ("savedmodel", "litert", "onnx")
+LITERT, ONNX = "model.tflite", "model.onnx"
+# Largest difference of a probability between a file and the Keras networks.
+TOLERANCE = {"savedmodel": 1e-5, "litert": 1e-4, "onnx": 1e-4}
 
 
 def mean_network(paths: Sequence[Path]) -> keras.Model:
     """Return one network from `image` to `probability`, the mean prediction of several `best.keras` files."""
-    networks = [_load(path) for path in paths]
+    networks = [load_network(path) for path in paths]
     for number, network in enumerate(networks):
         network.name = f"network_{number}"  # names must be unique within a model
     image = keras.Input(networks[0].input_shape[1:], name="image")
@@ -33,103 +38,143 @@ def mean_network(paths: Sequence[Path]) -> keras.Model:
     return keras.Model(image, {"probability": mean})
 
 
-def write_saved_model(networks: Sequence[Path], prepared: Prepared, out: Path, run: str, seen: InputConfig) -> Path:
-    """Write a SavedModel of the mean of some networks, which `tf.saved_model.load` runs without tfseg.
+def write_export(
+    networks: Sequence[Path],
+    description: Description,
+    out: Path,
+    run: str,
+    formats: Sequence[str] = ("savedmodel",),
+    images: Array | None = None,
+    clean: CleanUp | None = None,
+) -> dict[str, float]:
+    """Write the mean of some networks in some formats, each checked against the networks by its own runtime.
 
-    Its `serving_default` takes float32 `image` `[batch, *spatial, channels]`, prepared as `metadata.json` says, and
-    returns `probability` `[batch, *spatial, classes]`: of slices, or of windows of a volume.
+    All take float32 `image` `[batch, *spatial, channels]`, prepared as `metadata.json` says, and return `probability`
+    `[batch, *spatial, classes]`. The SavedModel's signature is `serving_default`; if the networks have dropout, its
+    signature `mc` also takes `seed`, int32 `[batch, 2]`, and is one pass with dropout on.
 
     Args:
         networks: `best.keras` files of a run.
-        prepared: the folder that they were trained on.
-        out: a new folder.
+        description: what they expect.
+        out: a new folder, for a SavedModel, `model.tflite`, `model.onnx` and `metadata.json`.
         run: the run's name, for the metadata.
-        seen: what the networks see.
+        formats: of `FORMATS`.
+        images: prepared images to check with, `[batch, *spatial, channels]`; not checked if absent.
+        clean: rules for the label maps, for the metadata.
+
+    Returns:
+        The largest difference of a probability, by format.
 
     Raises:
-        ConfigError: if `out` exists.
-        RunError: if a network is missing or damaged.
+        ConfigError: if `out` exists, a format is unknown or cannot hold the network, or its packages are missing.
+        RunError: if a network is missing or damaged, or an exported file gives other probabilities.
     """
     claim_new(out)
+    check_formats(formats)
     if missing := [str(path) for path in networks if not path.is_file()]:
         raise RunError(f"no network to export: {', '.join(missing)}")
     mean = mean_network(networks)
+    for name in formats:
+        _check_layers(mean, name)
+    differences = {}
     with files.replacing(out) as unfinished:
-        archive = keras.export.ExportArchive()
-        archive.track(mean)
-        *sizes, channels = mean.input_shape
-        image = tf.TensorSpec([None] * len(sizes) + [channels], tf.float32, name="image")
-        archive.add_endpoint("serve", lambda image: _of_its_size(mean, image), [image])
-        archive.write_out(str(unfinished), verbose=False)
-        metadata = json.dumps(describe(prepared, len(networks), run, seen), indent=1)
-        (unfinished / METADATA).write_text(metadata, encoding="utf-8")
-    return out
+        unfinished.mkdir()
+        for name in formats:
+            forward = _write(mean, name, unfinished)
+            if images is not None:
+                differences[name] = _difference(forward, mean, images, name)
+        (unfinished / METADATA).write_text(to_json(description, run, len(networks), clean), encoding="utf-8")
+    return differences
 
 
-def _of_its_size(network: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Predict an image; of another size than the network was trained on, a layer would fail without naming a size."""
-    output: dict[str, tf.Tensor] = network(tf.ensure_shape(image, [None, *network.input_shape[1:]]), training=False)
-    return output
+def example_inputs(image: Slices, description: Description) -> Array:
+    """Return inputs of a network from the middle of a prepared image: a batch of slices, or a window of a volume.
+
+    Args:
+        image: float32 `[slice, h, w, channels]`.
+        description: of the network.
+    """
+    middle = len(image) // 2
+    if description.by_slices:
+        return np.ascontiguousarray(image[middle : middle + description.batch_size])
+    centre = [length // 2 for length in image.shape[:3]]
+    return cut(image, start_of(centre, description.shape, image.shape[:3]), description.shape)[np.newaxis]
 
 
-def _load(network: Path) -> keras.Model:
-    with files.reading(network):
-        return keras.saving.load_model(network, compile=False)
+def with_one_output(network: keras.Model) -> keras.Model:
+    """Return the network with its probabilities as its output, not by name."""
+    return keras.Model(network.input, network.output["probability"])
 
 
-def describe(prepared: Prepared, networks: int, run: str, seen: InputConfig) -> dict[str, object]:
-    """Return what a user of the SavedModel must know: how to prepare an image, the output, and how to put it back."""
-    *spatial, channels = input_shape(seen, prepared)
-    targets = prepared.targets
-    recipe = validate(Recipe, prepared.recipe, str(prepared.folder / "recipe.yaml"))
-    return {
-        "made_by": f"tfseg {tfseg.__version__}",
-        "run": run,
-        "networks": networks,
-        "input": {
-            "name": "image",
-            "dtype": "float32",
-            "shape": ["batch", *spatial, channels],
-            "channels": list(prepared.channels),
-        },
-        "output": {
-            "name": "probability",
-            "dtype": "float32",
-            "shape": ["batch", *spatial, targets.channels],
-            "activation": targets.activation,
-            **_channels_of(targets),
-        },
-        **({} if seen.kind == "slices" else {"windows": _windows(seen)}),
-        "preparation": preparation_steps(recipe, prepared.in_pixels),
-        "restoration": restoration_steps(recipe, prepared.in_pixels),
-        "recipe": prepared.recipe,
-    }
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse formats that are unknown, or whose packages are missing.
+
+    Raises:
+        ConfigError: with the known formats, or with how to install the packages.
+    """
+    needed = {"litert": ("ai_edge_litert",), "onnx": ("onnx", "tf2onnx", "onnxruntime")}
+    for name in formats:
+        if name not in FORMATS:
+            raise ConfigError(f"--format: expected {', '.join(FORMATS)}, received {name}")
+        for package in needed.get(name, ()):
+            if importlib.util.find_spec(package) is None:
+                raise ConfigError(f"--format {name}: needs the package {package}; {EXTRA}")
 
 
-def _windows(seen: InputConfig) -> dict[str, object]:
-    """Return how a volume, of slices by rows by columns, is covered by windows of the input's shape."""
-    return {
-        "overlap": seen.overlap,
-        "starts": "along each axis from 0 to the last place, evenly, as few as leave this share of a side in common",
-        "weights": "a Gaussian of standard deviation side/8 along each axis, divided by the sum over all windows",
-        "padding": "a shorter volume lies in the middle of the window; around it, each channel's least value there",
-    }
+def _check_layers(network: keras.Model, name: str) -> None:
+    """Refuse what a format cannot hold: LiteRT converts 3D max pooling without a word, and fails to load it."""
+    layers = list(network._flatten_layers())
+    if name == "litert" and any(isinstance(layer, keras.layers.MaxPooling3D) for layer in layers):
+        raise ConfigError(
+            "--format litert: LiteRT has no 3D max pooling; train with model.downsampling=strided_convolution"
+        )
+    mixed = {layer.compute_dtype for layer in layers} - {"float32", "int32", None}
+    if name != "savedmodel" and mixed:
+        raise ConfigError(
+            f"--format {name}: cannot hold a network that computes in {', '.join(sorted(mixed))}; train with "
+            "training.precision=float32"
+        )
 
 
-def _channels_of(targets: Targets) -> dict[str, object]:
-    """Return what the channels mean, and how label values are decided from them."""
-    if targets.regions:
-        return {
-            "regions": list(targets.regions),
-            "labels": {str(value): name for value, name in targets.labels.items()},
-            "region_values": [list(values) for values in targets.regions.values()],
-            "decision": "the label whose regions have the largest sum of log(p / (1 - p)); 0 if no sum is above 0",
-        }
-    if targets.channels == 1:
-        decision = f"foreground if the probability is at least {THRESHOLD}"
-        return {"classes": list(targets.labels.values()), "label_values": list(targets.labels), "decision": decision}
-    return {
-        "classes": ["background", *targets.labels.values()],
-        "label_values": [0, *targets.labels],
-        "decision": "the largest channel",
-    }
+def _write(network: keras.Model, name: str, out: Path) -> Forward:
+    if name == "savedmodel":
+        _write_saved_model(network, out)
+        return saved_model_forward(out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # converters warn about NumPy's names
+        if name == "litert":
+            network.export(out / LITERT, format="litert", verbose=False)
+            return litert_forward(out / LITERT)
+        network.export(out / ONNX, format="onnx", verbose=False)
+        return onnx_forward(out / ONNX)
+
+
+def _write_saved_model(network: keras.Model, out: Path) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    *sizes, channels = network.input_shape
+    image = tf.TensorSpec([None] * len(sizes) + [channels], tf.float32, name="image")
+    archive.add_endpoint("serve", lambda image: network(_of_its_size(network, image), training=False), [image])
+    if has_dropout(network):
+        seed = tf.TensorSpec([None, 2], tf.int32, name="seed")
+        dropped = dropout_pass(network)
+        archive.add_endpoint("mc", lambda image, seed: dropped(_of_its_size(network, image), seed), [image, seed])
+    archive.write_out(out, verbose=False)
+
+
+def _of_its_size(network: keras.Model, image: tf.Tensor) -> tf.Tensor:
+    """Check an image's size; of another one than the network was trained on, a layer would fail without naming it."""
+    return tf.ensure_shape(image, [None, *network.input_shape[1:]])
+
+
+def _difference(forward: Forward, network: keras.Model, images: Array, name: str) -> float:
+    """The largest difference between an exported file and the networks.
+
+    Raises:
+        RunError: if it is larger than `TOLERANCE`.
+    """
+    expected = compiled_forward(with_one_output(network))(images)
+    difference = float(np.abs(forward(images) - expected).max())
+    if not difference <= TOLERANCE[name]:
+        raise RunError(f"--format {name}: its probabilities differ from the networks' by {difference:.2g}: not written")
+    return difference

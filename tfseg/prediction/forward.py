@@ -1,11 +1,14 @@
 """Call a network as a function on NumPy batches."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfseg.core import files
+from tfseg.core.errors import RunError
 from tfseg.datasets.grids import Array
 
 # Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
@@ -19,5 +22,33 @@ def compiled_forward(model: keras.Model) -> Forward:
 
     def forward(image: Array) -> Array:
         return np.asarray(graph(tf.constant(image)))
+
+    return forward
+
+
+def load_network(path: Path) -> keras.Model:
+    """Load a `best.keras`.
+
+    Raises:
+        RunError: if it is missing or damaged.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such network")
+    with files.reading(path):
+        return keras.saving.load_model(path, compile=False)
+
+
+def saved_model_forward(folder: Path) -> Forward:
+    """Load an exported SavedModel.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    with files.reading(folder):
+        loaded = tf.saved_model.load(str(folder))
+        signature = loaded.signatures["serving_default"]
+
+    def forward(image: Array) -> Array:
+        return np.asarray(signature(image=tf.constant(image))["probability"])
 
     return forward

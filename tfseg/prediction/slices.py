@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfseg.datasets.grids import Array
+from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.forward import Forward
 from tfseg.prediction.predictor import Predictor
 from tfseg.preparation.label_maps import to_values
+from tfseg.preparation.slicing import SliceGrid
 from tfseg.prepared.prepared import PreparedCase
 from tfseg.prepared.stored import Slices
 from tfseg.prepared.targets import Targets
@@ -32,13 +34,36 @@ class SlicePredictor:
             yield self.forward(np.ascontiguousarray(image[start : start + self.batch_size]))
 
 
-def label_volume(predictor: Predictor, case: PreparedCase, targets: Targets) -> Array:
-    """Predict a case and return label values on its scan's own grid, `[i, j, k]`.
+def label_volume(predictor: Predictor, case: PreparedCase, targets: Targets, clean: CleanUp | None = None) -> Array:
+    """Predict a case, clean up if there are rules, and return label values on its scan's own grid, `[i, j, k]`."""
+    classes = class_volume(predictor, case.image, case.grid, targets)
+    return to_values(clean.apply(classes, targets.labels) if clean else classes, targets.labels)
+
+
+def class_volume(
+    predictor: Predictor, image: Slices, grid: SliceGrid, targets: Targets, probabilities: Array | None = None
+) -> Array:
+    """Predict a prepared image and return class indices uint8 on its scan's own grid, `[i, j, k]`.
 
     If the scan was resampled, probabilities are interpolated linearly before classes are decided. What was cropped
     off is background. Only one block of probabilities is in memory at a time.
+
+    Args:
+        predictor: yields probabilities in blocks.
+        image: float32 `[slice, h, w, channels]`.
+        grid: between the scan's voxels and the slices.
+        targets: what the output channels mean.
+        probabilities: an array `[i, j, k, classes]` to fill with them, float32, or uint8 for a scale of 0 to 255.
     """
-    classes = np.zeros(case.grid.shape, np.uint8)
-    for place, probabilities in case.grid.slabs(predictor.blocks(case.image)):
-        classes[place] = targets.decide(probabilities)
-    return to_values(classes, targets.labels)
+    classes = np.zeros(grid.shape, np.uint8)
+    if probabilities is not None:
+        probabilities[...] = _as_type(targets.background, probabilities)
+    for place, block in grid.slabs(predictor.blocks(image)):
+        classes[place] = targets.decide(block)
+        if probabilities is not None:
+            probabilities[place] = _as_type(block, probabilities)
+    return classes
+
+
+def _as_type(values: Array, like: Array) -> Array:
+    return np.rint(values * 255) if like.dtype == np.uint8 else values

@@ -28,12 +28,14 @@ class Compared(NamedTuple):
 
 def traits(image: Volume) -> dict[str, Any]:
     """Return what `case.json` keeps of a scan for comparison: digests and measures of its channels."""
+    return {"digests": digests_of(image), "measures": measures_of(image)}
+
+
+def measures_of(image: Volume) -> list[list[float]]:
+    """Return lowest and highest value, mean and standard deviation of each channel, of every other voxel."""
     thinned = image.array[tuple(slice(None, None, STEP if length > STEP else None) for length in image.array.shape[:3])]
     measures = [measure_channel(channel) for channel in np.moveaxis(thinned, 3, 0)]
-    return {
-        "digests": digests_of(image),
-        "measures": [[each.lowest, each.highest, each.mean, each.std] for each in measures],
-    }
+    return [[each.lowest, each.highest, each.mean, each.std] for each in measures]
 
 
 def compare(out: Path, dataset: Dataset, skipped: Container[str]) -> Compared:

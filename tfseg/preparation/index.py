@@ -53,7 +53,7 @@ def make_row(
         **{f"ratio_{name}": round(count / max(1, in_body), 6) for name, count in voxels.items()},
         **({"strata": case.strata} if case.strata is not None else {}),
         **{kind: " ".join(path.name for path in paths) for kind, paths in made_from.items()},
-        **{f"{kind}_sha256": _hashes(paths) for kind, paths in made_from.items()},
+        **{f"{kind}_sha256": hashes_of(paths) for kind, paths in made_from.items()},
     }
 
 
@@ -90,7 +90,7 @@ def is_made_from(folder: Path, made_from: Mapping[str, Iterable[Path]]) -> bool:
         row = _read_row(folder / "case.json")
     except (OSError, DataError):
         return False
-    return all(row.get(f"{kind}_sha256") == _hashes(paths) for kind, paths in made_from.items())
+    return all(row.get(f"{kind}_sha256") == hashes_of(paths) for kind, paths in made_from.items())
 
 
 def _read_row(path: Path) -> dict[str, Any]:
@@ -108,7 +108,12 @@ def _body_of(scan: Scan, image: Volume) -> tuple[str, int]:
     return scan.body_is, int(np.count_nonzero(scan.body))
 
 
-def _hashes(paths: Iterable[Path]) -> str:
+def hashes_of(paths: Iterable[Path]) -> str:
+    """Return the SHA-256 of each file, or of the files of a folder, with blanks between.
+
+    Raises:
+        DataError: if one does not exist.
+    """
     return " ".join(_sha256(path) for path in paths)
 
 

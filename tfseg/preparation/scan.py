@@ -41,7 +41,7 @@ class Scan:
     body_is: Inside
 
 
-def prepare_scan(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | None = None) -> Scan:
+def prepare_scan(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | None = None, grow: bool = False) -> Scan:
     """Take a case's scan `[i, j, k, channels]` through a resolved recipe.
 
     Padding has each channel's least value, as air beyond the border would.
@@ -51,6 +51,7 @@ def prepare_scan(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | N
         case: whose it is.
         recipe: resolved.
         masks: brains and bodies found before.
+        grow: let slices be larger than the recipe's size if the scan needs it.
 
     Raises:
         DataError: if a step cannot be carried out on this scan, or the recipe asks for more memory than there is.
@@ -61,6 +62,7 @@ def prepare_scan(image: Volume, case: Case, recipe: Recipe, masks: KeptMasks | N
         if recipe.cropped_to:
             box = bounding_box(inside if recipe.cropped_to == recipe.inside else nonzero(image))
         grid = make_grid(image.array.shape[:3], image.affine, recipe, box)
+        grid = grid.grown() if grow else grid
         _check_memory(grid, image.array.shape[3])
         slices = np.empty((*grid.padded_shape, image.array.shape[3]), np.float32)
         for index in range(image.array.shape[3]):

@@ -1,7 +1,7 @@
 """Turn a scan into a stack of 2D slices, and slices back into the scan's own grid."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -79,6 +79,11 @@ class SliceGrid:
     def padded_shape(self) -> tuple[int, int, int]:
         """Slices, rows and columns after padding."""
         return self.slices or self.slice_shape[0], *self.size
+
+    def grown(self) -> "SliceGrid":
+        """Return the grid with padding that is large enough: its slices are never refused."""
+        slices, height, width = (max(pair) for pair in zip(self.padded_shape, self.slice_shape, strict=True))
+        return replace(self, size=(height, width), slices=slices if self.slices else None)
 
     def to_slices(self, volume: Array, fill: float | Array = 0, resample: Resampler = nearest) -> Array:
         """Turn `[i, j, k]` or `[i, j, k, channels]` into `[slice, h, w]` or `[slice, h, w, channels]`.

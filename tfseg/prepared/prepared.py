@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,17 @@ class Prepared:
             truth=truth,
             in_pixels=description.get("in_pixels", False),
         )
+
+    def traits(self, name: str) -> dict[str, Any]:
+        """Return what is kept of a case's scan to compare it with others: `digests` and `measures` of its channels.
+
+        Raises:
+            DataError: if its description is damaged.
+        """
+        path = self.folder / "cases" / name / "case.json"
+        with files.reading(path, DataError):
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("traits", {})
+            return kept
 
     def cases_of(self, subjects: Iterable[str]) -> list[PreparedCase]:
         """Open every case of some subjects, in the order of the index."""

@@ -1,6 +1,7 @@
 """Draw the same subjects under every loss, side by side."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -36,9 +37,13 @@ def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
     own = comparison.scores[comparison.scores["case"] == name]
     case = comparison.prepared.case(name)
     shown = {run.arm: run for run in reversed(comparison.runs)}  # the first seed of each
+    first_seed = min(run.config.seed for run in shown.values())
+    seeds = {loss: shown[loss].config.seed if loss in shown else first_seed for loss in comparison.losses}
     folds = own.groupby(["loss", "seed"])["fold"].first()
     paths = [
-        fold_folder(shown[loss].folder, int(folds[loss, shown[loss].config.seed])) / "predictions" / f"{name}.nii.gz"
+        fold_folder(shown[loss].folder, int(folds[loss, seeds[loss]])) / "predictions" / f"{name}.nii.gz"
+        if loss in shown
+        else Path(comparison.contestants[loss][name])
         for loss in comparison.losses
     ]
     truth, *drawn = shown_classes(case, *(read_prediction(path, case, comparison.prepared.labels) for path in paths))
@@ -53,7 +58,6 @@ def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
         )
         for index, reason in largest_and_worst(truth, *drawn).items()
     ]
-    seeds = {loss: run.config.seed for loss, run in shown.items()}
     scores = {}
     for loss in comparison.losses:
         of_loss = own[(own["loss"] == loss) & (own["seed"] == seeds[loss])].set_index(["label", "metric"])["value"]

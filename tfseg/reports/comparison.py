@@ -7,19 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfseg import metrics, statistics
+from tfseg import statistics
 from tfseg.comparison.folder import Comparison, read_comparison
 from tfseg.core import colors, files
-from tfseg.metrics import METRICS, write_value
-from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.reports import figures_comparison
 from tfseg.reports.cases import draw_cases
-from tfseg.reports.run import by_label, facts, pages
+from tfseg.reports.evidence import evidence, records
+from tfseg.reports.run import facts, pages
 from tfseg.reports.tables import Table, study_tables
-from tfseg.statistics import VERDICT_COLUMNS, Question
-from tfseg.statistics.quantities import write_p
-
-QUESTIONS = statistics.SECONDARY_METRICS
+from tfseg.statistics import VERDICT_COLUMNS
 
 
 def write_comparison(folder: Path) -> list[str]:
@@ -34,7 +30,8 @@ def write_comparison(folder: Path) -> list[str]:
     files.write_text(folder / "networks.csv", _networks(comparison.cells).to_csv(index=False))
     for table in _tables(comparison):
         table.write(folder / "tables")
-    headline = [*statistics.headline(comparison.tests, comparison.prepared.unit), *comparison.caveat]
+    said = statistics.headline(comparison.tests, comparison.prepared.unit)
+    headline = [*said, *comparison.caveat, *comparison.caution]
     files.write_text(folder / "report.html", _render(comparison, headline))
     return headline
 
@@ -56,35 +53,23 @@ def _networks(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _render(comparison: Comparison, headline: Sequence[str]) -> str:
     first = comparison.runs[0]
-    summary = metrics.summarise(comparison.scores, comparison.diagonals)
-    main = comparison.labels[-1]
+    shown = evidence(comparison, comparison.noted_tests, comparison.prepared.unit)
+    shown["plots"]["learning"] = _learning(comparison)
     return (
         pages()
         .get_template("comparison.html")
         .render(
+            **shown,
+            kind="loss",
+            trained=True,
             dataset=comparison.environment.get("dataset", comparison.prepared.name),
             phantoms=bool(comparison.environment.get("phantoms")),
-            losses=comparison.losses,
             labels=first.labels,
-            rows=comparison.labels,
-            main=main,
-            primary=statistics.describe(*statistics.primary_question(list(comparison.questions.values()))),
-            mean=MEAN_LABEL,
-            subjects=comparison.scores["subject"].nunique(),
             seeds=sorted(comparison.cells["seed"].unique()),
             folds=len(first.splits),
             failed=comparison.failed,
             headline=headline,
-            findings=statistics.secondary_findings(comparison.tests),
-            summary={loss: by_label(summary[summary["loss"] == loss]) for loss in comparison.losses},
-            table_means=_means(comparison),
-            rankings={metric: _records(statistics.ranking(comparison.questions[main, metric])) for metric in QUESTIONS},
-            pairs=_pairs(comparison, main),
-            anova=[_anova(comparison.questions[main, metric]) for metric in QUESTIONS],
-            anova_ignores=statistics.IGNORES,
-            seed_means=_seed_means(comparison, main),
-            conventions=_conventions(comparison),
-            plots=_plots(comparison),
+            seed_means=_seed_means(comparison, comparison.labels[-1]),
             cases=draw_cases(comparison),
             drawn=colors.label_colors(first.prepared.labels.values()),
             costs=_costs(comparison.cells),
@@ -100,32 +85,8 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             config_text=(comparison.folder / "config.yaml").read_text(encoding="utf-8"),
             study_text=(comparison.folder / "study.yaml").read_text(encoding="utf-8"),
             recipe_text=(comparison.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
-            unit=comparison.prepared.unit,
-            write_p=write_p,
-            write_value=write_value,
         )
     )
-
-
-def _means(comparison: Comparison) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
-    """Return label and metric → loss → mean, interval and SD, and whether the mean is the best as printed."""
-    means = statistics.arm_means(list(comparison.questions.values()))
-    table: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for label, metric in comparison.questions:
-        rows = means[(means["label"] == label) & (means["metric"] == metric)]
-        printed = (rows["mean"] * METRICS[metric].sign).round(METRICS[metric].digits)
-        records = _records(rows.assign(best=printed == printed.max()))
-        table[label, metric] = {record["arm"]: record for record in records}
-    return table
-
-
-def _pairs(comparison: Comparison, label: str) -> dict[str, list[dict[str, Any]]]:
-    own = comparison.noted_tests[comparison.noted_tests["label"] == label]
-    return {metric: _records(own[own["metric"] == metric]) for metric in QUESTIONS}
-
-
-def _anova(question: Question) -> tuple[str, statistics.Anova]:
-    return METRICS[question.metric].name, statistics.one_way_anova(question.values)
 
 
 def _seed_means(comparison: Comparison, label: str) -> dict[str, dict[int, float]]:
@@ -138,44 +99,11 @@ def _seed_means(comparison: Comparison, label: str) -> dict[str, dict[int, float
     return means
 
 
-def _conventions(comparison: Comparison) -> dict[str, Any]:
-    """Rank the losses under every convention; `empty` counts the cases in which conventions differ."""
-    table = statistics.rankings(comparison.scores, comparison.diagonals)
-    described = {each.name: each.used_by for each in statistics.CONVENTIONS}
-    names = list(table["convention"].unique())
-    rows = [
-        {
-            "label": label,
-            "metric": metric,
-            "loss": arm,
-            "cells": [part.set_index("convention").loc[name].to_dict() for name in names],
-        }
-        for (label, metric, arm), part in table.groupby(["label", "metric", "arm"], sort=False)
-    ]
-    counts = metrics.summarise(comparison.scores, comparison.diagonals).query("metric == 'dice'")
-    empty = int(counts.loc[counts["label"] != MEAN_LABEL, ["both_empty", "missed", "false_alarm"]].to_numpy().sum())
-    return {"names": names, "described": described, "rows": rows, "empty": empty}
-
-
-def _plots(comparison: Comparison) -> dict[str, str]:
-    values = {
-        metric: {
-            label: {loss: comparison.questions[label, metric].values[loss].to_numpy() for loss in comparison.losses}
-            for label in comparison.labels
-        }
-        for metric in ("dice", "hd95")
-    }
+def _learning(comparison: Comparison) -> str:
     histories: dict[str, list[pd.DataFrame]] = {}
     for run in comparison.runs:
         histories.setdefault(run.arm, []).extend(run.histories)
-    dice = [each for (_, metric), each in comparison.questions.items() if metric == "dice"]
-    sizes = statistics.scores_by_size(dice, statistics.truth_volumes_ml(comparison.scores))
-    plots = {
-        "dice": figures_comparison.boxes(values["dice"], metrics.heading("dice"), best=1.0),
-        "hd95": figures_comparison.boxes(values["hd95"], metrics.heading("hd95", comparison.prepared.unit)),
-        "learning": figures_comparison.learning(histories, "val_dice", "Dice on validation subjects"),
-    }
-    return plots if sizes.empty else plots | {"sizes": figures_comparison.by_size(sizes, "mean Dice")}
+    return figures_comparison.learning(histories, "val_dice", "Dice on validation subjects")
 
 
 def _costs(cells: pd.DataFrame) -> list[dict[str, Any]]:
@@ -190,7 +118,7 @@ def _costs(cells: pd.DataFrame) -> list[dict[str, Any]]:
         validation_seconds=("validation_seconds", "sum"),
         peak_memory_bytes=("peak_memory_bytes", "max"),
     )
-    return _records(table.reset_index())
+    return records(table.reset_index())
 
 
 def _controls(cells: pd.DataFrame) -> list[dict[str, Any]]:
@@ -207,7 +135,3 @@ def _controls(cells: pd.DataFrame) -> list[dict[str, Any]]:
             {"seed": seed, "fold": fold, "different": different, "losses": len(part), **part.iloc[0][list(held)]}
         )
     return rows
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]

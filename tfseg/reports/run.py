@@ -130,6 +130,7 @@ def render(run: Run) -> str:
             summary=by_label(run.summary),
             extremes=_extremes(run.summary, run.labels),
             failed=run.failed,
+            final=run.final,
             failures=failures(run.summary, run.labels, len(ranked)),
             plots=_plots(run),
             panels=_panels(run, ranked),

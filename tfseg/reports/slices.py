@@ -18,7 +18,7 @@ from PIL import Image
 from tfseg.core import colors, geometry
 from tfseg.core.errors import RunError
 from tfseg.datasets.formats import read_label
-from tfseg.datasets.grids import Array
+from tfseg.datasets.grids import Array, stored_like
 from tfseg.preparation.label_maps import IGNORED
 from tfseg.preparation.prepare import prepare_label
 from tfseg.prepared.prepared import PreparedCase
@@ -139,7 +139,7 @@ def read_prediction(path: Path, case: PreparedCase, labels: dict[int, str]) -> A
         DataError: if it cannot be read.
     """
     require(path)
-    volume = read_label(path).array
+    volume = stored_like(read_label(path), np.asarray(case.grid.affine)).array
     if volume.shape != case.grid.shape:
         raise RunError(f"{path}: expected the scan's shape {case.grid.shape}, received {volume.shape}")
     return prepare_label(volume, case.grid, labels)

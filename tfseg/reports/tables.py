@@ -70,16 +70,17 @@ def study_tables(
 
     Args:
         questions: as returned by `tfseg.statistics.questions`.
-        folds: subject → the fold that tested it under the first seed, whose table by fold it is.
-        epochs: loss → the epoch whose network was kept, the mean over folds and seeds.
+        folds: subject → the fold that tested it under the first seed, whose table by fold it is; no table if empty.
+        epochs: loss → the epoch whose network was kept, the mean over folds and seeds; no column if empty.
         tolerance_mm: of NSD.
         unit: of the distances.
     """
     values = {(each.label, each.metric): _subject_means(each) for each in questions}
     labels = list(dict.fromkeys(label for label, _ in values))
     losses = questions[0].arms if questions else ()
+    first = {(each.label, each.metric): _first_seed(each) for each in questions}
     return [
-        _by_fold({(each.label, each.metric): _first_seed(each) for each in questions}, labels, losses, folds, unit),
+        *([_by_fold(first, labels, losses, folds, unit)] if folds else []),
         _by_class(values, labels, losses),
         _by_surface(values, labels, losses, epochs, tolerance_mm, unit),
         _by_label(values, labels, losses, unit),
@@ -156,16 +157,14 @@ def _by_surface(
     rows = [
         {"label": label, "loss": loss}
         | {name: values[label, metric][loss].mean() for metric, name in names.items()}
-        | {"epochs": epochs[loss]}
+        | ({"epochs": epochs.get(loss, np.nan)} if epochs else {})
         for label in labels
         for loss in losses
     ]
-    caption = (
-        "Dice, mean surface distance (MASD), normalised surface Dice, and the epoch whose network was kept, the mean "
-        "over folds and seeds."
-    )
+    kept = ", and the epoch whose network was kept, the mean over folds and seeds" if epochs else ""
+    caption = f"Dice, mean surface distance (MASD), normalised surface Dice{kept}."
     digits = {name: METRICS[metric].digits for metric, name in names.items()}
-    return Table("by_surface", caption, pd.DataFrame(rows), {**digits, "epochs": 1})
+    return Table("by_surface", caption, pd.DataFrame(rows), {**digits, "epochs": 1} if epochs else digits)
 
 
 def _by_label(values: Values, labels: Sequence[str], losses: Sequence[str], unit: str) -> Table:

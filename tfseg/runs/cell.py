@@ -20,6 +20,7 @@ from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import evaluate
+from tfseg.evaluation.postprocess import choose_clean_up
 from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
 from tfseg.prepared.prepared import Prepared
@@ -121,7 +122,13 @@ def run_cell(
     best = keras.saving.load_model(trained.path, compile=False)
     predictor = make_predictor(compiled_forward(best), config.training, prepared)
     cases = prepared.cases_of(split.test)
-    scores = evaluate(predictor, prepared, cases, config.scoring.tolerance_mm, out / "predictions")
+    cleaning = None
+    if config.scoring.postprocess == "auto":
+        cleaning = choose_clean_up(predictor, prepared, prepared.cases_of(split.val))
+        for line in cleaning.lines:
+            progress.say(f"clean-up: {line}")
+    rules = cleaning.rules if cleaning else None
+    scores = evaluate(predictor, prepared, cases, config.scoring.tolerance_mm, out / "predictions", rules)
     for column, value in (("fold", fold), ("seed", config.seed), ("loss", losses.title(config.loss)), ("arm", arm)):
         scores.insert(0, column, value)
     history, last = pd.read_csv(out / "history.csv"), config.resolved_stages()[-1]
@@ -135,6 +142,7 @@ def run_cell(
         **{name: round(float(history[name].sum()), 1) for name in ("train_seconds", "validation_seconds")},
         "peak_memory_bytes": memory.peak_bytes(),
         "checks": check_training(history, trained.best_epoch, config.total_epochs, last.training.select_by),
+        **({"clean_up": str(cleaning.rules), "clean_up_tried": list(cleaning.lines)} if cleaning else {}),
         **json.loads((out / "controls.json").read_text(encoding="utf-8")),
     }
     files.write_text(out / "fold.json", json.dumps(summary, indent=1))

@@ -14,13 +14,15 @@ from tfseg.prepared.prepared import Prepared
 
 TEXT_COLUMNS = ("arm", "loss", "subject", "case", "label", "metric")
 FOLD, FAILURE, STOPPED = "fold_", "failure.json", "stopped.json"
+FINAL, FINAL_DESCRIPTION = "final", "final.json"
 
 
 @dataclass(frozen=True)
 class Run:
     """The content of a run folder and its prepared folder.
 
-    `numbers`, `splits`, `histories` and `folds` have one entry per finished fold; `failed`: fold → reason.
+    `numbers`, `splits`, `histories` and `folds` have one entry per finished fold; `failed`: fold → reason; `final`
+    describes the network that was trained on all subjects, if there is one.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class Run:
     scores: pd.DataFrame
     summary: pd.DataFrame
     prepared: Prepared
+    final: dict[str, Any] | None = None
 
     @property
     def arm(self) -> str:
@@ -83,6 +86,7 @@ def read_run(folder: Path) -> Run:
         scores=scores,
         summary=read_scores(folder / "summary.csv"),
         prepared=prepared,
+        final=read_json(final) if (final := folder / FINAL / FINAL_DESCRIPTION).is_file() else None,
     )
 
 
@@ -120,6 +124,17 @@ def networks_of(run: Path, fold: int | None = None) -> list[Path]:
     if fold is not None and fold not in numbers:
         raise ConfigError(f"--fold: expected one of {', '.join(map(str, numbers))}, received {fold}")
     return [fold_folder(run, number) / "best.keras" for number in numbers if fold in (None, number)]
+
+
+def final_network_of(run: Path) -> Path:
+    """Return the network that was trained on all subjects of a run.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if not (run / FINAL / FINAL_DESCRIPTION).is_file():
+        raise ConfigError(f"--final: {run} has no network trained on all subjects; tfseg fit --final adds it")
+    return run / FINAL / "best.keras"
 
 
 def read_failures(run: Path) -> dict[int, str]:
@@ -180,6 +195,15 @@ def read_scores(path: Path) -> pd.DataFrame:
 def fold_folder(run: Path, fold: int) -> Path:
     """Return the folder of a fold's network."""
     return run / f"{FOLD}{fold}"
+
+
+def fold_of(network: Path) -> int:
+    """Return the fold that a network's file belongs to.
+
+    >>> fold_of(Path("run/fold_2/best.keras"))
+    2
+    """
+    return int(network.parent.name.removeprefix(FOLD))
 
 
 def is_finished(cell: Path) -> bool:

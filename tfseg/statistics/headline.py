@@ -102,13 +102,14 @@ def _about_others(primary: pd.DataFrame, best: str) -> Iterator[str]:
 
 def _limits(rivals: pd.DataFrame, best: str, unit: str) -> Iterator[str]:
     tested = rivals[rivals["verdict"] != Verdict.UNTESTED]
-    if len(tested) and tested["seeds"].min() == 1:
-        networks = int(tested["networks"].min())
+    networks = int(tested["networks"].min()) if len(tested) else 0
+    if networks > 1 and tested["seeds"].min() == 1:
         yield (
             f"With one seed, how much networks differ is judged from {networks} folds: only large differences can be "
             "settled."
         )
-    if len(better := rivals[rivals["verdict"] == Verdict.BETTER]):
+    better = rivals[(rivals["verdict"] == Verdict.BETTER) & rivals["p_beyond"].notna()]
+    if len(better):
         closest = better.iloc[0]
         low, high = (write_value(closest["metric"], closest[end], unit) for end in ("beyond_low", "beyond_high"))
         yield (

@@ -76,10 +76,8 @@ def _fit(
     margin = np.array([row["margin"] for row in rows], float)
     half = fit.half_width()
     found = {"difference": fit.mean, "low": fit.mean - half, "high": fit.mean + half}
-    if design.networks > 1:
-        test = design.subjects * design.fewest_seeds / design.networks
-        extra = beyond_this_data_set(test, training_subjects or max(design.subjects - test, 1))
-        beyond = fit.half_width(extra=extra)
+    of_masks = pairs[0].question.of_masks
+    if design.networks > 1 or of_masks:
         subjects, networks, residual = fit.standard_deviations()
         found |= {
             "p": fit.p_value(),
@@ -89,6 +87,12 @@ def _fit(
             "sd_subjects": subjects,
             "sd_networks": networks,
             "sd_residual": residual,
+        }
+    if not of_masks and design.networks > 1:
+        test = design.subjects * design.fewest_seeds / design.networks
+        extra = beyond_this_data_set(test, training_subjects or max(design.subjects - test, 1))
+        beyond = fit.half_width(extra=extra)
+        found |= {
             "beyond_low": fit.mean - beyond,
             "beyond_high": fit.mean + beyond,
             "p_beyond": fit.tail(-sign * fit.mean, extra=extra),
@@ -101,7 +105,7 @@ def _fit(
             row |= {"difference": of_subjects[0], "note": f"all {design.subjects} subjects have the same difference"}
             continue
         row |= {name: values[place] for name, values in found.items()}
-        if design.networks == 1:
+        if design.networks == 1 and not of_masks:
             row["note"] = "one network of each arm: what another training makes is unknown; the interval ignores it"
     return rows
 

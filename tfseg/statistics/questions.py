@@ -56,7 +56,7 @@ class Question:
     """One metric of one label, or of the mean over labels.
 
     `folds` `[seeds, subjects]`: the fold that tested a subject under a seed, -1 if none; `labels`: the scores of each
-    label, one unless `label` is the mean.
+    label, one unless `label` is the mean; `of_masks`: the scores are of masks that no known network made.
     """
 
     label: str
@@ -66,6 +66,7 @@ class Question:
     subjects: tuple[str, ...]
     folds: NDArray[np.integer]
     labels: tuple[Scores, ...]
+    of_masks: bool = False
 
     def differences(self, first: str, second: str) -> Array:
         """Return first minus second, `[seeds, subjects]`; NaN if an arm has no network that tested the subject."""
@@ -134,8 +135,11 @@ def questions(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> list[Qu
         values[place], empties[place] = value[rows], empty[rows]
         tables[str(label), str(metric)] = Scores(values, empties, subject_of_case)
 
+    of_masks = bool(scores["fold"].isna().all())
+
     def question(label: str, metric: str, parts: tuple[Scores, ...]) -> Question:
-        return Question(label, metric, tuple(map(str, arms)), tuple(map(int, seeds)), tuple(subjects), folds, parts)
+        names = tuple(map(str, arms)), tuple(map(int, seeds)), tuple(subjects)
+        return Question(label, metric, *names, folds, parts, of_masks)
 
     asked = [question(label, metric, (table,)) for (label, metric), table in tables.items()]
     if len(labels) > 1:

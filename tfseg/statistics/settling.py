@@ -16,7 +16,8 @@ _POWER = 0.8
 class Evidence(NamedTuple):
     """What an open comparison knows: its difference, its margin (NaN: none), standard deviations, and counts.
 
-    `tests`: comparisons that are still adjusted together.
+    `networks`: 1 if masks are compared, of whose networks nothing is known; `tests`: comparisons that are still
+    adjusted together.
     """
 
     difference: float
@@ -38,7 +39,10 @@ def what_would_settle(evidence: Evidence) -> str:
     >>> what_would_settle(Evidence(0.006, 0.01, 0.005, 0.01, 0.02, seeds=3, networks=15, subjects=24, tests=1))
     'about 9 more seeds would settle it'
     """
-    seeds = _first(evidence, evidence.seeds + np.arange(1, _MOST_SEEDS + 1), np.array(evidence.subjects))
+    of_masks = evidence.networks == 1
+    seeds = 0
+    if not of_masks:
+        seeds = _first(evidence, evidence.seeds + np.arange(1, _MOST_SEEDS + 1), np.array(evidence.subjects))
     more = np.arange(1, (_MOST_TIMES - 1) * evidence.subjects + 1)
     subjects = _first(evidence, np.array(evidence.seeds), evidence.subjects + more)
     parts = []
@@ -46,6 +50,8 @@ def what_would_settle(evidence: Evidence) -> str:
         parts.append(f"{seeds} more {'seed' if seeds == 1 else 'seeds'}")
     if subjects:
         parts.append(f"{_rounded_up(subjects)} more subjects")
+    if not parts and of_masks:
+        return f"{_MOST_TIMES} times the subjects would not settle it"
     if not parts:
         return f"neither {_MOST_SEEDS} more seeds nor {_MOST_TIMES} times the subjects would settle it"
     return f"about {', or '.join(parts)}{',' if len(parts) == 2 else ''} would settle it"
@@ -59,7 +65,7 @@ def _first(evidence: Evidence, seeds: NDArray[np.integer], subjects: NDArray[np.
         + evidence.sd_subjects**2 / subjects
         + evidence.sd_residual**2 / (seeds * subjects)
     )
-    freedom = np.minimum(networks, subjects) - 1
+    freedom = (subjects if evidence.networks == 1 else np.minimum(networks, subjects)) - 1
     level, size = ALPHA / evidence.tests, abs(evidence.difference)
     better = scipy.stats.t.isf(level / 2, freedom) + scipy.stats.norm.ppf(_POWER)
     equivalent = scipy.stats.t.isf(level, freedom) + scipy.stats.norm.ppf((1 + _POWER) / 2)

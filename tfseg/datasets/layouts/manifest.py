@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Sequence
 from io import StringIO
 from itertools import chain, repeat
 from pathlib import Path
@@ -55,10 +56,7 @@ def read_manifest(folder: Path) -> Dataset:
     missing = [name for name in ("subject", "label") if name not in table.columns] + ([] if images else ["image"])
     if missing:
         raise DataError(f"{path}: the columns {', '.join(missing)} are missing; there are {', '.join(table.columns)}")
-    for column in ("subject", "label", *images):
-        for line, row in zip(table.lines, table.rows, strict=True):
-            if not row[column]:
-                raise DataError(f"{path}: line {line}: {column} is empty")
+    _check_filled(path, table, ("subject", "label", *images))
     root = path.resolve().parent
     names = _names(table, images[0])
     cases = tuple(
@@ -89,6 +87,39 @@ def read_manifest(folder: Path) -> Dataset:
         warnings=labels.warnings,
         splits=(_split(path, table),) if "split" in table.columns else None,
     )
+
+
+def read_scan_list(path: Path, channels: Sequence[str]) -> list[Case]:
+    """Read a CSV list of scans without label maps; its columns are those of a manifest, `image` or `image_CHANNEL`.
+
+    Args:
+        path: the list; its paths are relative to its own folder.
+        channels: the order of the columns `image_CHANNEL`, if these are their names; else they are in order already.
+
+    Raises:
+        DataError: if there is no column of images, or a row has an empty one.
+    """
+    table = _table(path)
+    images = [name for name in table.columns if name == "image" or name.startswith("image_")]
+    if not images:
+        raise DataError(f"{path}: the column image is missing; there are {', '.join(table.columns)}")
+    named = [f"image_{channel}" for channel in channels]
+    images = named if set(named) == set(images) else images
+    _check_filled(path, table, images)
+    if "case" in table.columns or "subject" in table.columns:
+        names = _names(table, images[0])
+    else:
+        names = [stem(Path(row[images[0]].replace("\\", "/"))) for row in table.rows]
+    root = path.resolve().parent
+    rows = zip(names, table.rows, strict=True)
+    return [Case(name, name, tuple(_path(root, row[image]) for image in images)) for name, row in rows]
+
+
+def _check_filled(path: Path, table: _Table, columns: Sequence[str]) -> None:
+    for column in columns:
+        for line, row in zip(table.lines, table.rows, strict=True):
+            if not row[column]:
+                raise DataError(f"{path}: line {line}: {column} is empty")
 
 
 def _table(path: Path) -> _Table:

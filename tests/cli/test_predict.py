@@ -1,0 +1,173 @@
+"""`tfseg predict` with a run and what was exported from it: same answers, no leak, resumed, refused."""
+
+import json
+import shutil
+import sys
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfseg.cli import app as cli
+from tfseg.cli.datasets import Source
+from tfseg.cli.train import fit
+from tfseg.config.config import load_config
+from tfseg.training.strategy import threads_used
+
+SMALL = ["model.filters=2", "model.depth=1", "folds=2", "training.epochs=1", "training.batch_size=8"]
+SMALL += ["training.picture_every=null", "scoring.postprocess=auto"]
+
+
+@pytest.fixture(scope="module")
+def run(decathlon, tmp_path_factory):
+    """Two tiny networks, and a final one."""
+    out = tmp_path_factory.mktemp("predict") / "run"
+    config = load_config(None, [*SMALL, f"training.threads={threads_used()}"])
+    fit(config, Source(data=decathlon), out, None, None, "tfseg fit", final=True)
+    return out
+
+
+@pytest.fixture
+def tfseg(monkeypatch, capsys):
+    """Runs the command in this process: exit code, standard output, standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tfseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return (stop.value.code or 0, *capsys.readouterr())
+
+    return call
+
+
+def values(path):
+    return np.asarray(nib.load(path).dataobj)
+
+
+def fold_by_case(run):
+    """Fold of each case, which are the subjects."""
+    splits = json.loads((run / "splits.json").read_text())
+    return {subject: fold for fold, split in enumerate(splits) for subject in split["test"]}
+
+
+def test_a_training_scan_gives_the_bits_of_the_fold_that_tested_it(run, decathlon, tfseg, tmp_path):
+    """By default, too, since only that fold has not seen it; a renamed and re-oriented scan counts as the same."""
+    code, printed, error = tfseg("predict", run, "--input", decathlon / "imagesTr", "--output", tmp_path / "out")
+    assert (code, error) == (0, "")
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv").set_index("case")
+    for case, fold in fold_by_case(run).items():
+        written = run / f"fold_{fold}" / "predictions" / f"{case}.nii.gz"
+        assert (tmp_path / "out" / written.name).read_bytes() == written.read_bytes()
+        assert (table["networks"][case], table["out_of_sample"][case]) == (f"fold {fold}", "yes")
+        assert f"{case}: the training scan of {case}, predicted by fold {fold}, which did not see it" in printed
+
+    image = nib.load(decathlon / "imagesTr" / "case_3.nii.gz")
+    turn = np.array([[2, 1], [0, -1], [1, 1]])
+    (tmp_path / "in").mkdir()
+    nib.save(image.as_reoriented(turn), tmp_path / "in" / "patient.nii.gz")
+    code, printed, _ = tfseg("predict", run, "--input", tmp_path / "in", "--output", tmp_path / "turned")
+    fold = fold_by_case(run)["case_3"]
+    assert f"patient: the training scan of case_3, predicted by fold {fold}" in printed
+    assert "unlike the training scans: stored as" in printed
+    expected = nib.load(run / f"fold_{fold}" / "predictions" / "case_3.nii.gz").as_reoriented(turn)
+    np.testing.assert_array_equal(values(tmp_path / "turned" / "patient.nii.gz"), np.asarray(expected.dataobj))
+
+    other = 1 - fold
+    arguments = ("--input", tmp_path / "in", "--output", tmp_path / "other", "--fold", other)
+    assert "this result is not out of sample" in tfseg("predict", run, *arguments)[1]
+    assert pd.read_csv(tmp_path / "other" / "predictions.csv")["out_of_sample"].tolist() == ["no"]
+
+
+@pytest.fixture(scope="module")
+def new(decathlon, tmp_path_factory):
+    """Two scans that no network has seen, and a third file that is no scan."""
+    folder = tmp_path_factory.mktemp("new")
+    for name, noise in (("a", 1), ("b", 2)):
+        image = nib.load(decathlon / "imagesTr" / "case_0.nii.gz")
+        array = image.get_fdata() + np.random.default_rng(noise).normal(0, 2, image.shape)
+        nib.save(nib.Nifti1Image(array.astype(np.float32), image.affine), folder / f"{name}.nii.gz")
+    (folder / "broken.nii.gz").write_bytes(b"nothing")
+    return folder
+
+
+def test_a_scan_that_fails_is_reported_and_the_others_are_done(run, new, tfseg, tmp_path):
+    arguments = ("predict", run, "--input", new, "--output", tmp_path / "out")
+    code, printed, error = tfseg(*arguments)
+    assert code == 1
+    assert error.startswith("tfseg: 1 of 3 scans failed: broken: ")
+    assert len(error.strip().splitlines()) == 1
+    assert "the largest scan, a (24×28×6), needs about" in printed
+    assert pd.read_csv(tmp_path / "out" / "predictions.csv")["networks"].unique() == ["fold 0; fold 1"]
+
+    before = (tmp_path / "out" / "a.nii.gz").stat().st_mtime_ns
+    (tmp_path / "out" / "b.nii.gz").unlink()
+    code, printed, _ = tfseg(*arguments)
+    assert (code, "1 of 3 scans are predicted already" in printed) == (1, True)
+    assert (tmp_path / "out" / "a.nii.gz").stat().st_mtime_ns == before
+    assert (tmp_path / "out" / "b.nii.gz").is_file()
+
+
+def test_a_saved_model_gives_the_runs_probabilities(run, new, tfseg, tmp_path):
+    assert tfseg("export", run, "--out", tmp_path / "model")[0] == 0
+    for model, out in ((run, "run"), (tmp_path / "model", "saved")):
+        arguments = ("--input", new / "a.nii.gz", "--output", tmp_path / out, "--probabilities", "float32")
+        assert tfseg("predict", model, *arguments)[0] == 0
+    own, saved = (values(tmp_path / out / "a_probability.nii.gz") for out in ("run", "saved"))
+    np.testing.assert_allclose(saved, own, atol=1e-6)
+    assert own.shape == (24, 28, 6, 3)
+
+    metadata = tmp_path / "model" / "metadata.json"
+    text = metadata.read_text()
+    for change, message in (
+        (lambda: metadata.write_text(text.replace('"version": 1', '"version": 9')), "expected version 1, received 9"),
+        (metadata.unlink, "no metadata.json in it"),
+    ):
+        change()
+        code, _, error = tfseg("predict", tmp_path / "model", "--input", new, "--output", tmp_path / "refused")
+        assert (code, message in error) == (2, True)
+    assert not (tmp_path / "refused").exists()
+
+
+def test_flips_are_recorded_and_change_the_probabilities(run, new, tfseg, tmp_path):
+    cells = [json.loads((run / f"fold_{fold}" / "fold.json").read_text()) for fold in range(2)]
+    assert any(cell["clean_up"] for cell in cells)  # rules of one epoch of training; `fold_N/predictions` follow them
+    written = []
+    for out, flips in (("plain", ()), ("flipped", ("--flip", "left-right", "--force"))):
+        arguments = ("--input", new / "a.nii.gz", "--output", tmp_path / out, "--probabilities", "float32", *flips)
+        assert tfseg("predict", run, *arguments)[0] == 0
+        written.append(values(tmp_path / out / "a_probability.nii.gz"))
+    assert json.loads((tmp_path / "flipped" / "prediction.json").read_text())["flips"] == ["left-right"]
+    assert np.abs(written[0] - written[1]).max() > 1e-4
+    code, _, error = tfseg("predict", run, *arguments[:-3])
+    assert (code, "holds a prediction with another prediction.json" in error) == (2, True)
+
+
+def test_the_final_network_has_seen_all_subjects_and_has_no_score(run, decathlon, tfseg, tmp_path, read_page):
+    assert json.loads((run / "final" / "final.json").read_text()) == {"epochs": 1, "subjects": 6}
+    assert {path.name for path in (run / "final").iterdir()} >= {"best.keras", "history.csv", "final.json"}
+    assert "it has no score of its own" in read_page((run / "report.html").read_text()).text
+    assert "final" not in (run / "scores.csv").read_text()
+    arguments = ("--input", decathlon / "imagesTr" / "case_0.nii.gz", "--output", tmp_path / "out", "--final")
+    code, printed, _ = tfseg("predict", run, *arguments)
+    assert (code, "not out of sample" in printed) == (0, True)
+    assert tfseg("predict", run, *arguments, "--fold", 0)[0] == 2
+
+
+def test_wrong_calls_are_refused_in_one_line(run, new, tfseg, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.docx").touch()
+    shutil.copy(new / "a.nii.gz", tmp_path / "full" / "a.nii")
+    for code, message, *arguments in (
+        (2, "holds files that are not a prediction's", run, "--input", new, "--output", tmp_path / "full"),
+        (2, "expected labels of left, right, received liver", run, "--input", new, "--clean", "largest:liver"),
+        (2, "--fold: expected one of 0, 1, received 7", run, "--input", new, "--fold", 7),
+        (2, "never saw images mirrored left-right", run, "--input", new, "--flip", "left-right"),
+        (2, "not a comparison", run, "--input", new, "--arm", "dice"),
+        (2, "expected a run folder, a comparison or a SavedModel", new, "--input", new),
+        (1, "no such file or folder", run, "--input", tmp_path / "gone"),
+    ):
+        out = [] if "--output" in arguments else ["--output", tmp_path / "out"]
+        received, _, error = tfseg("predict", *arguments, *out)
+        assert (received, message in error, len(error.strip().splitlines())) == (code, True, 1), error
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,191 @@
+"""Predict scans that nobody labelled, with a run, an arm of a comparison, or an exported SavedModel."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tfseg.cli.terminal import Terminal
+from tfseg.comparison.folder import model_of_arm
+from tfseg.config.config import load_config
+from tfseg.core import files, memory
+from tfseg.core.claims import claimed
+from tfseg.core.errors import ConfigError, DataError
+from tfseg.core.machine import usable_cores
+from tfseg.core.resumable import resumable
+from tfseg.datasets.layouts import Case
+from tfseg.datasets.reading import read_case_header
+from tfseg.datasets.unlabelled import find_scans
+from tfseg.prediction.clean_up import parse_clean_up
+from tfseg.prediction.memory_needs import fitted_batch, peak_bytes
+from tfseg.prediction.model import Model, read_saved_model
+from tfseg.prediction.predict import Options, Predicted, ProbabilityType, predict_scan
+from tfseg.preparation.index import hashes_of
+from tfseg.runs.cell import reason_of
+from tfseg.runs.members import model_of
+from tfseg.training.strategy import set_threads
+
+RECORD, TABLE = "prediction.json", "predictions.csv"
+COLUMNS = ("case", "file", "networks", "subjects", "out_of_sample", "unlike", "digests", "source_sha256")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which networks predict: all folds of a run, one of them or the final one; an arm of a comparison; an export."""
+
+    model: Path
+    fold: int | None = None
+    arm: str | None = None
+    final: bool = False
+
+    def open(self) -> Model:
+        """Open the model, with the threads that its networks were trained with.
+
+        Raises:
+            ConfigError: if the folder is none of a model, or an option does not go with it.
+        """
+        if sum((self.fold is not None, self.arm is not None, self.final)) > 1:
+            raise ConfigError("expected one of --fold, --arm and --final, received several")
+        if (self.model / "saved_model.pb").is_file():
+            if self.fold is not None or self.arm is not None or self.final:
+                raise ConfigError(f"{self.model}: a SavedModel is one network: leave out --fold, --arm and --final")
+            return read_saved_model(self.model)
+        if not (self.model / "config.yaml").is_file():
+            raise ConfigError(f"{self.model}: expected a run folder, a comparison or a SavedModel")
+        set_threads(load_config(self.model / "config.yaml").training.threads or usable_cores())
+        if (self.model / "study.yaml").is_file():
+            if self.arm is None:
+                raise ConfigError(f"{self.model}: a comparison: choose an arm with --arm, without --fold and --final")
+            return model_of_arm(self.model, self.arm)
+        if self.arm is not None:
+            raise ConfigError(f"{self.model}: not a comparison, which --arm belongs to")
+        return model_of(self.model, self.fold, self.final)
+
+
+def options_of(clean: str | None, flip: str | None, force: bool, probabilities: ProbabilityType | None) -> Options:
+    """Return the options of a command line.
+
+    Raises:
+        ConfigError: if a rule of `clean` is none.
+    """
+    flips = () if flip is None else tuple(name.strip() for name in flip.split(","))
+    return Options(None if clean is None else parse_clean_up(clean), flips, force, probabilities)
+
+
+def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
+    """Predict every scan of a source and write label maps into a folder; finished scans are skipped.
+
+    Raises:
+        ConfigError: if the call is wrong, or `out` holds something else.
+        DataError: if the source holds no scan, or some could not be predicted, after the others are done.
+    """
+    terminal = Terminal()
+    model = chosen.open()
+    options.check(model.description)
+    scans = find_scans(source, model.description.channels)
+    record = {"model": model.name, "networks_sha256": model.digest, **options.record()}
+    with resumable(out), claimed(out, {RECORD: json.dumps(record, indent=1)}, "prediction"):
+        rows = _finished(out, scans)
+        unfinished = [case for case in scans if case.name not in rows]
+        if len(unfinished) < len(scans):
+            terminal.say(f"{len(scans) - len(unfinished)} of {len(scans)} scans are predicted already")
+        batches = _batch_sizes(unfinished, model, terminal)
+        failed: dict[str, str] = {}
+        with terminal.bar("predicting", len(unfinished)) as advance:
+            for case in unfinished:
+                try:
+                    predicted = predict_scan(case, model, options, batches[case.name], out)
+                except OSError:
+                    raise
+                except Exception as error:
+                    failed[case.name] = reason_of(error)
+                    terminal.say(f"{case.name}: failed: {failed[case.name]}")
+                else:
+                    _report(case, predicted, rows, terminal)
+                    rows[case.name] = _row(case, predicted)
+                    files.write_text(out / TABLE, pd.DataFrame(rows.values(), columns=COLUMNS).to_csv(index=False))
+                advance()
+    terminal.say(f"{len(scans) - len(failed)} of {len(scans)} scans in {out}")
+    if failed:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise DataError(f"{len(failed)} of {len(scans)} scans failed: {listed}")
+
+
+def _finished(out: Path, scans: Sequence[Case]) -> dict[str, dict[str, str]]:
+    """The rows of scans that are predicted and have not changed since, by case."""
+    if not (out / TABLE).is_file():
+        return {}
+    with files.reading(out / TABLE):
+        text = files.read_text(out / TABLE)
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        rows = {case: dict(zip(COLUMNS, row, strict=True)) for case, *row in table[["case", *COLUMNS]].to_numpy(str)}
+    current = {case.name: case for case in scans}
+    return {
+        name: row
+        for name, row in rows.items()
+        if (out / row["file"]).is_file() and (name not in current or row["source_sha256"] == _hash_of(current[name]))
+    }
+
+
+def _hash_of(case: Case) -> str:
+    """The hash of a scan's files; "" if one does not exist, which is reported when the scan is read."""
+    try:
+        return hashes_of(case.images)
+    except DataError:
+        return ""
+
+
+def _row(case: Case, predicted: Predicted) -> dict[str, str]:
+    return {
+        "case": case.name,
+        "file": predicted.path.name,
+        "networks": "; ".join(predicted.members),
+        "subjects": "; ".join(sorted(predicted.subjects)),
+        "out_of_sample": "yes" if predicted.out_of_sample else "no",
+        "unlike": "; ".join(predicted.unlike),
+        "digests": " ".join(digest.replace(" ", ":") for digest in predicted.digests),
+        "source_sha256": _hash_of(case),
+    }
+
+
+def _report(case: Case, predicted: Predicted, rows: dict[str, dict[str, str]], terminal: Terminal) -> None:
+    """Say what is to be known of a scan: unlike training, seen in training, or there twice."""
+    if predicted.unlike:
+        terminal.say(f"warning: {case.name}: unlike the training scans: {'; '.join(predicted.unlike)}")
+    if predicted.subjects:
+        whose = f"{case.name}: the training scan of {', '.join(sorted(predicted.subjects))}"
+        if predicted.out_of_sample:
+            terminal.say(f"{whose}, predicted by {', '.join(predicted.members)}, which did not see it")
+        else:
+            terminal.say(f"warning: {whose}, which the networks have seen: this result is not out of sample")
+    digests = _row(case, predicted)["digests"]
+    for other in rows.values():
+        if digests.strip() and other["digests"] == digests and other["case"] != case.name:
+            terminal.say(f"warning: {case.name}: the same voxels as {other['case']}")
+
+
+def _batch_sizes(scans: Sequence[Case], model: Model, terminal: Terminal) -> dict[str, int]:
+    """Return the slices to predict at a time for each scan, and say what the largest needs in memory."""
+    description = model.description
+    base, available = memory.resident_bytes(), memory.available_bytes()
+    sizes, needs = {}, {}
+    for case in scans:
+        sizes[case.name] = description.batch_size
+        try:
+            header = read_case_header(case)
+        except DataError:  # reported when the scan is read
+            continue
+        sizes[case.name] = fitted_batch(header, description, available)
+        needs[case.name] = base + peak_bytes(header, description, sizes[case.name]), header.shape
+    if needs:
+        name, (peak, shape) = max(needs.items(), key=lambda each: each[1][0])
+        terminal.say(
+            f"the largest scan, {name} ({'×'.join(map(str, shape))}), needs about {peak / 2**30:.1f} GiB of memory; "
+            f"{available / 2**30:.1f} GiB are free"
+        )
+    if smaller := [name for name, size in sizes.items() if size < description.batch_size]:
+        terminal.say(f"memory is short: {len(smaller)} scans are predicted in batches of fewer slices")
+    return sizes

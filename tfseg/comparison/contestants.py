@@ -1,0 +1,106 @@
+"""Masks of methods that were trained elsewhere, beside the trained arms of a comparison."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfseg.core import files
+from tfseg.core.errors import ConfigError, DataError
+from tfseg.datasets.formats import read_label
+from tfseg.datasets.grids import same_grid, stored_like
+from tfseg.evaluation.contestants import label_maps_of
+from tfseg.evaluation.networks import score_targets
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs.folder import read_json, read_scores
+
+FOLDER, RECORD = "contestants", "contestants.json"
+
+
+def caution(names: Collection[str]) -> str:
+    """Say what is not known of some contestants.
+
+    >>> caution(["nnunet"])
+    'Nothing is known of how nnunet was trained: verdicts on it are about its masks and new subjects.'
+    """
+    listed = " and ".join(names)
+    if len(names) == 1:
+        return f"Nothing is known of how {listed} was trained: verdicts on it are about its masks and new subjects."
+    return f"Nothing is known of how {listed} were trained: verdicts on them are about their masks and new subjects."
+
+
+def add_contestants(
+    out: Path,
+    sources: Mapping[str, Path],
+    arms: Collection[str],
+    prepared: Prepared,
+    subjects: Collection[str],
+    tolerance_mm: float,
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Score masks on the truths of a prepared folder, and add them to a comparison; an earlier score stays.
+
+    Args:
+        out: the comparison.
+        sources: where each method's masks are, as for `label_maps_of`.
+        arms: names that are taken.
+        prepared: has the truths.
+        subjects: those that the comparison tests.
+        tolerance_mm: of NSD.
+        advance: called after each case.
+
+    Raises:
+        ConfigError: if a name is taken by an arm, or by another source.
+        DataError: if a source lacks a case, or a mask cannot be scored.
+    """
+    known = contestants_of(out)
+    cases = prepared.index.loc[prepared.index["subject"].isin(list(subjects)), "case"].tolist()
+    for name, source in sources.items():
+        masks = {case: str(path.resolve()) for case, path in label_maps_of(source, cases).items()}
+        if name in arms or known.get(name, masks) != masks:
+            raise ConfigError(f"--predictions: the comparison has another {name}; give the masks a name of their own")
+        if name not in known:
+            scores = _scores(name, {case: Path(path) for case, path in masks.items()}, prepared, tolerance_mm, advance)
+            files.write_text(out / FOLDER / f"{name}.csv", scores.to_csv(index=False))
+            known[name] = masks
+            files.write_text(out / RECORD, json.dumps(known, indent=1))
+
+
+def contestants_of(out: Path) -> dict[str, dict[str, str]]:
+    """Return the masks of every contestant of a comparison: name → case → path.
+
+    Raises:
+        RunError: if the record is damaged.
+    """
+    known: dict[str, dict[str, str]] = read_json(out / RECORD) if (out / RECORD).is_file() else {}
+    return known
+
+
+def with_contestants(scores: pd.DataFrame, out: Path) -> pd.DataFrame:
+    """Add the contestants' scores to those of the trained arms, under every seed, in the fold that tested a subject.
+
+    Their masks are the same under all seeds: what differs between networks is then that of the trained arm alone.
+    """
+    folds = scores.groupby(["seed", "subject"], sort=False)["fold"].first().reset_index()
+    added = [read_scores(out / FOLDER / f"{name}.csv").merge(folds, on="subject") for name in contestants_of(out)]
+    return pd.concat([scores, *(table[scores.columns] for table in added)], ignore_index=True)
+
+
+def _scores(
+    name: str, masks: Mapping[str, Path], prepared: Prepared, tolerance_mm: float, advance: Callable[[], None]
+) -> pd.DataFrame:
+    tables = []
+    for case_name, path in masks.items():
+        case = prepared.case(case_name)
+        truth = case.label_volume(prepared.labels, prepared.ignore_label)
+        affine = np.asarray(case.grid.affine)
+        mask = stored_like(read_label(path), affine)
+        if mask.array.shape != truth.shape or not same_grid(truth.shape, affine, mask.affine):
+            raise DataError(f"{path}: its grid is not that of the scan of {case_name}, {truth.shape}")
+        spacing_mm = None if case.in_pixels else case.grid.spacing_mm
+        scores = score_targets(truth, mask.array, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+        tables.append(scores.assign(arm=name, loss=name, subject=case.subject, case=case.name))
+        advance()
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,91 @@
+"""List scans that have no label map: a file, a folder, a DICOM series, a CSV list, or a dataset in a known layout."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tfseg.core.errors import DataError
+from tfseg.datasets import dicom
+from tfseg.datasets.layouts import Case, read_dataset
+from tfseg.datasets.layouts.manifest import read_scan_list
+from tfseg.datasets.names import image_files, stem
+
+
+def find_scans(source: Path, channels: Sequence[str]) -> list[Case]:
+    """List the scans of a source, without label maps; their files are not checked.
+
+    The files of one scan share a name and differ in a suffix, the number of the channel (`CASE_0000`) or its name
+    (`CASE_T1`); a file without one holds all channels. A file with such a suffix stands for all channels of its scan.
+    In a CSV list, a column `image` or one `image_CHANNEL` per channel says which file is which. A folder of DICOM
+    series holds a folder per scan, with the series in it or in a folder per channel.
+
+    Args:
+        source: what to list.
+        channels: the names of the channels that a scan should have, in order.
+
+    Raises:
+        DataError: if the source is absent or holds no scan, or two scans have one name.
+    """
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder")
+    if source.suffix.lower() == ".csv":
+        cases = read_scan_list(source, channels)
+    elif source.is_file():
+        name, channel = _split(stem(source), channels)
+        siblings = image_files(source.parent)[0] if channel is not None and len(channels) > 1 else [source]
+        cases = [case for case in _of_files(siblings, channels) if case.name in (name, stem(source))]
+    elif dicom.is_series(source):
+        cases = [_case(stem(source), [source])]
+    else:
+        found = [*_of_files(image_files(source)[0], channels), *_of_series(source, channels)]
+        cases = found or [replace(case, label=None) for case in read_dataset(source).cases]
+    name, times = Counter(case.name for case in cases).most_common(1)[0]
+    if times > 1:
+        files = " and ".join(case.images[0].name for case in cases if case.name == name)
+        raise DataError(f"{source}: the case {name} is there {times} times: {files}")
+    return cases
+
+
+def _of_files(paths: Sequence[Path], channels: Sequence[str]) -> list[Case]:
+    """Group files by the name of their scan; suffixes count if there are several channels, or every file has one."""
+    parts = {path: _split(stem(path), channels) for path in paths}
+    if len(channels) == 1 and any(channel is None for _, channel in parts.values()):
+        parts = {path: (stem(path), None) for path in paths}
+    whole = [_case(name, [path]) for path, (name, channel) in parts.items() if channel is None]
+    split: dict[tuple[str, Path], list[tuple[int, Path]]] = {}
+    for path, (name, channel) in parts.items():
+        if channel is not None:
+            split.setdefault((name, path.parent), []).append((channel, path))
+    return [*whole, *(_case(name, [path for _, path in sorted(listed)]) for (name, _), listed in split.items())]
+
+
+def _split(name: str, channels: Sequence[str]) -> tuple[str, int | None]:
+    """Split a name into that of the scan and the number of the channel, None if it ends in neither number nor name."""
+    match = re.fullmatch(r"(.+)_([^_]+)", name)
+    suffixes = {f"{number:04d}": number for number in range(len(channels))}
+    suffixes |= {channel.lower(): number for number, channel in enumerate(channels) if len(channels) > 1}
+    if match and match.group(2).lower() in suffixes:
+        return match.group(1), suffixes[match.group(2).lower()]
+    return name, None
+
+
+def _of_series(folder: Path, channels: Sequence[str]) -> list[Case]:
+    cases = []
+    for place in _folders_in(folder):
+        inner = {each.name: each for each in _folders_in(place) if dicom.is_series(each)}
+        if dicom.is_series(place):
+            cases.append(_case(place.name, [place]))
+        elif inner:
+            named = [inner[channel] for channel in channels if channel in inner]
+            cases.append(_case(place.name, named if len(named) == len(inner) else list(inner.values())))
+    return cases
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _case(name: str, images: Sequence[Path]) -> Case:
+    return Case(name, name, tuple(images))

@@ -1,0 +1,61 @@
+"""Predict with the mean probability of several networks, and choose those that have not seen a scan."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tfseg.datasets.grids import Array
+from tfseg.prediction.clean_up import CleanUp
+from tfseg.prediction.forward import Forward
+from tfseg.prediction.predictor import Predictor
+from tfseg.prepared.stored import Slices
+
+
+@dataclass(frozen=True)
+class MeanPredictor:
+    """Average the probabilities of several predictors, which yield blocks of the same slices.
+
+    Averaging probabilities keeps them probabilities; the mean of logits would not be.
+    """
+
+    predictors: Sequence[Predictor]
+
+    def blocks(self, image: Slices) -> Iterator[Array]:
+        """Yield the mean probabilities `[slice, h, w, classes]` of one block after another, summed in float32."""
+        first, *others = (predictor.blocks(image) for predictor in self.predictors)
+        for block, *more in zip(first, *others, strict=True):
+            for other in more:
+                block = block + other
+            yield block / len(self.predictors) if more else block
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network of an ensemble.
+
+    Args:
+        name: for people, such as "fold 0".
+        seen: subjects that it was trained on or selected by.
+        load: returns it; it is kept once it is loaded.
+        clean: rules that its validation subjects chose for its label maps.
+    """
+
+    name: str
+    seen: frozenset[str]
+    load: Callable[[], Forward]
+    clean: CleanUp = field(default_factory=CleanUp)
+
+
+def unseen_by(members: Sequence[Member], subjects: Collection[str]) -> list[Member]:
+    """Return the members that have seen none of some subjects; all if every member has seen one.
+
+    >>> members = [Member("fold 0", frozenset("ab"), ...), Member("fold 1", frozenset("bc"), ...)]
+    >>> [member.name for member in unseen_by(members, {"a"})], len(unseen_by(members, {"b"}))
+    (['fold 1'], 2)
+    """
+    return [member for member in members if member.seen.isdisjoint(subjects)] or list(members)
+
+
+def predictor_of(members: Sequence[Member], make: Callable[[Forward], Predictor]) -> Predictor:
+    """Return the predictor of one member, or the mean of several; `make` turns a network into a predictor."""
+    predictors = [make(member.load()) for member in members]
+    return predictors[0] if len(predictors) == 1 else MeanPredictor(predictors)

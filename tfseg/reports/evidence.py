@@ -1,0 +1,129 @@
+"""What the report of any comparison shows of scores and conclusions: tables, figures, ranks, pairs, conventions."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pandas as pd
+
+from tfseg import metrics, statistics
+from tfseg.metrics import METRICS, write_value
+from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.reports import figures_comparison
+from tfseg.reports.run import by_label
+from tfseg.statistics import Question
+from tfseg.statistics.quantities import write_p
+
+QUESTIONS = statistics.SECONDARY_METRICS
+
+
+class Scored(Protocol):
+    """A comparison with scores: of trained networks, or of masks."""
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The table of scores; the column `loss` names the arms."""
+
+    @property
+    def diagonals(self) -> Mapping[str, float]:
+        """Case → diagonal of its volume, in the unit of distances."""
+
+    @property
+    def losses(self) -> list[str]:
+        """The names of the arms."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the labels, followed by "mean" if there are several."""
+
+    @property
+    def questions(self) -> dict[tuple[str, str], Question]:
+        """Label and metric → the values of every arm on the same subjects."""
+
+
+def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]:
+    """Return what the templates of scores and conclusions need, apart from `kind`, `trained` and `tolerance`.
+
+    Args:
+        compared: the comparison.
+        tests: every pair, with its verdict.
+        unit: of distances.
+    """
+    summary = metrics.summarise(compared.scores, compared.diagonals)
+    main = compared.labels[-1]
+    own = tests[tests["label"] == main]
+    return {
+        "losses": compared.losses,
+        "rows": compared.labels,
+        "main": main,
+        "mean": MEAN_LABEL,
+        "unit": unit,
+        "subjects": compared.scores["subject"].nunique(),
+        "primary": statistics.describe(*statistics.primary_question(list(compared.questions.values()))),
+        "findings": statistics.secondary_findings(tests),
+        "summary": {loss: by_label(summary[summary["loss"] == loss]) for loss in compared.losses},
+        "table_means": _means(compared),
+        "rankings": {metric: records(statistics.ranking(compared.questions[main, metric])) for metric in QUESTIONS},
+        "pairs": {metric: records(own[own["metric"] == metric]) for metric in QUESTIONS},
+        "anova": [_anova(compared.questions[main, metric]) for metric in QUESTIONS],
+        "anova_ignores": statistics.IGNORES,
+        "conventions": _conventions(compared),
+        "plots": _plots(compared, unit),
+        "write_p": write_p,
+        "write_value": write_value,
+    }
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, each as column → value."""
+    return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]
+
+
+def _means(compared: Scored) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """Return label and metric → loss → mean, interval and SD, and whether the mean is the best as printed."""
+    means = statistics.arm_means(list(compared.questions.values()))
+    table: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for label, metric in compared.questions:
+        rows = means[(means["label"] == label) & (means["metric"] == metric)]
+        printed = (rows["mean"] * METRICS[metric].sign).round(METRICS[metric].digits)
+        table[label, metric] = {record["arm"]: record for record in records(rows.assign(best=printed == printed.max()))}
+    return table
+
+
+def _anova(question: Question) -> tuple[str, statistics.Anova]:
+    return METRICS[question.metric].name, statistics.one_way_anova(question.values)
+
+
+def _conventions(compared: Scored) -> dict[str, Any]:
+    """Rank the losses under every convention; `empty` counts the cases in which conventions differ."""
+    table = statistics.rankings(compared.scores, compared.diagonals)
+    described = {each.name: each.used_by for each in statistics.CONVENTIONS}
+    names = list(table["convention"].unique())
+    rows = [
+        {
+            "label": label,
+            "metric": metric,
+            "loss": arm,
+            "cells": [part.set_index("convention").loc[name].to_dict() for name in names],
+        }
+        for (label, metric, arm), part in table.groupby(["label", "metric", "arm"], sort=False)
+    ]
+    counts = metrics.summarise(compared.scores, compared.diagonals).query("metric == 'dice'")
+    empty = int(counts.loc[counts["label"] != MEAN_LABEL, ["both_empty", "missed", "false_alarm"]].to_numpy().sum())
+    return {"names": names, "described": described, "rows": rows, "empty": empty}
+
+
+def _plots(compared: Scored, unit: str) -> dict[str, str]:
+    values = {
+        metric: {
+            label: {loss: compared.questions[label, metric].values[loss].to_numpy() for loss in compared.losses}
+            for label in compared.labels
+        }
+        for metric in ("dice", "hd95")
+    }
+    dice = [each for (_, metric), each in compared.questions.items() if metric == "dice"]
+    sizes = statistics.scores_by_size(dice, statistics.truth_volumes_ml(compared.scores))
+    plots = {
+        "dice": figures_comparison.boxes(values["dice"], metrics.heading("dice"), best=1.0),
+        "hd95": figures_comparison.boxes(values["hd95"], metrics.heading("hd95", unit)),
+    }
+    return plots if sizes.empty else plots | {"sizes": figures_comparison.by_size(sizes, "mean Dice")}

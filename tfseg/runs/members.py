@@ -1,0 +1,46 @@
+"""The networks of a run as a model that knows which subjects each network has seen."""
+
+from functools import cache, partial
+from pathlib import Path
+
+from tfseg.config.config import load_config
+from tfseg.prediction.clean_up import CleanUp, parse_clean_up
+from tfseg.prediction.description import describe
+from tfseg.prediction.ensemble import Member
+from tfseg.prediction.forward import Forward, compiled_forward, load_network
+from tfseg.prediction.model import Model
+from tfseg.runs.folder import final_network_of, fold_of, networks_of, open_prepared, read_json
+
+
+def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
+    """Return the networks of a run's finished folds, that of one fold, or the final one, as a model.
+
+    A network has seen the subjects that it was trained on and those that chose its epoch.
+
+    Raises:
+        ConfigError: if the run or the fold is not finished, or there is no final network.
+        RunError: if the run, or the folder that it was trained on, is damaged.
+    """
+    prepared = open_prepared(run)
+    if final:
+        seen = {final_network_of(run): ("the final network", prepared.subjects)}
+    else:
+        splits = read_json(run / "splits.json")
+        folds = {network: fold_of(network) for network in networks_of(run, fold)}
+        seen = {each: (f"fold {k}", [*splits[k]["train"], *splits[k]["val"]]) for each, k in folds.items()}
+    members = [
+        Member(name, frozenset(subjects), cache(partial(_forward, network)), _clean_up_of(network))
+        for network, (name, subjects) in seen.items()
+    ]
+    description = describe(prepared, load_config(run / "config.yaml").training)
+    return Model(run.resolve().name, description, tuple(members), tuple(seen))
+
+
+def _forward(network: Path) -> Forward:
+    return compiled_forward(load_network(network))
+
+
+def _clean_up_of(network: Path) -> CleanUp:
+    """The rules that a fold chose on its validation subjects; none of the final network, which has no such subjects."""
+    described = network.with_name("fold.json")
+    return parse_clean_up(read_json(described).get("clean_up", "none") if described.is_file() else "none")
