@@ -26,7 +26,7 @@ from tfseg.prediction.predict import Options, Predicted, ProbabilityType, predic
 from tfseg.preparation.index import hashes_of
 from tfseg.runs.cell import reason_of
 from tfseg.runs.members import model_of
-from tfseg.training.strategy import set_threads
+from tfseg.training.strategy import logical_devices, set_threads
 
 RECORD, TABLE = "prediction.json", "predictions.csv"
 COLUMNS = ("case", "file", "networks", "subjects", "out_of_sample", "unlike", "digests", "source_sha256")
@@ -84,6 +84,7 @@ def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
     """
     terminal = Terminal()
     model = chosen.open()
+    logical_devices()  # TensorFlow starts them here, quietly
     options.check(model.description)
     scans = find_scans(source, model.description.channels)
     record = {"model": model.name, "networks_sha256": model.digest, **options.record()}
