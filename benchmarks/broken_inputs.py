@@ -2,6 +2,7 @@
 
     python benchmarks/broken_inputs.py
     python benchmarks/broken_inputs.py --few
+    python benchmarks/broken_inputs.py --without-tensorflow
 
 Sound inputs of every layout and file kind are made from phantoms. One file of each is broken, and `inspect`, `prep`,
 `score`, `fit --prepared`, `report` and `export` are run on it, each in a process of its own. A command must end with
@@ -42,10 +43,13 @@ def main() -> None:
     """Break, run, check, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--few", action="store_true", help="some inputs of many kinds, without TensorFlow")
+    parser.add_argument("--without-tensorflow", action="store_true", help="leave out what needs TensorFlow")
     parser.add_argument("--only", default="", help="inputs with this in their name")
     parser.add_argument("--sound", type=Path, help="keep the sound inputs in this folder, to use them again")
     options = parser.parse_args()
     inputs = [each for each in (few() if options.few else every()) if options.only in each.name]
+    if options.without_tensorflow:
+        inputs = [each for each in inputs if not set(each.commands) & set(TENSORFLOW)]
     failures: list[tuple[str, str, str]] = []
     counts = {"refused": 0, "read": 0}
     with tempfile.TemporaryDirectory() as temporary:

@@ -90,3 +90,29 @@ def test_an_unfinished_folder_is_refused(copy):
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="nowhere: not a finished prepared folder"):
         Prepared(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("cases/case_1/image.npy", b"", "case_1: the prepared case is damaged: "),
+        ("cases/case_1/image.npy", b"\x93NUMPY", "case_1: the prepared case is damaged: "),
+        ("cases/case_1/image.npy", np.array(["text"]), "case_1: the prepared case is damaged: <U4 slices of"),
+        ("cases/case_1/image.npy", np.zeros((6, 32, 16, 1), np.float32), "expected float32 slices of"),
+        ("cases/case_1/label.npy", np.zeros((5, 32, 32), np.uint8), r"labels of \(5, 32, 32\)"),
+        ("cases/case_1/label.npy", np.array([{}]), "Python objects"),
+        ("cases/case_1/case.json", b"[]", "case_1: the prepared case is damaged: list indices"),
+        ("cases/case_1/case.json", b"[" * 100_000, "case_1: the prepared case is damaged: maximum recursion"),
+        ("index.csv", b"case,slices\ncase_1,6\n", "index.csv: cannot be read: it lacks .*subject"),
+        ("recipe.yaml", b"axis: axial\n", "recipe.yaml: cannot be read: it lacks 'size'"),
+    ],
+)
+def test_a_damaged_case_is_found_before_training(prepared, tmp_path, file, content, message):
+    folder = shutil.copytree(prepared.folder, tmp_path / "prepared")
+    Prepared(folder).check()
+    if isinstance(content, bytes):
+        (folder / file).write_bytes(content)
+    else:
+        np.save(folder / file, content, allow_pickle=True)
+    with pytest.raises(DataError, match=message):
+        Prepared(folder).check()

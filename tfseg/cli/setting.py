@@ -96,7 +96,9 @@ def set_up(
 
 def _prepared(source: Source, out: Path, seed: int, volumes: bool, terminal: Terminal) -> Prepared:
     if source.prepared:
-        return Prepared(source.prepared)
+        prepared = Prepared(source.prepared)
+        prepared.check()
+        return prepared
     data = source.data
     if data is None:
         kind, subjects, size = STAND_INS[source.phantoms or "abdomen"]

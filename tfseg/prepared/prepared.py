@@ -14,7 +14,7 @@ import pandas as pd
 from tfseg.config.config import Config
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core import files
-from tfseg.core.errors import DataError
+from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array
 from tfseg.datasets.splits import Split, make_splits, read_splits
 from tfseg.preparation.label_maps import to_values
@@ -144,8 +144,8 @@ class Prepared:
             description = json.loads((folder / "case.json").read_text(encoding="utf-8"))
             grid = SliceGrid.from_json(description["grid"])
             truth = StoredArray.open(folder / "truth.npy") if (folder / "truth.npy").is_file() else None
-        except (OSError, EOFError, ValueError, KeyError) as error:
-            raise DataError(f"{folder}: the prepared case is damaged: {error}") from error
+        except Exception as error:  # a description may lack keys, or hold a list
+            raise DataError(f"{folder}: the prepared case is damaged: {one_line(error)}") from error
         subject = self.index.loc[self.index["case"] == name, "subject"].iloc[0]
         used = description.get("training_slices")
         return PreparedCase(
@@ -169,6 +169,24 @@ class Prepared:
         with files.reading(path, DataError):
             kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("traits", {})
             return kept
+
+    def check(self) -> None:
+        """Open every case, so that a damaged one is found before training.
+
+        Raises:
+            DataError: if a file is damaged, or a case has other slices than the recipe says.
+        """
+        with files.reading(self.folder / "index.csv", DataError):
+            names = self.index[["case", "subject", "slices"]]["case"].tolist()
+        with files.reading(self.folder / "recipe.yaml", DataError):
+            expected = self.image_shape
+        for name in names:
+            image, label = self.case(name).image, self.case(name).label
+            if (image.shape[1:], image.dtype) != (expected, np.float32) or label.shape != image.shape[:3]:
+                raise DataError(
+                    f"{self.folder / 'cases' / name}: the prepared case is damaged: {image.dtype} slices of "
+                    f"{image.shape}, labels of {label.shape}; expected float32 slices of {expected}"
+                )
 
     def cases_of(self, subjects: Iterable[str]) -> list[PreparedCase]:
         """Open every case of some subjects, in the order of the index."""
