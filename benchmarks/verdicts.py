@@ -1,7 +1,7 @@
 """How often verdicts are wrong, by simulation of tables in which the truth is known, and on relabelled trainings.
 
 python benchmarks/verdicts.py errors --kind normal     false winners on the primary question, over the grid of settings
-python benchmarks/verdicts.py report                   false winners anywhere in the report, 1 to 5 labels
+python benchmarks/verdicts.py report --kind normal     false winners anywhere in the report, 1 to 5 labels
 python benchmarks/verdicts.py power                    how often a real difference is called, and equivalence
 python benchmarks/verdicts.py calibration              p-values, intervals and d_z where there is no difference
 python benchmarks/verdicts.py beyond                   what one data set cannot tell, and the sensitivity analysis
@@ -10,7 +10,7 @@ python benchmarks/verdicts.py trainings FOLDER         scores of one loss, a CSV
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 from pathlib import Path
 from typing import NamedTuple
@@ -22,19 +22,22 @@ from numpy.typing import NDArray
 
 from tfseg import statistics
 from tfseg.statistics.effects import ALPHA, cohens_dz, holm
-from tfseg.statistics.model import Design, beyond_this_data_set
+from tfseg.statistics.model import Design, Fit, beyond_this_data_set
 
 Array = NDArray[np.float64]
 
 RESIDUAL_SD = 0.0174  # of one network's Dice on one subject, as measured on six trainings of one loss
 NETWORK_SD = 0.0073  # of a network's mean Dice, as measured there
 COLLAPSE = -0.5  # of Dice
-AT_ONCE = 250  # tables
+AT_ONCE = 500  # tables
+SCREEN = 2  # the p of independent observations, by which pairs are screened, is at most that of the model
+REPORT_BOUND = 0.10  # of studies
 KINDS = {
     "normal": {},
     "subjects": {"subject_sd": 0.01},
     "heavy": {"heavy": True},
     "collapsed": {"collapse": 0.05},
+    "folds": {"folds": 3},
 }
 
 
@@ -59,6 +62,13 @@ class Setting(NamedTuple):
     influence_sd: float = 0.0
     fixed: bool = False
     training_set_sd: float = 0.0
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation, over subjects, of seed-averaged differences of two arms."""
+        collapse = COLLAPSE**2 * self.collapse * (1 - self.collapse)
+        trained = self.residual_sd**2 + self.network_sd**2 + self.training_set_sd**2 + collapse
+        return float(np.sqrt(2 * ((trained + self.influence_sd**2) / self.seeds + self.subject_sd**2)))
 
     def draw_folds(self, rng: np.random.Generator) -> NDArray[np.integer]:
         """Return the fold of every subject under every seed, `[seeds, subjects]`."""
@@ -87,19 +97,40 @@ class Setting(NamedTuple):
         return self.influence_sd * np.einsum("skn,...n->...sk", trains, influence)
 
 
+def draw_tables(setting: Setting, tables: int, seed: int) -> Iterator[tuple[NDArray[np.integer], Array]]:
+    """Yield folds, and values `[tables, arms, labels, seeds, subjects]` that were tested on them, some at once."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, tables, AT_ONCE):
+        folds = setting.draw_folds(rng)
+        yield folds, setting.draw(min(AT_ONCE, tables - start), folds, rng)
+
+
 def differences(values: Array) -> Array:
     """Return first minus second of every pair of arms, `[tables, pairs, ...]`."""
     pairs = list(combinations(range(values.shape[1]), 2))
     return np.stack([values[:, first] - values[:, second] for first, second in pairs], axis=1)
 
 
-def p_values(values: Array, folds: NDArray[np.integer], extra: float = 0.0) -> Array:
-    """Return the model's p of every pair on every table, from `[tables, arms, seeds, subjects]`."""
-    design = Design(np.ones(folds.shape, bool), folds)
-    paired = differences(values)
-    flat = paired.reshape(-1, *folds.shape)
-    parts = [design.fit(flat[start : start + AT_ONCE]).p_value(extra) for start in range(0, len(flat), AT_ONCE)]
-    return np.concatenate(parts).reshape(paired.shape[:2])
+def fit(paired: Array, folds: NDArray[np.integer]) -> Fit:
+    """Fit the model to differences `[tables, seeds, subjects]`."""
+    return Design(np.ones(folds.shape, bool), folds).fit(paired)
+
+
+def any_winner(paired: Array, folds: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Say on which tables Holm's correction leaves a p below 5 %: that of the smallest p times the number of pairs.
+
+    Args:
+        paired: `[tables, pairs, seeds, subjects]`.
+        folds: `[seeds, subjects]`.
+    """
+    level = ALPHA / paired.shape[1]
+    rows = paired.reshape(-1, *folds.shape)
+    p = scipy.stats.ttest_1samp(rows.reshape(len(rows), -1), 0, axis=1).pvalue
+    near = np.flatnonzero(p < SCREEN * level)
+    for start in range(0, near.size, AT_ONCE):
+        some = near[start : start + AT_ONCE]
+        p[some] = fit(rows[some], folds).p_value()
+    return (p.reshape(paired.shape[:2]) < level).any(axis=1)
 
 
 def old_rule(values: Array) -> NDArray[np.bool_]:
@@ -111,52 +142,61 @@ def old_rule(values: Array) -> NDArray[np.bool_]:
     means = values.mean(axis=2)
     paired, seeds = differences(means), values.shape[2]
     t_test = holm(scipy.stats.ttest_1samp(paired, 0, axis=-1).pvalue)
-    wilcoxon = holm(scipy.stats.wilcoxon(paired, axis=-1).pvalue)
-    significant = (t_test < ALPHA) & (wilcoxon < ALPHA)
+    significant = t_test < ALPHA
+    some = significant.any(axis=1)
+    significant[some] &= holm(scipy.stats.wilcoxon(paired[some], axis=-1).pvalue) < ALPHA
+    pairs = list(combinations(range(values.shape[1]), 2))
     if seeds > 1:
         variance = values.mean(axis=3).var(axis=2, ddof=1)
-        pooled = np.stack([variance[:, a] + variance[:, b] for a, b in combinations(range(values.shape[1]), 2)], axis=1)
-        noise = scipy.stats.t.ppf(1 - ALPHA / 2, 2 * seeds - 2) * np.sqrt(pooled / 2 * 2 / seeds)
+        pooled = np.stack([variance[:, a] + variance[:, b] for a, b in pairs], axis=1)
+        noise = scipy.stats.t.ppf(1 - ALPHA / 2, 2 * seeds - 2) * np.sqrt(pooled / seeds)
         significant &= np.abs(paired.mean(axis=-1)) > noise
     best = means.mean(axis=2).argmax(axis=1)
-    holds_best = np.stack([(best == a) | (best == b) for a, b in combinations(range(values.shape[1]), 2)], axis=1)
+    holds_best = np.stack([(best == a) | (best == b) for a, b in pairs], axis=1)
     return (significant & holds_best).any(axis=1)
 
 
 def false_winners(setting: Setting, tables: int, seed: int = 0) -> tuple[float, float]:
     """Return the share of studies whose primary question names a winner, by verdicts and by the old rule."""
-    rng = np.random.default_rng(seed)
-    folds = setting.draw_folds(rng)
-    values = setting.draw(tables, folds, rng).mean(axis=2)
-    named = (holm(p_values(values, folds)) < ALPHA).any(axis=1)
-    return float(named.mean()), float(old_rule(values).mean())
+    named = []
+    for folds, values in draw_tables(setting, tables, seed):
+        means = values.mean(axis=2)
+        named.append(np.stack([any_winner(differences(means), folds), old_rule(means)]))
+    new, old = np.concatenate(named, axis=1).mean(axis=1)
+    return float(new), float(old)
 
 
-def draw_questions(setting: Setting, tables: int, folds: NDArray[np.integer], rng: np.random.Generator) -> Array:
+def questions_of(dice: Array, residual_sd: float, rng: np.random.Generator) -> Array:
     """Return Dice, NSD and HD95 of every label, and their means over labels, which come first.
 
     All three depend on the same networks; NSD and HD95 have errors of their own, those of HD95 with outliers.
-    `[questions, tables, arms, seeds, subjects]`.
+
+    Args:
+        dice: `[tables, arms, labels, seeds, subjects]`.
+        residual_sd: of NSD.
+        rng: of the draws.
+
+    Returns:
+        `[questions, tables, arms, seeds, subjects]`.
     """
-    dice = setting.draw(tables, folds, rng)
-    nsd = 1.5 * dice + setting.residual_sd * rng.standard_normal(dice.shape)
+    nsd = 1.5 * dice + residual_sd * rng.standard_normal(dice.shape)
     outliers = 30 * (rng.random(dice.shape) < 0.03)
     hd95 = -100 * dice + rng.standard_normal(dice.shape) + outliers
     by_label = np.stack([dice, nsd, hd95])
     means = by_label.mean(axis=3, keepdims=True)
-    questions = np.concatenate([means, by_label], axis=3) if setting.labels > 1 else by_label
+    questions = np.concatenate([means, by_label], axis=3) if dice.shape[2] > 1 else by_label
     return np.moveaxis(questions, 3, 1).reshape(-1, *dice.shape[:2], *dice.shape[3:])
 
 
 def false_reports(setting: Setting, tables: int, seed: int = 0) -> tuple[float, float]:
     """Return the share of studies whose primary question, and whose whole report, name a winner."""
-    rng = np.random.default_rng(seed)
-    folds = setting.draw_folds(rng)
-    by_metric = draw_questions(setting, tables, folds, rng)
-    p = np.stack([p_values(question, folds) for question in by_metric], axis=1)
-    primary = (holm(p[:, 0]) < ALPHA).any(axis=1)
-    secondary = (holm(p[:, 1:].reshape(tables, -1)) < ALPHA).any(axis=1)
-    return float(primary.mean()), float((primary | secondary).mean())
+    rng, named = np.random.default_rng(seed), []
+    for folds, dice in draw_tables(setting, tables, seed + 1000):
+        primary, *others = (differences(values) for values in questions_of(dice, setting.residual_sd, rng))
+        by_primary = any_winner(primary, folds)
+        named.append(np.stack([by_primary, by_primary | any_winner(np.concatenate(others, axis=1), folds)]))
+    first, report = np.concatenate(named, axis=1).mean(axis=1)
+    return float(first), float(report)
 
 
 def power(setting: Setting, tables: int, size: float = 0.8, seed: int = 0) -> float:
@@ -168,12 +208,9 @@ def power(setting: Setting, tables: int, size: float = 0.8, seed: int = 0) -> fl
         size: the difference over the standard deviation, over subjects, of seed-averaged differences.
         seed: of the draws.
     """
-    rng = np.random.default_rng(seed)
-    folds = setting.draw_folds(rng)
-    values = setting.draw(tables, folds, rng).mean(axis=2)
-    by_network = (setting.residual_sd**2 + setting.network_sd**2 + setting.training_set_sd**2) / setting.seeds
-    values[:, 0] += size * np.sqrt(2 * (by_network + setting.subject_sd**2))
-    return float((p_values(values, folds) < ALPHA).mean())
+    apart = size * setting.spread
+    called = [any_winner(differences(v.mean(axis=2)) + apart, folds) for folds, v in draw_tables(setting, tables, seed)]
+    return float(np.concatenate(called).mean())
 
 
 def rate(share: float, tables: int) -> str:
@@ -181,116 +218,141 @@ def rate(share: float, tables: int) -> str:
     return f"{100 * share:4.1f} ± {100 * np.sqrt(max(share * (1 - share), 1e-9) / tables):.1f}"
 
 
+def print_row(*cells: object) -> None:
+    """Print a row of a table in Markdown."""
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def print_largest(shares: Sequence[float], bound: float, tables: int) -> None:
+    """Print the largest share, and how many are above a bound by more than two standard errors."""
+    above = np.array(shares) > bound + 2 * np.sqrt(bound * (1 - bound) / tables)
+    limit = f"{100 * bound:.0f} % by more than two standard errors"
+    print(f"largest of {len(shares)} settings: {rate(max(shares), tables)} %; above {limit}: {above.sum()}", flush=True)
+
+
 def print_errors(kind: str, tables: int) -> None:
     """Print false winners on the primary question for a kind of settings."""
     print(f"{kind}: % of studies that name a false winner (old rule)")
-    print("| arms | subjects | seeds |" + "".join(f" network SD {sd} |" for sd in (0, NETWORK_SD, 0.02)))
-    worst = 0.0
-    sizes = [*product((2, 4), (10, 24, 60), (1, 2, 3, 5)), (12, 24, 1), (12, 24, 3), (12, 60, 1), (12, 60, 5)]
+    network_sds = (0, NETWORK_SD, 0.02)
+    print_row("arms", "subjects", "seeds", *(f"network SD {sd}" for sd in network_sds))
+    sizes = [*product((2,), (10, 24, 60), (1, 2, 3, 5)), (4, 10, 3), (4, 24, 1), (4, 24, 3), (4, 60, 1), (4, 60, 5)]
+    sizes += [(12, 24, 3), (12, 60, 1), (12, 60, 5)]
+    shares: list[float] = []
     for arms, subjects, seeds in sizes:
         cells = []
-        for network_sd in (0, NETWORK_SD, 0.02):
-            setting = Setting(arms, subjects, seeds, network_sd, **KINDS[kind])
-            new, old = false_winners(setting, tables)
-            worst = max(worst, new)
+        for network_sd in network_sds:
+            new, old = false_winners(Setting(arms, subjects, seeds, network_sd, **KINDS[kind]), tables, len(shares))
+            shares.append(new)
             cells.append(f"{rate(new, tables)} ({100 * old:.0f})")
-        print(f"| {arms} | {subjects} | {seeds} | " + " | ".join(cells) + " |", flush=True)
-    print(f"largest: {rate(worst, tables)} %")
+        print_row(arms, subjects, seeds, *cells)
+    print_largest(shares, ALPHA, tables)
 
 
-def print_report(tables: int) -> None:
-    """Print false winners on the primary question and in the whole report."""
-    print("| arms | subjects | seeds | labels | kind | primary | whole report |")
-    sizes = [(2, 24, 1, 3), (2, 10, 3, 5), (4, 24, 3, 1), (4, 24, 3, 3), (4, 60, 1, 5), (6, 24, 2, 2), (12, 60, 1, 2)]
-    for (arms, subjects, seeds, labels), kind in product(sizes, KINDS):
-        setting = Setting(arms, subjects, seeds, labels=labels, **KINDS[kind])
-        primary, report = false_reports(setting, tables)
-        row = (arms, subjects, seeds, labels, kind, rate(primary, tables), rate(report, tables))
-        print("| " + " | ".join(map(str, row)) + " |", flush=True)
+def print_report(kind: str, tables: int) -> None:
+    """Print false winners on the primary question and in the whole report for a kind of settings."""
+    print(f"{kind}: % of studies with a false winner on the primary question, and anywhere in the report")
+    print_row("arms", "subjects", "seeds", "labels", "network SD", "primary", "whole report")
+    sizes = [(2, 24, 1, 3), (2, 10, 3, 5), (2, 60, 5, 1), (4, 24, 3, 3), (4, 60, 1, 5), (12, 60, 1, 2)]
+    shares = []
+    for (arms, subjects, seeds, labels), network_sd in product(sizes, (NETWORK_SD, 0.02)):
+        setting = Setting(arms, subjects, seeds, network_sd, labels, **KINDS[kind])
+        shares.append(false_reports(setting, tables, len(shares)))
+        print_row(arms, subjects, seeds, labels, network_sd, *(rate(share, tables) for share in shares[-1]))
+    print_largest([primary for primary, _ in shares], ALPHA, tables)
+    print_largest([report for _, report in shares], REPORT_BOUND, tables)
 
 
 def print_power(tables: int) -> None:
     """Print power for a difference of 0.8 standard deviations, and how often equal arms are called equivalent."""
-    print("| subjects | seeds | network SD | folds | power | equal arms equivalent | arms 0.01 apart equivalent |")
-    for fixed, subjects, network_sd, seeds in product(
-        (False, True), (10, 24, 60), (0.0, NETWORK_SD, 0.02), (1, 2, 3, 5)
-    ):
+    print_row("subjects", "network SD", "folds", "seeds", "power", "equal arms equivalent", "0.01 apart equivalent")
+    designs = [
+        *product((24,), (NETWORK_SD, 0.0, 0.02), (False, True)),
+        (10, NETWORK_SD, False),
+        (60, NETWORK_SD, False),
+    ]
+    for (subjects, network_sd, fixed), seeds in product(designs, (1, 2, 3, 5)):
         setting = Setting(2, subjects, seeds, network_sd, fixed=fixed)
-        row = (subjects, seeds, network_sd, "fixed" if fixed else "redrawn", rate(power(setting, tables), tables))
-        equal = [rate(equivalent(setting, tables, apart), tables) for apart in (0.0, 0.01)]
-        print("| " + " | ".join(map(str, (*row, *equal))) + " |", flush=True)
+        shares = power(setting, tables), *(equivalent(setting, tables, apart) for apart in (0.0, 0.01))
+        drawn = "given" if fixed else "redrawn"
+        print_row(subjects, network_sd, drawn, seeds, *(rate(share, tables) for share in shares))
 
 
 def equivalent(setting: Setting, tables: int, apart: float, margin: float = 0.01, seed: int = 0) -> float:
     """Return how often two arms that lie `apart` are called equivalent within a margin."""
-    rng = np.random.default_rng(seed)
-    folds = setting.draw_folds(rng)
-    paired = differences(setting.draw(tables, folds, rng).mean(axis=2))[:, 0] + apart
-    fit = Design(np.ones(folds.shape, bool), folds).fit(paired)
-    return float((np.maximum(fit.tail(margin - fit.mean), fit.tail(margin + fit.mean)) < ALPHA).mean())
+    called = []
+    for folds, values in draw_tables(setting, tables, seed):
+        fitted = fit(differences(values.mean(axis=2))[:, 0] + apart, folds)
+        called.append(np.maximum(fitted.tail(margin - fitted.mean), fitted.tail(margin + fitted.mean)) < ALPHA)
+    return float(np.concatenate(called).mean())
 
 
 def print_calibration(tables: int) -> None:
     """Print how p-values of equal arms are distributed, and how often intervals hold the truth."""
-    levels = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
-    print("share of p below the level, over the level; then % of 95 % intervals that hold the truth: difference, d_z")
-    print("| kind | subjects | seeds | network SD |" + "".join(f" {level} |" for level in levels) + " interval | d_z |")
-    for kind, subjects, seeds, network_sd in product(KINDS, (6, 10, 24, 60), (1, 3), (0.0, NETWORK_SD, 0.02)):
-        setting = Setting(2, subjects, seeds, network_sd, **KINDS[kind])
-        p, held, d_held = calibration(setting, tables)
-        cells = [f"{(p < level).mean() / level:.2f}" for level in levels]
-        row = (kind, subjects, seeds, network_sd, *cells, f"{100 * held:.1f}", f"{100 * d_held:.1f}")
-        print("| " + " | ".join(map(str, row)) + " |", flush=True)
+    levels = (0.5, 0.2, 0.1, 0.05, 0.01, 0.001)
+    print("share of p below the level, over the level; then % of 95 % intervals that hold the truth")
+    names = ("difference", "d_z", "mean of an arm, networks alike", "mean over subjects alone")
+    print_row("kind", "subjects", "seeds", *levels, *names)
+    for number, (kind, subjects, seeds) in enumerate(product(KINDS, (10, 24, 60), (1, 3))):
+        p, held = calibration(Setting(2, subjects, seeds, **KINDS[kind]), tables, number)
+        below = (f"{(p < level).mean() / level:.2f}" for level in levels)
+        print_row(kind, subjects, seeds, *below, *(f"{100 * share:.1f}" for share in held))
 
 
-def calibration(setting: Setting, tables: int, size: float = 0.8, seed: int = 0) -> tuple[Array, float, float]:
-    """Return p-values of equal arms, and how often the intervals of arms that differ hold difference and d_z."""
-    rng = np.random.default_rng(seed)
-    folds = setting.draw_folds(rng)
-    paired = differences(setting.draw(tables, folds, rng).mean(axis=2))[:, 0]
-    variance = (setting.residual_sd**2 + setting.network_sd**2) / setting.seeds + setting.subject_sd**2
-    if setting.collapse:
-        variance += COLLAPSE**2 * setting.collapse * (1 - setting.collapse) / setting.seeds
-    spread = np.sqrt(2 * variance)
-    fit = Design(np.ones(folds.shape, bool), folds).fit(paired + size * spread)
-    half = fit.half_width()
-    of_subjects = (paired + size * spread).mean(axis=1)
-    d = np.array([cohens_dz(row, width) for row, width in zip(of_subjects, half, strict=True)])
-    null = Design(np.ones(folds.shape, bool), folds).fit(paired).p_value()
-    return (
-        null,
-        float((np.abs(fit.mean - size * spread) <= half).mean()),
-        float(((d[:, 1] <= size) & (size <= d[:, 2])).mean()),
-    )
+def calibration(setting: Setting, tables: int, seed: int, size: float = 0.8) -> tuple[Array, Array]:
+    """Return p-values of equal arms, and the shares of intervals that hold the truth.
+
+    The intervals: of the difference of two arms that are `size` standard deviations apart, of its d_z, of the mean of
+    one arm whose subjects differ by a standard deviation of 0.05, and Student's of that mean over subjects alone.
+    """
+    rng, p, held = np.random.default_rng(seed), [], []
+    for folds, values in draw_tables(setting, tables, seed + 1000):
+        paired = differences(values.mean(axis=2))[:, 0]
+        p.append(fit(paired, folds).p_value())
+        moved = paired + size * setting.spread
+        half = fit(moved, folds).half_width()
+        d = np.array([cohens_dz(row, width) for row, width in zip(moved.mean(axis=1), half, strict=True)])
+        center = COLLAPSE * setting.collapse
+        of_arm = values[:, 0, 0] + 0.05 * rng.standard_normal((len(values), 1, setting.subjects))
+        of_mean = fit(of_arm, folds)
+        means = of_arm.mean(axis=1)
+        student = scipy.stats.t.ppf(0.975, setting.subjects - 1) * scipy.stats.sem(means, axis=1)
+        held.append(
+            [
+                np.abs(paired.mean(axis=(1, 2))) <= half,
+                (d[:, 1] <= size) & (size <= d[:, 2]),
+                np.abs(of_mean.mean - center) <= of_mean.half_width(),
+                np.abs(means.mean(axis=1) - center) <= student,
+            ]
+        )
+    return np.concatenate(p), np.concatenate(held, axis=1).mean(axis=1)
 
 
 def print_beyond(tables: int) -> None:
     """Print error and power if the subjects of the training sets influence the arms differently."""
-    print(
-        "% of studies of equal arms that differ on this data set alone: called different; by the sensitivity analysis"
-    )
-    print("| subjects | seeds | network SD | influence SD | verdict | beyond | power beyond (d = 0.8) |")
-    for influence_sd, subjects, seeds, network_sd in product((0.0, 0.01), (24, 60), (1, 3, 5), (0.0, NETWORK_SD)):
+    print("% of studies of equal arms that differ on this data set alone, called different: by the verdict, and by the")
+    print("sensitivity analysis, whose power for d = 0.8 follows")
+    print_row("subjects", "network SD", "influence SD", "seeds", "verdict", "beyond", "power beyond")
+    for number, (influence_sd, subjects, network_sd, seeds) in enumerate(
+        product((0.01, 0.0), (24, 60), (NETWORK_SD, 0.0), (1, 3, 5))
+    ):
         setting = Setting(2, subjects, seeds, network_sd, influence_sd=influence_sd)
-        rng = np.random.default_rng(0)
-        folds = setting.draw_folds(rng)
-        values = setting.draw(tables, folds, rng).mean(axis=2)
         extra = beyond_this_data_set(1, setting.folds - 1)
-        shares = [(p_values(values, folds, amount) < ALPHA).mean() for amount in (0.0, extra)]
-        values[:, 0] += 0.8 * np.sqrt(2 * (RESIDUAL_SD**2 + network_sd**2 + influence_sd**2) / seeds)
-        shares.append((p_values(values, folds, extra) < ALPHA).mean())
-        row = (subjects, seeds, network_sd, influence_sd, *(rate(share, tables) for share in shares))
-        print("| " + " | ".join(map(str, row)) + " |", flush=True)
+        called = []
+        for folds, values in draw_tables(setting, tables, number):
+            paired = differences(values.mean(axis=2))[:, 0]
+            equal, apart = fit(paired, folds), fit(paired + 0.8 * setting.spread, folds)
+            called.append([equal.p_value(), equal.p_value(extra), apart.p_value(extra)])
+        shares = (np.concatenate(called, axis=1) < ALPHA).mean(axis=1)
+        print_row(subjects, network_sd, influence_sd, seeds, *(rate(share, tables) for share in shares))
 
 
 def print_training_sets(tables: int) -> None:
     """Print false winners and power if all seeds share their folds, and their training sets make a difference."""
-    print("| seeds | share of the training set | false winners | power |")
+    print_row("seeds", "share of the training set", "false winners", "power")
     for seeds, share in product((2, 3, 5), (0.0, 0.25, 0.5)):
         own, shared = NETWORK_SD * np.sqrt(1 - share), NETWORK_SD * np.sqrt(share)
         setting = Setting(2, 24, seeds, own, fixed=True, training_set_sd=shared)
-        row = (seeds, share, rate(false_winners(setting, tables)[0], tables), rate(power(setting, tables), tables))
-        print("| " + " | ".join(map(str, row)) + " |", flush=True)
+        print_row(seeds, share, rate(false_winners(setting, tables)[0], tables), rate(power(setting, tables), tables))
 
 
 def relabelled(runs: Sequence[pd.DataFrame], arms: int, seeds: int, by: str, rng: np.random.Generator) -> pd.DataFrame:
@@ -317,14 +379,11 @@ def print_trainings(folder: Path, draws: int) -> None:
     """Print how often relabelled trainings of one loss are called different, by verdicts and by the old rule."""
     runs = [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
     print(f"{len(runs)} trainings of one loss: % of relabelled studies that name a winner")
-    print("| relabelled by | arms | seeds | primary | whole report | old rule, primary |")
+    print_row("relabelled by", "arms", "seeds", "primary", "whole report", "old rule, primary")
     for by, (arms, seeds) in product(("network", "start", "seed"), ((2, 1), (2, 2), (2, 3), (3, 1), (3, 2), (6, 1))):
         rng = np.random.default_rng(0)
         wrong = np.array([_judge(relabelled(runs, arms, seeds, by, rng)) for _ in range(draws)])
-        print(
-            f"| {by} | {arms} | {seeds} | " + " | ".join(rate(share, draws) for share in wrong.mean(axis=0)) + " |",
-            flush=True,
-        )
+        print_row(by, arms, seeds, *(rate(share, draws) for share in wrong.mean(axis=0)))
 
 
 def _judge(scores: pd.DataFrame) -> tuple[bool, bool, bool]:
@@ -347,19 +406,19 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(KINDS), default="normal")
     parser.add_argument("--tables", type=int, default=2000)
     arguments = parser.parse_args()
+    by_kind = {"errors": print_errors, "report": print_report}
+    others = {
+        "power": print_power,
+        "calibration": print_calibration,
+        "beyond": print_beyond,
+        "training-sets": print_training_sets,
+    }
     if arguments.part == "trainings":
         print_trainings(arguments.folder, arguments.tables)
-    elif arguments.part == "errors":
-        print_errors(arguments.kind, arguments.tables)
+    elif arguments.part in by_kind:
+        by_kind[arguments.part](arguments.kind, arguments.tables)
     else:
-        parts = {
-            "report": print_report,
-            "power": print_power,
-            "calibration": print_calibration,
-            "beyond": print_beyond,
-            "training-sets": print_training_sets,
-        }
-        parts[arguments.part](arguments.tables)
+        others[arguments.part](arguments.tables)
 
 
 if __name__ == "__main__":

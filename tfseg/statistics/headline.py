@@ -56,7 +56,8 @@ def best_arm(pairs: pd.DataFrame) -> str:
 def against(pairs: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Return the pairs of one question that hold an arm, turned so that it comes first, closest rival first."""
     turned = pairs[pairs["second"] == arm].copy()
-    turned[["first", "second"]] = turned[["second", "first"]].to_numpy()
+    for columns in (["first", "second"], ["collapsed_first", "collapsed_second"]):
+        turned[columns] = turned[columns[::-1]].to_numpy()
     turned["difference"] *= -1
     for low, high in (("low", "high"), ("beyond_low", "beyond_high"), ("d_z_low", "d_z_high")):
         turned[[low, high]] = -turned[[high, low]].to_numpy()
@@ -86,18 +87,38 @@ def _about_best(best: str, rivals: pd.DataFrame, what: str, unit: str) -> Iterat
         margin = write_value(equivalent["metric"].iloc[0], equivalent["margin"].iloc[0], unit)
         arms = join([best, *equivalent["second"]])
         yield f"{arms} are equivalent on {what}, within {margin}: {_sizes(equivalent, unit)}."
-    for _, row in of[Verdict.OPEN].iterrows():
-        yield f"Open on {what}: {best} or {row['second']} ({_size(row, unit)}); {row['note']}."
+    if len(undecided := of[Verdict.OPEN]):
+        closest = undecided.iloc[0]
+        arms = f"{best} or {join(list(undecided['second']))}"
+        whose = "" if len(undecided) == 1 else f"to {closest['second']}, the closest, "
+        yield f"Open on {what}: {arms} ({whose}{_size(closest, unit)}); {closest['note']}."
     for reason, rows in of[Verdict.UNTESTED].groupby("note", sort=False):
         yield f"Not tested on {what}: {best} against {join(list(rows['second']))}: {reason}."
 
 
 def _about_others(primary: pd.DataFrame, best: str) -> Iterator[str]:
     others = primary[(primary["first"] != best) & (primary["second"] != best)]
-    if len(others):
-        differ = int(others["verdict"].isin(list(_OPPOSITE)).sum())
-        pairs = "1 pair" if len(others) == 1 else f"{len(others)} pairs"
-        yield f"Of the {pairs} of other arms, {differ or 'none'} {'differs' if differ == 1 else 'differ'}."
+    if len(others) == 1:
+        pair = others.iloc[0]
+        first, second = (
+            (pair["second"], pair["first"]) if pair["verdict"] == Verdict.WORSE else pair[["first", "second"]]
+        )
+        said = {
+            Verdict.EQUIVALENT: f"{first} and {second} are equivalent",
+            Verdict.OPEN: f"the question of {first} or {second} is open",
+            Verdict.UNTESTED: f"{first} against {second} is not tested",
+        }
+        yield f"Of the other arms, {said.get(pair['verdict'], f'{first} is better than {second}')}."
+    elif len(others) > 1:
+        kinds = others["verdict"].replace(Verdict.WORSE, Verdict.BETTER).value_counts()
+        named = {
+            Verdict.BETTER: ("differs", "differ"),
+            Verdict.EQUIVALENT: ("is equivalent", "are equivalent"),
+            Verdict.OPEN: ("is open", "are open"),
+            Verdict.UNTESTED: ("is not tested", "are not tested"),
+        }
+        counts = [f"{kinds[kind]} {words[int(kinds[kind] > 1)]}" for kind, words in named.items() if kind in kinds]
+        yield f"Of the {len(others)} pairs of other arms, {join(counts)}."
 
 
 def _limits(rivals: pd.DataFrame, best: str, unit: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ A value of subject i under the network that seed s trained on fold k is
 For the difference of two arms the effect is what is asked; for one arm it is the mean. Subjects and networks are random
 samples. How their standard deviations compare with the residual's is unknown, so the answer is averaged over a grid of
 both ratios, weighted by how well they explain the data (restricted likelihood) and by a prior that is flat below a
-quarter and scale-free above. `docs/verdicts.md` derives this.
+half and scale-free above. `docs/verdicts.md` derives this.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tfseg.statistics.quantities import Array
 
 _RATIOS = np.concatenate([[0.0], np.geomspace(0.05, 1000, 33)])  # SD of networks or subjects over SD of the residual
-_FLAT_BELOW = 0.25
+_FLAT_BELOW = 0.5
 _TRAINING_SET_SHARES = {0.0: 0.9, 0.5: 0.1}  # of a network's variance → prior probability
 _NEGLIGIBLE = 1e-10  # probability
 _BISECTIONS = 20  # of an interval that spans at most a few hundred times the smallest scale
@@ -123,7 +123,7 @@ class Design:
         >>> design = Design(np.ones((1, 6), bool), np.array([[0, 0, 1, 1, 2, 2]]))
         >>> fit = design.fit(np.array([[[0.01, 0.02, 0.03, 0.02, 0.01, 0.03]]]))
         >>> fit.mean.round(3).tolist(), fit.p_value().round(3).tolist()
-        ([0.02], [0.026])
+        ([0.02], [0.033])
         """
         rows = np.asarray(values, float)[:, self.observed]
         mean = rows @ self._weights
@@ -185,7 +185,7 @@ def _membership(group: NDArray[np.integer]) -> scipy.sparse.csr_array:
 
 
 def _prior_mass(ratios: Array) -> Array:
-    """Return the prior probability around each ratio, of the density `1 / (0.25 + ratio)`."""
+    """Return the prior probability around each ratio, of the density `1 / (0.5 + ratio)`."""
     if ratios.size == 1:
         return np.ones(1)
     edges = np.concatenate([[0, ratios[1] / 2], np.sqrt(ratios[1:-1] * ratios[2:]), ratios[-1:]])

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.metrics.table import METRICS
+from tfseg.statistics.collapse import collapses, p_without
 from tfseg.statistics.effects import cohens_dz, rank_biserial, wilcoxon
 from tfseg.statistics.model import Design, beyond_this_data_set
 from tfseg.statistics.quantities import Array
@@ -16,7 +18,8 @@ from tfseg.statistics.questions import Question, nan_mean
 PAIR_COLUMNS = (
     "label", "metric", "first", "second", "difference", "low", "high", "p", "margin", "p_equivalent", "p_better",
     "p_margin", "sd_subjects", "sd_networks", "sd_residual", "beyond_low", "beyond_high", "p_beyond", "d_z", "d_z_low",
-    "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks", "subjects", "note",
+    "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks", "subjects", "collapsed_first", "collapsed_second",
+    "note",
 )  # fmt: skip
 
 _DECIMALS = 10  # differences below are rounding errors
@@ -43,6 +46,7 @@ def fit_pairs(
         A row per question and pair, columns `PAIR_COLUMNS`, as `compare_arms` describes them; p-values are not
         adjusted; `note`: why there is no test, in which case its columns are NaN.
     """
+    dice = [question for question in questions if question.metric == "dice" and question.label != MEAN_LABEL]
     pairs = [
         Pair(question, first, second, np.round(question.differences(first, second), _DECIMALS) + 0.0)
         for question in questions
@@ -56,6 +60,8 @@ def fit_pairs(
         group = [pairs[place] for place in places]
         design = Design(~np.isnan(group[0].differences), group[0].question.folds)
         rows |= dict(zip(places, _fit(design, group, margins, training_subjects), strict=True))
+    for place, pair in enumerate(pairs):
+        rows[place] |= _doubt_collapses(pair, dice, rows[place].get("p"))
     return pd.DataFrame([rows[place] for place in range(len(pairs))], columns=list(PAIR_COLUMNS))
 
 
@@ -108,6 +114,17 @@ def _fit(
         if design.networks == 1 and not of_masks:
             row["note"] = "one network of each arm: what another training makes is unknown; the interval ignores it"
     return rows
+
+
+def _doubt_collapses(pair: Pair, dice: Sequence[Question], p: object) -> dict[str, object]:
+    """Count collapsed networks; with any, return the p that holds without them, or by their number, if it is larger."""
+    of_label = [each for each in dice if pair.question.label in (each.label, MEAN_LABEL)]
+    found = collapses(of_label, pair.first, pair.second, ~np.isnan(pair.differences))
+    counts: dict[str, object] = {"collapsed_first": found.first, "collapsed_second": found.second}
+    if not isinstance(p, float) or found.first + found.second == 0:
+        return counts
+    rest = p_without(pair.differences, pair.question.folds, found.alone)
+    return counts | {"p": max(p, min(rest, found.p_counts()))}
 
 
 def _described(differences: Array, half_width: float) -> dict[str, float]:

@@ -21,7 +21,7 @@ TEST_COLUMNS = (
     "label", "metric", "role", "first", "second", "difference", "low", "high", "p", "p_holm", "margin", "p_equivalent",
     "p_equivalent_holm", "p_better", "p_margin", "verdict", "sd_subjects", "sd_networks", "sd_residual", "beyond_low",
     "beyond_high", "p_beyond", "d_z", "d_z_low", "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks",
-    "subjects", "note",
+    "subjects", "collapsed_first", "collapsed_second", "note",
 )  # fmt: skip
 VERDICT_COLUMNS = (
     "label", "metric", "role", "first", "second", "difference", "low", "high", "p_better", "p_margin", "verdict",
@@ -77,7 +77,10 @@ def compare_arms(
         difference; `beyond_low, beyond_high, p_beyond`: interval, and probability that the first is better, on other
         data sets of the kind; `d_z`: the difference in standard deviations of subjects, and its interval;
         `rank_biserial, wilcoxon_p`: over subjects, given these networks; `seeds`: the fewest under which both arms
-        tested a subject; `networks`: that both arms have; `subjects`: with a value; `note`.
+        tested a subject; `networks`: that both arms have; `subjects`: with a value;
+        `collapsed_first, collapsed_second`: of these networks, those that collapsed on the label (below a quarter of
+        the Dice of the median network of the better arm): a verdict must hold without them, or by their number;
+        `note`.
 
     Raises:
         ConfigError: a primary question or a margin that the scores do not have, or a margin that is not positive.
@@ -160,10 +163,22 @@ def _note(row: pd.Series, tests: float, networks: int) -> str:
         parts.append(f"{row['networks']} of {networks} networks")
     if row["verdict"] in (Verdict.BETTER, Verdict.WORSE) and row["p_equivalent_holm"] < ALPHA:
         parts.append(f"smaller than the margin of {write_value(row['metric'], row['margin'])}")
-    if row["verdict"] == Verdict.OPEN:
-        if row["p"] < ALPHA:
-            parts.append("p < 0.05 alone, not among all comparisons")
+    if row["verdict"] == Verdict.OPEN and row["p"] < ALPHA:
+        parts.append("p < 0.05 alone, not among all comparisons")
+    if row["collapsed_first"] or row["collapsed_second"]:
+        parts.append(_about_collapses(row))
+    elif row["verdict"] == Verdict.OPEN:
         spreads = row["sd_subjects"], row["sd_networks"], row["sd_residual"]
         counts = row["seeds"], row["networks"], row["subjects"], int(tests)
         parts.append(what_would_settle(Evidence(row["difference"], row["margin"], *spreads, *counts)))
     return "; ".join(filter(None, parts))
+
+
+def _about_collapses(row: pd.Series) -> str:
+    sides = [(row[f"collapsed_{side}"], row[side]) for side in ("first", "second")]
+    counts = " and ".join(f"{fallen} of {row['networks']} of {arm}" for fallen, arm in sides if fallen)
+    if row["verdict"] in (Verdict.BETTER, Verdict.WORSE):
+        return f"rests on networks that collapsed: {counts}"
+    if row["verdict"] == Verdict.OPEN and row["low"] * row["high"] > 0:
+        return f"networks collapsed: {counts}; more seeds would show whether that is chance"
+    return f"networks collapsed: {counts}"
