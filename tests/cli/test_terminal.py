@@ -34,6 +34,21 @@ def test_table_has_a_row_per_label_with_failures_beside_the_means(printed):
     assert any(line.strip().startswith("mean") for line in text().splitlines())
 
 
+def test_losses_are_shown_with_the_means_of_the_report_and_failures_of_how_many(printed):
+    terminal, text = printed
+    counts = {"subjects": 9, "cases": 36, "missed": 2, "false_alarm": 1, "both_empty": 3}
+    values = {"dice": (0.8123, 0.05), "hd95": (22.034, 40.5), "nsd": (0.5, np.nan)}
+    means = [
+        {"label": "spleen", "arm": arm, "metric": metric, "mean": mean, "sd": sd, **counts}
+        for arm in ("dice", "[b]ce")
+        for metric, (mean, sd) in values.items()
+    ]
+    terminal.show_losses(pd.DataFrame(means), "mm")
+    lines = [" ".join(line.split()) for line in text().splitlines()]
+    for arm in ("dice", "[b]ce"):
+        assert f"{arm} 9 0.812±0.050 22.03±40.50 0.500 2 of 32 1 of 4 3 of 36" in lines
+
+
 def test_names_from_the_data_are_printed_as_they_are(printed):
     terminal, text = printed
     terminal.show_summary(summary("[b]x[/b]", 9, 0.05))

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tfseg import metrics
+from tfseg.comparison.endpoint import Endpoint
 from tfseg.comparison.folder import read_comparison
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.reports.comparison import write_comparison
@@ -82,6 +83,41 @@ def test_every_pair_is_tested(compared):
     means = scores.groupby("loss")["value"].mean()
     row = tests.query("metric == 'dice' and label == 'liver' and first == 'dice' and second == 'bce'").iloc[0]
     assert row["difference"] == pytest.approx(means["dice"] - means["bce"])
+
+
+def test_a_report_written_again_follows_the_run_folders(compared, tmp_path):
+    out = shutil.copytree(compared[0], tmp_path / "cmp")
+    before = pd.read_csv(out / "verdicts.csv")
+    path = out / "runs" / "ce_s0" / "scores.csv"
+    scores = read_scores(path)
+    scores.loc[scores["metric"] == "dice", "value"] = 0.25
+    scores.to_csv(path, index=False)
+    for name in ("scores.csv", "means.csv", "tests.csv", "verdicts.csv"):
+        (out / name).unlink()
+    write_comparison(out)
+    after, means = pd.read_csv(out / "verdicts.csv"), pd.read_csv(out / "means.csv")
+    liver = means.query("label == 'liver' and metric == 'dice'").set_index("arm")["mean"]
+    changed = after.query("label == 'liver' and metric == 'dice' and first == 'dice' and second == 'ce'").iloc[0]
+    assert liver["ce"] == 0.25
+    assert changed["difference"] == pytest.approx(liver["dice"] - 0.25)
+    others = (before["first"] != "ce") & (before["second"] != "ce") & (before["label"] == "liver")
+    columns = ["label", "metric", "first", "second", "difference", "low", "high"]
+    pd.testing.assert_frame_equal(after.loc[others, columns], before.loc[others, columns])
+
+
+def test_a_row_per_case_and_a_column_per_arm(compared):
+    out, _, _ = compared
+    table = pd.read_csv(out / "tables" / "by_case.csv")
+    assert list(table.columns[-3:]) == ["dice", "ce", "bce"]
+    scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver' and loss == 'ce'")
+    own = table.query("metric == 'dice' and label == 'liver'").set_index("case")["ce"]
+    assert own.to_dict() == pytest.approx(scores.set_index("case")["value"].to_dict())
+
+
+def test_a_primary_question_that_is_not_scored_is_refused_before_training(compare, tmp_path):
+    with pytest.raises(ConfigError, match=r"primary\.label: expected one of liver, .*, mean, received kidney"):
+        compare("dice,ce", tmp_path / "cmp", endpoint=Endpoint("kidney", given=True))
+    assert not (tmp_path / "cmp" / "runs").exists()
 
 
 def test_tables_are_those_that_studies_print(compared):

@@ -4,6 +4,7 @@ import pytest
 
 from tfseg.core.geometry import diagonal_mm
 from tfseg.metrics import score, subject_values, summarise
+from tfseg.metrics.summary import count_outcomes
 
 INF, NAN = np.inf, np.nan
 
@@ -209,3 +210,20 @@ def test_arms_of_one_loss_are_kept_apart():
     means = table[(table["metric"] == "dice") & (table["label"] == "lesion")]
     assert dict(zip(means["arm"], means["mean_finite"], strict=True)) == {"slow": 0.5, "quick": 0.7}
     assert set(table["loss"]) == {"dice"}
+
+
+def test_cases_with_empty_masks_are_counted_over_seeds_and_labels():
+    good = {("a", "a1"): 0.5, ("b", "b1"): 0.5}
+    scores = pd.concat(
+        [
+            rows("dice", good, seed=0),
+            rows("dice", {("a", "a1"): 0.0}, seed=1, hd=INF, specificity=1.0),
+            rows("dice", {("b", "b1"): NAN}, seed=1, hd=NAN, specificity=1.0),
+            rows("dice", {("a", "a1"): 0.0}, label="other", hd=INF, specificity=0.8),
+        ]
+    )
+    counts = count_outcomes(scores).set_index(["arm", "label"])
+    columns = ["cases", "both_empty", "missed", "false_alarm"]
+    assert counts.loc[("dice", "lesion"), columns].tolist() == [4, 1, 1, 0]
+    assert counts.loc[("dice", "other"), columns].tolist() == [1, 0, 0, 1]
+    assert counts.loc[("dice", "mean"), columns].tolist() == [5, 1, 1, 1]

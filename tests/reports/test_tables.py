@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfseg.reports.tables import Table, study_tables, t_interval
+from tfseg.reports.tables import Table, study_tables, t_interval, values_by_case
 from tfseg.statistics import questions
 
 METRICS = ("accuracy", "dice", "iou", "precision", "recall", "specificity", "hd", "hd95", "masd", "nsd")
@@ -86,3 +86,17 @@ def test_files_keep_all_digits(made, tmp_path):
     assert len(list(tmp_path.iterdir())) == 12
     read = pd.read_csv(tmp_path / "by_label.csv")
     assert read["Dice, organ"].tolist() == pytest.approx([0.3, 0.35], abs=1e-12)
+
+
+def test_a_row_per_case_and_a_column_per_arm():
+    scores = made_scores().assign(arm=lambda table: table["loss"])
+    failed = (scores["loss"] == "dice") & (scores["case"] == "b") & (scores["metric"] == "hd") & (scores["seed"] == 0)
+    scores.loc[failed, "value"] = np.inf
+    scores.loc[(scores["case"] == "c") & (scores["metric"] == "dice"), "value"] = np.nan
+    table = values_by_case(scores, {"b": 100.0})
+    assert list(table.columns) == ["label", "metric", "better", "subject", "case", "dice", "a_b"]
+    assert len(table) == len(METRICS) * len(FOLDS)
+    rows = table.set_index(["metric", "case"])
+    assert rows.loc[("hd", "b"), ["better", "dice"]].tolist() == ["lower", pytest.approx((100 + 0.21) / 2)]
+    assert rows.loc[("dice", "a"), ["better", "a_b"]].tolist() == ["higher", pytest.approx(0.15)]
+    assert rows.loc[("dice", "c"), ["dice", "a_b"]].isna().all()

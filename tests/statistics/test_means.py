@@ -37,6 +37,13 @@ def test_one_subject_has_no_interval(make_scores):
     assert table[["low", "high"]].isna().all(axis=None)
 
 
+def test_intervals_end_where_the_metric_does(draw_scores):
+    table = arm_means(questions(draw_scores({"a": 0.1}, seeds=1, folds=2, network_sd=0.1), {})).set_index("metric")
+    assert table.loc["dice", "high"] == 1 > table.loc["dice", "mean"]
+    assert table.loc["hd95", "low"] == 0 < table.loc["hd95", "mean"]
+    assert table.loc["hd95", "high"] > 1
+
+
 def test_means_of_networks(draw_scores):
     scores = draw_scores({"a": 0.0, "b": 0.05}, subjects=10, seeds=2)
     (dice, *_) = questions(scores, {})

@@ -75,5 +75,5 @@ def compare_masks(
         write_mask_comparison(compared)
     for sentence in compared.headline:
         terminal.say(sentence)
-    terminal.show_losses(compared.summary, compared.unit)
-    terminal.show_paths(out, "report.html", "scores.csv", "verdicts.csv", "tables")
+    terminal.show_losses(compared.means, compared.unit)
+    terminal.show_paths(out, "report.html", "scores.csv", "means.csv", "verdicts.csv", "tables")

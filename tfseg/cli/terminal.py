@@ -86,14 +86,24 @@ class Terminal:
             "a false alarm, or empty in truth and prediction."
         )
 
-    def show_losses(self, summary: "pd.DataFrame", unit: str) -> None:
-        """Print the summary of several losses: one table per label, one row per loss."""
-        for label in summary["label"].unique():
+    def show_losses(self, means: "pd.DataFrame", unit: str) -> None:
+        """Print the means of several losses, as their report does: one table per label, one row per loss."""
+        for label in means["label"].unique():
             table = _summary_table(str(label), unit)
-            own = summary[summary["label"] == label]
-            for loss in own["loss"].unique():
-                table.add_row(Text(str(loss)), *_summary_cells(own[own["loss"] == loss]))
+            own = means[means["label"] == label]
+            for loss in own["arm"].unique():
+                rows = own[own["arm"] == loss].set_index("metric")
+                values = [_mean_and_sd(metric, *rows.loc[metric, ["mean", "sd"]]) for metric in SUMMARY_METRICS]
+                counts = rows.loc["dice", ["subjects", "cases", "missed", "false_alarm", "both_empty"]]
+                subjects, cases, missed, false_alarm, both_empty = counts.astype(int)
+                without = false_alarm + both_empty
+                failures = (f"{missed} of {cases - without}", f"{false_alarm} of {without}", f"{both_empty} of {cases}")
+                table.add_row(Text(str(loss)), str(subjects), *values, *failures)
             self._console.print(table, soft_wrap=False)
+        self.say(
+            "Out of fold, mean ± SD over n subjects, seeds averaged; infinite distances count as the diagonal of the "
+            "scan. Missed: of the cases with the structure; false: false alarms of those without; every seed counts."
+        )
 
     def show_estimate(self, needed: "Estimate") -> None:
         """Print what a grid of trainings needs."""
@@ -209,8 +219,12 @@ def _progress(console: Console, time_left: ProgressColumn) -> Progress:
 
 
 def _mean_and_spread(row: "pd.Series") -> str:
+    return _mean_and_sd(row["metric"], row["mean_finite"], row["sd_finite"])
+
+
+def _mean_and_sd(metric: str, mean: float, sd: float) -> str:
     from tfseg.metrics import metric_of
 
-    digits = metric_of(row["metric"]).digits
-    spread = "" if math.isnan(row["sd_finite"]) else f"±{row['sd_finite']:.{digits}f}"
-    return f"{row['mean_finite']:.{digits}f}{spread}"
+    digits = metric_of(metric).digits
+    spread = "" if math.isnan(sd) else f"±{sd:.{digits}f}"
+    return f"{mean:.{digits}f}{spread}"

@@ -148,6 +148,7 @@ def compare(
     shared = {"config.yaml": study.shared_yaml(), **describe_start(study.config)}
     with resumable(out), claimed(out, shared, "comparison", SAME):
         setting = set_up(configs, study.every_seed, source, out, splits, terminal)
+        study.endpoint.question(list(setting.prepared.targets.scored))
         add_records(out, setting.inputs, "comparison")
         keep_splits(out / "splits.json", setting.folds)
         cells = grid.make_grid(study, setting.folds, out)
@@ -182,11 +183,10 @@ def compare(
         finished = {cell.arm for cell in cells if cell.run in runs}
         if not finished or len(finished) + len(contestants_of(out)) < 2:
             raise RunError(f"no two arms to compare. {problem}")
-        summary = grid.write_tables(out, runs, setting.prepared)
         for sentence in write_comparison(out):
             terminal.say(sentence)
-    terminal.show_losses(summary, setting.prepared.unit)
-    terminal.show_paths(out, "report.html", "scores.csv", "verdicts.csv", "tables")
+    terminal.show_losses(read_scores(out / "means.csv"), setting.prepared.unit)
+    terminal.show_paths(out, "report.html", "scores.csv", "means.csv", "verdicts.csv", "tables")
     if failed:
         raise RunError(problem)
 

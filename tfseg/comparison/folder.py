@@ -11,8 +11,12 @@ import pandas as pd
 
 from tfseg import statistics
 from tfseg.comparison import fairness
-from tfseg.comparison.contestants import caution, contestants_of
+from tfseg.comparison.contestants import caution, contestants_of, with_contestants
+from tfseg.comparison.endpoint import Endpoint, read_endpoint
 from tfseg.comparison.grid import by_arm
+from tfseg.comparison.means import means_and_failures
+from tfseg.comparison.study import arm_names
+from tfseg.config.yaml_files import read_yaml
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
@@ -27,7 +31,7 @@ from tfseg.statistics import Question
 
 @dataclass(frozen=True)
 class Comparison:
-    """The content of a comparison folder: finished runs, tables, and failures with their reasons."""
+    """The content of a comparison folder: finished runs, their scores, and failures with their reasons."""
 
     folder: Path
     runs: list[Run]
@@ -72,10 +76,31 @@ class Comparison:
         return [caution(self.contestants)] if self.contestants else []
 
     @cached_property
+    def endpoint(self) -> Endpoint:
+        """What the study asks."""
+        path = self.folder / "study.yaml"
+        return read_endpoint(read_yaml(path), str(path))
+
+    @property
+    def primary(self) -> tuple[str, str]:
+        """Label and metric of the primary question."""
+        return self.endpoint.question(self.runs[0].labels)
+
+    @cached_property
     def tests(self) -> pd.DataFrame:
         """Every pair of arms on every question, with its verdict."""
         trained = [len(split["train"]) for run in self.runs for split in run.splits]
-        return statistics.compare_arms(list(self.questions.values()), training_subjects=sum(trained) / len(trained))
+        return statistics.compare_arms(
+            list(self.questions.values()),
+            primary=self.primary,
+            margins=self.endpoint.margins,
+            training_subjects=sum(trained) / len(trained),
+        )
+
+    @cached_property
+    def means(self) -> pd.DataFrame:
+        """The mean of every arm on every question, and the number of its cases in which masks are empty."""
+        return means_and_failures(self.scores, list(self.questions.values()))
 
     @cached_property
     def noted_tests(self) -> pd.DataFrame:
@@ -106,13 +131,13 @@ class Comparison:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read a comparison folder whose tables are written.
+    """Read a comparison folder: its study, and the scores of all finished runs and of contestants.
 
     Raises:
-        RunError: if a file is missing or damaged, or a run was made with other splits, naming it.
+        ConfigError: if the study is damaged.
+        RunError: if a file is missing or damaged, a run was made with other splits, naming it, or no run is finished.
     """
-    require(*(folder / name for name in ("study.yaml", "scores.csv", "splits.json", "environment.json")))
-    scores = by_arm(read_scores(folder / "scores.csv"))
+    require(*(folder / name for name in ("study.yaml", "splits.json", "environment.json")))
     folds = read_json(folder / "splits.json")
     paths = [path for path in sorted((folder / "runs").iterdir()) if (path / "scores.csv").is_file()]
     for path in paths:
@@ -120,8 +145,11 @@ def read_comparison(folder: Path) -> Comparison:
         if read_json(path / "splits.json") not in folds.values():
             raise RunError(f"{path}: made with other splits than {folder / 'splits.json'}: no fair comparison")
     runs = [read_run(path) for path in paths]
-    order = {arm: place for place, arm in enumerate(scores["arm"].unique())}
-    runs.sort(key=lambda run: (order[run.arm], run.config.seed))
+    if not runs:
+        raise RunError(f"{folder}: no run is finished; run tfseg compare again")
+    order = {arm: place for place, arm in enumerate(arm_names(folder / "study.yaml"))}
+    runs.sort(key=lambda run: (order.get(run.arm, len(order)), run.config.seed))
+    scores = by_arm(with_contestants(pd.concat([run.scores for run in runs], ignore_index=True), folder))
     failures = map(read_json, sorted(folder.glob(f"runs/*/*/{FAILURE}")))
     failed = {f"{each['arm']}, seed {each['seed']}, fold {each['fold']}": each["reason"] for each in failures}
     return Comparison(folder, runs, scores, failed, read_json(folder / "environment.json"))

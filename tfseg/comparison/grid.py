@@ -1,19 +1,13 @@
-"""Make the grid of a comparison, every arm on the same folds under the same seeds, and its tables."""
+"""Make the grid of a comparison: every arm on the same folds under the same seeds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from tfseg import metrics
-from tfseg.comparison.contestants import with_contestants
 from tfseg.comparison.study import Study, folder_of
-from tfseg.core import files
 from tfseg.datasets.splits import Split
-from tfseg.evaluation.networks import diagonals_mm
-from tfseg.prepared.prepared import Prepared
 from tfseg.runs.cells import Cell
-from tfseg.runs.folder import read_scores
 
 
 def make_grid(study: Study, folds: Mapping[int, Sequence[Split]], out: Path) -> list[Cell]:
@@ -38,15 +32,6 @@ def make_grid(study: Study, folds: Mapping[int, Sequence[Split]], out: Path) -> 
         )
         for number, (arm, config, split, fold) in enumerate(planned, start=1)
     ]
-
-
-def write_tables(out: Path, runs: Iterable[Path], prepared: Prepared) -> pd.DataFrame:
-    """Write `scores.csv`, with all runs and contestants; return the summary by arm."""
-    scores = pd.concat([read_scores(run / "scores.csv") for run in runs], ignore_index=True)
-    scores = with_contestants(scores, out)
-    diagonals = diagonals_mm(prepared.cases_of(scores["subject"].unique()))
-    files.write_text(out / "scores.csv", scores.to_csv(index=False))
-    return metrics.summarise(by_arm(scores), diagonals)
 
 
 def by_arm(scores: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from tfseg import metrics, statistics
+from tfseg import statistics
+from tfseg.comparison.means import means_and_failures
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.statistics import Question
 
@@ -65,9 +66,14 @@ class MaskComparison:
         return statistics.compare_arms(list(self.questions.values()))
 
     @cached_property
-    def summary(self) -> pd.DataFrame:
-        """Means and failures of every method."""
-        return metrics.summarise(self.scores, self.diagonals)
+    def means(self) -> pd.DataFrame:
+        """The mean of every method on every question, and the number of its cases in which masks are empty."""
+        return means_and_failures(self.scores, list(self.questions.values()))
+
+    @property
+    def primary(self) -> tuple[str, str]:
+        """Label and metric of the primary question."""
+        return statistics.primary_question(list(self.questions.values()))
 
     @property
     def headline(self) -> list[str]:

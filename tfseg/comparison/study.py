@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tfseg import losses
+from tfseg.comparison.endpoint import KEYS, Endpoint, read_endpoint
 from tfseg.config.config import Config, validate
 from tfseg.config.yaml_files import merge, parse_override, read_yaml, read_yaml_chain
 from tfseg.core import files
@@ -20,6 +21,7 @@ SEEDS = 3  # fewer cannot tell small differences from the luck of a training
 
 # Settings that an arm may change; a comparison holds the rest equal.
 MAY_DIFFER = ("loss", "model", "training", "stages")
+_OWN_KEYS = ("losses", "arms", "seeds", *KEYS)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """What to compare: the arms, and the number of seeds, counted from that of `config`.
+    """What to compare: the arms, the number of seeds, counted from that of `config`, and what is asked of them.
 
     Everything else in `config` is the same for all arms. If `seeds` is None, it is 3, or as many as the comparison has
     that the study joins.
@@ -82,6 +84,7 @@ class Study:
     config: Config
     arms: tuple[Arm, ...]
     seeds: int | None = None
+    endpoint: Endpoint = field(default_factory=Endpoint)
 
     def __post_init__(self) -> None:
         if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds < 1):
@@ -130,20 +133,32 @@ class Study:
         """
         if not path.is_file():
             return self
-        before, seeds = _read_parts(read_yaml(path), str(path))
+        values = read_yaml(path)
+        before, seeds = _read_parts(values, str(path))
         known = {arm.name: arm for arm in before}
         for arm in self.arms:
             if known.get(arm.name, arm) != arm:
                 raise ConfigError(f"{path}: holds another arm {arm.name}; give the new one a name of its own")
         new = tuple(arm for arm in self.arms if arm.name not in known)
-        return replace(self, arms=(*before, *new), seeds=max(seeds or 1, self.seeds or 1))
+        asked = self.endpoint.joined_to(read_endpoint(values, str(path)))
+        return replace(self, arms=(*before, *new), seeds=max(seeds or 1, self.seeds or 1), endpoint=asked)
 
     def write(self, path: Path) -> None:
-        """Write the arms and the number of seeds."""
+        """Write the arms, the number of seeds, and what is asked."""
         parts: dict[str, Any] = {"losses": [arm.overrides["loss"] for arm in self.arms if arm.is_loss]}
         if others := {arm.name: arm.overrides for arm in self.arms if not arm.is_loss}:
             parts["arms"] = others
-        files.write_text(path, yaml.safe_dump({**parts, "seeds": len(self.every_seed)}, sort_keys=False))
+        parts |= {"seeds": len(self.every_seed), **self.endpoint.to_parts()}
+        files.write_text(path, yaml.safe_dump(parts, sort_keys=False))
+
+
+def arm_names(path: Path) -> list[str]:
+    """Return the names of the arms of a study file, in its order.
+
+    Raises:
+        ConfigError: if the file is damaged.
+    """
+    return [arm.name for arm in _read_parts(read_yaml(path), str(path))[0]]
 
 
 def folder_of(arm: Arm, seed: int) -> str:
@@ -161,7 +176,8 @@ def load_study(
     """Read a study from a file or the command line, which takes precedence.
 
     Args:
-        study: YAML with `losses`, `arms`, `seeds` and the settings of a configuration; may have a `base:`.
+        study: YAML with `losses`, `arms`, `seeds`, `primary`, `margins` and the settings of a configuration; may have a
+            `base:`.
         config: a configuration, in place of a study, for losses listed on the command line.
         overrides: settings such as `training.epochs=20`.
         listed: losses such as `dice,tversky:alpha=0.3`, in place of the study's arms.
@@ -175,12 +191,14 @@ def load_study(
     path = study or config
     values = read_yaml_chain(path) if path else {}
     arms, own_seeds = _read_parts(values, str(path)) if study else ((), None)
-    values = {key: value for key, value in values.items() if not study or key not in ("losses", "arms", "seeds")}
+    asked = read_endpoint(values, str(path)) if study else Endpoint()
+    if study:
+        values = {key: value for key, value in values.items() if key not in _OWN_KEYS}
     for override in overrides:
         values = merge(values, parse_override(override))
     common = validate(Config, values, str(path) if path else "the configuration")
     chosen = _named(listed) if listed is not None else arms
-    return Study(common, chosen, own_seeds if seeds is None else seeds)
+    return Study(common, chosen, own_seeds if seeds is None else seeds, asked)
 
 
 def _named(text: str) -> tuple[Arm, ...]:

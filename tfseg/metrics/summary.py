@@ -68,6 +68,22 @@ def summarise(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.Data
     return table[[*keys, "n", *OUTCOMES, *_STATISTICS]]
 
 
+def count_outcomes(scores: pd.DataFrame) -> pd.DataFrame:
+    """Count cases with empty masks for every arm and label, over seeds, and for the label "mean" their sums.
+
+    Args:
+        scores: as for `summarise`.
+
+    Returns:
+        Columns `arm, label`; `cases`: scored, each once per seed; `both_empty, missed, false_alarm`: of these.
+    """
+    arm = arm_columns(scores)[0]
+    grouped = case_outcomes(scores).rename(columns={arm: "arm"}).groupby(["arm", "label"], sort=False)[OUTCOMES]
+    counts = grouped.sum().assign(cases=grouped.size()).reset_index()
+    total = counts.groupby("arm", sort=False)[["cases", *OUTCOMES]].sum().reset_index().assign(label=MEAN_LABEL)
+    return pd.concat([counts, total], ignore_index=True)[["arm", "label", "cases", *OUTCOMES]]
+
+
 def subject_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.DataFrame:
     """Give one value per subject: the mean of its cases, then of its seeds. Both-empty cases have no value.
 

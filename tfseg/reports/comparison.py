@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tfseg import statistics
@@ -14,22 +13,26 @@ from tfseg.reports import figures_comparison
 from tfseg.reports.cases import draw_cases
 from tfseg.reports.evidence import evidence, records
 from tfseg.reports.run import facts, pages
-from tfseg.reports.tables import Table, study_tables
+from tfseg.reports.tables import Table, study_tables, values_by_case
 from tfseg.statistics import VERDICT_COLUMNS
 
 
 def write_comparison(folder: Path) -> list[str]:
-    """Write all tables and `report.html`; return the headline, one sentence each.
+    """Write all tables and `report.html` from the run folders; return the headline, one sentence each.
 
     Raises:
-        RunError: as `read_comparison`.
+        ConfigError, RunError: as `read_comparison`.
     """
     comparison = read_comparison(folder)
+    files.write_text(folder / "scores.csv", comparison.scores.to_csv(index=False))
+    files.write_text(folder / "means.csv", comparison.means.to_csv(index=False))
     files.write_text(folder / "tests.csv", comparison.noted_tests.to_csv(index=False))
     files.write_text(folder / "verdicts.csv", comparison.noted_tests[list(VERDICT_COLUMNS)].to_csv(index=False))
     files.write_text(folder / "networks.csv", _networks(comparison.cells).to_csv(index=False))
     for table in _tables(comparison):
         table.write(folder / "tables")
+    by_case = values_by_case(comparison.scores, comparison.diagonals)
+    files.write_text(folder / "tables" / "by_case.csv", by_case.to_csv(index=False))
     said = statistics.headline(comparison.tests, comparison.prepared.unit)
     headline = [*said, *comparison.caveat, *comparison.caution]
     files.write_text(folder / "report.html", _render(comparison, headline))
@@ -54,7 +57,7 @@ def _networks(cells: pd.DataFrame) -> pd.DataFrame:
 def _render(comparison: Comparison, headline: Sequence[str]) -> str:
     first = comparison.runs[0]
     shown = evidence(comparison, comparison.noted_tests, comparison.prepared.unit)
-    shown["plots"]["learning"] = _learning(comparison)
+    shown["plots"] |= {"learning": _learning(comparison), "networks": _networks_plot(comparison)}
     return (
         pages()
         .get_template("comparison.html")
@@ -69,7 +72,6 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             folds=len(first.splits),
             failed=comparison.failed,
             headline=headline,
-            seed_means=_seed_means(comparison, comparison.labels[-1]),
             cases=draw_cases(comparison),
             drawn=colors.label_colors(first.prepared.labels.values()),
             costs=_costs(comparison.cells),
@@ -89,21 +91,20 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
     )
 
 
-def _seed_means(comparison: Comparison, label: str) -> dict[str, dict[int, float]]:
-    networks = statistics.network_means(comparison.questions[label, "dice"])
-    means: dict[str, dict[int, float]] = {}
-    for arm in comparison.losses:
-        for seed, rows in networks[networks["arm"] == arm].set_index("seed").groupby(level="seed"):
-            mean = float(np.average(rows["mean"], weights=rows["subjects"]))
-            means.setdefault(arm, {})[int(str(seed))] = mean
-    return means
-
-
 def _learning(comparison: Comparison) -> str:
     histories: dict[str, list[pd.DataFrame]] = {}
     for run in comparison.runs:
         histories.setdefault(run.arm, []).extend(run.histories)
     return figures_comparison.learning(histories, "val_dice", "Dice on validation subjects")
+
+
+def _networks_plot(comparison: Comparison) -> str:
+    means = {label: statistics.network_means(comparison.questions[label, "dice"]) for label in comparison.labels}
+    values = {
+        label: {arm: table.loc[table["arm"] == arm, "mean"].to_numpy() for arm in comparison.losses}
+        for label, table in means.items()
+    }
+    return figures_comparison.boxes(values, "mean Dice of a network over its test subjects", best=1.0)
 
 
 def _costs(cells: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ from tfseg import metrics, statistics
 from tfseg.metrics import METRICS, write_value
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.reports import figures_comparison
-from tfseg.reports.run import by_label
+from tfseg.reports.figures_forest import forest
 from tfseg.statistics import Question
 from tfseg.statistics.quantities import write_p
 
 QUESTIONS = statistics.SECONDARY_METRICS
+_ARMS_IN_PAIRS = 3
 
 
 class Scored(Protocol):
@@ -36,6 +37,14 @@ class Scored(Protocol):
         """The names of the labels, followed by "mean" if there are several."""
 
     @property
+    def means(self) -> pd.DataFrame:
+        """Means and failures, as `tfseg.comparison.means` gives them."""
+
+    @property
+    def primary(self) -> tuple[str, str]:
+        """Label and metric of the primary question."""
+
+    @property
     def questions(self) -> dict[tuple[str, str], Question]:
         """Label and metric → the values of every arm on the same subjects."""
 
@@ -48,7 +57,6 @@ def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]
         tests: every pair, with its verdict.
         unit: of distances.
     """
-    summary = metrics.summarise(compared.scores, compared.diagonals)
     main = compared.labels[-1]
     own = tests[tests["label"] == main]
     return {
@@ -58,9 +66,8 @@ def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]
         "mean": MEAN_LABEL,
         "unit": unit,
         "subjects": compared.scores["subject"].nunique(),
-        "primary": statistics.describe(*statistics.primary_question(list(compared.questions.values()))),
+        "primary": statistics.describe(*compared.primary),
         "findings": statistics.secondary_findings(tests),
-        "summary": {loss: by_label(summary[summary["loss"] == loss]) for loss in compared.losses},
         "table_means": _means(compared),
         "rankings": {metric: records(statistics.ranking(compared.questions[main, metric])) for metric in QUESTIONS},
         "pairs": {metric: records(own[own["metric"] == metric]) for metric in QUESTIONS},
@@ -68,6 +75,7 @@ def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]
         "anova_ignores": statistics.IGNORES,
         "conventions": _conventions(compared),
         "plots": _plots(compared, unit),
+        "forests": _forests(compared, tests, unit),
         "write_p": write_p,
         "write_value": write_value,
     }
@@ -80,7 +88,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _means(compared: Scored) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
     """Return label and metric → loss → mean, interval and SD, and whether the mean is the best as printed."""
-    means = statistics.arm_means(list(compared.questions.values()))
+    means = compared.means
     table: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for label, metric in compared.questions:
         rows = means[(means["label"] == label) & (means["metric"] == metric)]
@@ -107,7 +115,7 @@ def _conventions(compared: Scored) -> dict[str, Any]:
         }
         for (label, metric, arm), part in table.groupby(["label", "metric", "arm"], sort=False)
     ]
-    counts = metrics.summarise(compared.scores, compared.diagonals).query("metric == 'dice'")
+    counts = compared.means.query("metric == 'dice'")
     empty = int(counts.loc[counts["label"] != MEAN_LABEL, ["both_empty", "missed", "false_alarm"]].to_numpy().sum())
     return {"names": names, "described": described, "rows": rows, "empty": empty}
 
@@ -127,3 +135,27 @@ def _plots(compared: Scored, unit: str) -> dict[str, str]:
         "hd95": figures_comparison.boxes(values["hd95"], metrics.heading("hd95", unit)),
     }
     return plots if sizes.empty else plots | {"sizes": figures_comparison.by_size(sizes, "mean Dice")}
+
+
+def _forests(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, str]:
+    """Draw the differences on every question, a figure per metric: of all pairs, or of the best arm if these are many.
+
+    The best arm is that of the primary question.
+    """
+    label, metric = compared.primary
+    asked = tests[(tests["label"] == label) & (tests["metric"] == metric)]
+    if asked.empty:
+        return {}
+    best = statistics.best_arm(asked)
+    drawn = {}
+    for name in QUESTIONS:
+        of_metric = tests[tests["metric"] == name]
+        groups = {
+            "mean over labels" if each == MEAN_LABEL else each: of_metric[of_metric["label"] == each]
+            for each in reversed(compared.labels)
+        }
+        if len(compared.losses) > _ARMS_IN_PAIRS:
+            groups = {each: statistics.against(pairs, best) for each, pairs in groups.items()}
+        margin = float(of_metric["margin"].iloc[0])
+        drawn[name] = forest(groups, metrics.heading(name, unit), METRICS[name].sign, margin)
+    return drawn

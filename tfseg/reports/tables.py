@@ -10,6 +10,7 @@ import scipy.stats
 
 from tfseg.core import files
 from tfseg.metrics import METRICS, heading
+from tfseg.metrics.outcomes import arm_columns
 from tfseg.statistics import Question
 from tfseg.statistics.questions import nan_mean
 
@@ -91,6 +92,28 @@ def _first_seed(question: Question) -> pd.DataFrame:
     """Return the values under the first seed, a row per subject and a column per arm."""
     columns = {arm: question.of_arm(arm)[0] for arm in question.arms}
     return pd.DataFrame(columns, index=pd.Index(question.subjects))
+
+
+def values_by_case(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.DataFrame:
+    """Return a row per label, metric and case, and a column per arm, seeds averaged: what rankings of others read.
+
+    An infinite distance counts as the diagonal of the volume; a case that is empty in truth and prediction has no
+    value. `subject` and `better` ("higher", "lower") say which rows belong together, and how to rank.
+
+    Args:
+        scores: columns `loss, seed, subject, case, label, metric, value`, and `arm` if arms are not losses.
+        diagonal_mm: case → diagonal of its volume, in the unit of the distances.
+    """
+    scores = scores[scores["metric"].isin([name for name, metric in METRICS.items() if metric.better])]
+    failed = np.isinf(scores["value"])
+    values = scores.assign(
+        value=scores["value"].mask(failed, scores["case"].map(diagonal_mm)),
+        better=scores["metric"].map(lambda name: METRICS[name].better),
+    )
+    keys = ["label", "metric", "better", "subject", "case"]
+    arm = arm_columns(scores)[0]
+    means = values.groupby([*keys, arm], sort=False)["value"].mean().unstack(arm, sort=False)
+    return means.rename_axis(columns=None).reset_index()
 
 
 Values = Mapping[tuple[str, str], pd.DataFrame]

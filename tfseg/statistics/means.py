@@ -22,8 +22,8 @@ def arm_means(questions: Sequence[Question]) -> pd.DataFrame:
 
     Returns:
         Columns `label, metric, arm, mean`; `low, high`: its 95 % interval over new subjects and new trainings (over
-        subjects only, if the arm has one network); `sd`: over subjects; `seeds`: the fewest that tested a subject;
-        `networks, subjects`.
+        subjects only, if the arm has one network), within the range of the metric; `sd`: over subjects; `seeds`: the
+        fewest that tested a subject; `networks, subjects`.
     """
     rows = []
     for question in questions:
@@ -32,9 +32,10 @@ def arm_means(questions: Sequence[Question]) -> pd.DataFrame:
             design = Design(~np.isnan(values), question.folds)
             mean = float(nan_mean(nan_mean(values)))
             half = float(design.fit(values[None]).half_width()[0]) if design.subjects > 1 else np.nan
+            low, high = np.clip([mean - half, mean + half], 0, 1 if METRICS[question.metric].sign > 0 else None)
             sd = question.values[arm].std()
             counts = design.fewest_seeds, design.networks, design.subjects
-            rows.append((question.label, question.metric, arm, mean, mean - half, mean + half, sd, *counts))
+            rows.append((question.label, question.metric, arm, mean, low, high, sd, *counts))
     return pd.DataFrame(rows, columns=list(MEAN_COLUMNS))
 
 

@@ -118,6 +118,8 @@ def _fit(
 
 def _doubt_collapses(pair: Pair, dice: Sequence[Question], p: object) -> dict[str, object]:
     """Count collapsed networks; with any, return the p that holds without them, or by their number, if it is larger."""
+    if pair.question.of_masks:
+        return {"collapsed_first": 0, "collapsed_second": 0}
     of_label = [each for each in dice if pair.question.label in (each.label, MEAN_LABEL)]
     found = collapses(of_label, pair.first, pair.second, ~np.isnan(pair.differences))
     counts: dict[str, object] = {"collapsed_first": found.first, "collapsed_second": found.second}

@@ -179,6 +179,6 @@ def _about_collapses(row: pd.Series) -> str:
     counts = " and ".join(f"{fallen} of {row['networks']} of {arm}" for fallen, arm in sides if fallen)
     if row["verdict"] in (Verdict.BETTER, Verdict.WORSE):
         return f"rests on networks that collapsed: {counts}"
-    if row["verdict"] == Verdict.OPEN and row["low"] * row["high"] > 0:
+    if row["verdict"] == Verdict.OPEN:
         return f"networks collapsed: {counts}; more seeds would show whether that is chance"
     return f"networks collapsed: {counts}"

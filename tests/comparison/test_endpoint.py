@@ -1,0 +1,73 @@
+"""The primary question and the margins of a study."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from tfseg.comparison.endpoint import Endpoint, read_endpoint
+from tfseg.comparison.study import load_study
+from tfseg.core.errors import ConfigError
+
+LABELS = ["liver", "spleen"]
+
+
+def read(text: str) -> Endpoint:
+    return read_endpoint(yaml.safe_load(text) or {}, "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("", ("mean", "dice")),
+        ("primary: {metric: hd95}", ("mean", "hd95")),
+        ("primary: {label: spleen}", ("spleen", "dice")),
+        ("primary: {label: mean, metric: nsd}", ("mean", "nsd")),
+    ],
+)
+def test_the_primary_question_has_defaults(text, question):
+    assert read(text).question(LABELS) == question
+
+
+def test_the_mean_over_one_label_is_that_label():
+    assert read("").question(["liver"]) == read("primary: {label: mean}").question(["liver"]) == ("liver", "dice")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("primary: dice", "study.yaml: primary: expected a label and a metric, received 'dice'"),
+        ("primary: {label: liver, weight: 1}", "primary: expected a label and a metric, received"),
+        ("primary: {metric: dise}", "primary.metric: expected one of dice, iou, .* received 'dise'"),
+        ("primary: {metric: volume_truth_ml}", "primary.metric: expected one of dice"),
+        ("margins: 0.01", "margins: expected a mapping of metrics to numbers, received 0.01"),
+        ("margins: {dise: 0.01}", "margins: expected one of dice, .* received 'dise'"),
+        ("margins: {dice: 0}", "margins.dice: expected a positive number, received 0"),
+        ("margins: {hd95: wide}", "margins.hd95: expected a positive number, received 'wide'"),
+        ("margins: {hd95: .nan}", "margins.hd95: expected a positive number, received nan"),
+    ],
+)
+def test_a_wrong_question_is_one_clear_line(text, message):
+    with pytest.raises(ConfigError, match=message) as raised:
+        read(text)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_label_that_is_not_scored_is_refused():
+    with pytest.raises(ConfigError, match=r"primary\.label: expected one of liver, spleen, mean, received kidney"):
+        read("primary: {label: kidney}").question(LABELS)
+
+
+def test_a_study_keeps_what_it_asks_when_it_is_extended(tmp_path):
+    path = tmp_path / "given.yaml"
+    path.write_text("losses: [dice, ce]\nprimary: {label: spleen, metric: hd95}\nmargins: {hd95: 2}\n")
+    study = load_study(path, None, [], None, 1)
+    assert study.endpoint.question(LABELS) == ("spleen", "hd95")
+    study.write(tmp_path / "study.yaml")
+    written = yaml.safe_load((tmp_path / "study.yaml").read_text())
+    assert (written["primary"], written["margins"]) == ({"label": "spleen", "metric": "hd95"}, {"hd95": 2})
+    more = load_study(None, None, [], "bce", 1).joined_to(tmp_path / "study.yaml")
+    assert more.endpoint == replace(study.endpoint)
+    other = replace(more, endpoint=read("primary: {metric: nsd}")).joined_to(tmp_path / "study.yaml")
+    assert other.endpoint.question(LABELS) == ("mean", "nsd")
+    assert other.endpoint.margins == {"hd95": 2}

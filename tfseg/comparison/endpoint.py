@@ -1,0 +1,89 @@
+"""What a study asks first, and which differences matter to it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfseg.core.errors import ConfigError
+from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.metrics.table import METRICS
+
+KEYS = ("primary", "margins")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The primary question of a study, and the margins of equivalence.
+
+    `label`: None for the mean over labels; `metric`; `margins`: metric → the smallest difference that matters, None for
+    0.01 Dice. What is not `given` may be taken from the study before.
+    """
+
+    label: str | None = None
+    metric: str = "dice"
+    margins: Mapping[str, float] | None = None
+    given: bool = False
+
+    def question(self, labels: Sequence[str]) -> tuple[str, str]:
+        """Return label and metric of the primary question.
+
+        Args:
+            labels: that are scored.
+
+        Raises:
+            ConfigError: if the label is none of them.
+
+        >>> Endpoint(metric="hd95").question(["liver", "spleen"])
+        ('mean', 'hd95')
+        """
+        known = [*labels, MEAN_LABEL] if len(labels) > 1 else list(labels)
+        label = known[-1] if self.label in (None, MEAN_LABEL) else str(self.label)
+        if label not in known:
+            raise ConfigError(f"primary.label: expected one of {', '.join(known)}, received {label}")
+        return label, self.metric
+
+    def joined_to(self, before: "Endpoint") -> "Endpoint":
+        """Return this endpoint, completed by that of the study before."""
+        asked = self if self.given else before
+        margins = before.margins if self.margins is None else self.margins
+        return Endpoint(asked.label, asked.metric, margins, asked.given)
+
+    def to_parts(self) -> dict[str, Any]:
+        """Return what a study file holds of it."""
+        asked = {"metric": self.metric} if self.label is None else {"label": self.label, "metric": self.metric}
+        parts: dict[str, Any] = {"primary": asked} if self.given else {}
+        return parts if self.margins is None else parts | {"margins": dict(self.margins)}
+
+
+def read_endpoint(values: Mapping[str, Any], where: str) -> Endpoint:
+    """Read `primary` and `margins` of a study.
+
+    Raises:
+        ConfigError: if one has another shape, or names a metric by which arms cannot be compared, or a margin is not
+            positive.
+
+    >>> read_endpoint({"primary": {"label": "spleen", "metric": "nsd"}, "margins": {"nsd": 0.02}}, "study.yaml").margins
+    {'nsd': 0.02}
+    """
+    asked, margins = (values.get(key) for key in KEYS)
+    if asked is not None:
+        if not isinstance(asked, Mapping) or not asked or asked.keys() - {"label", "metric"}:
+            raise ConfigError(f"{where}: primary: expected a label and a metric, received {asked!r}")
+        _check_metric(asked.get("metric", "dice"), f"{where}: primary.metric")
+    if margins is not None:
+        if not isinstance(margins, Mapping):
+            raise ConfigError(f"{where}: margins: expected a mapping of metrics to numbers, received {margins!r}")
+        for metric, margin in margins.items():
+            _check_metric(metric, f"{where}: margins")
+            if not isinstance(margin, int | float) or not 0 < margin < math.inf:
+                raise ConfigError(f"{where}: margins.{metric}: expected a positive number, received {margin!r}")
+    label = (asked or {}).get("label")
+    metric = str((asked or {}).get("metric", "dice"))
+    return Endpoint(None if label is None else str(label), metric, margins, given=asked is not None)
+
+
+def _check_metric(metric: object, where: str) -> None:
+    compared = [name for name, each in METRICS.items() if each.better]
+    if metric not in compared:
+        raise ConfigError(f"{where}: expected one of {', '.join(compared)}, received {metric!r}")
