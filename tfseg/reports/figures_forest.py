@@ -35,7 +35,9 @@ def forest(groups: Mapping[str, pd.DataFrame], title: str, sign: int, margin: fl
         sign: 1 if higher is better, -1 if lower is.
         margin: of equivalence, drawn as a band; NaN if there is none.
     """
-    rows = [row for name, pairs in groups.items() for row in (name, *(pair for _, pair in pairs.iterrows()))]
+    rows: list[str | pd.Series] = []
+    for name, table in groups.items():
+        rows += [name, *(pair for _, pair in table.iterrows())]
     limit = _limit(pd.concat(list(groups.values())), margin)
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure((_WIDTH_IN, 0.75 + 0.27 * len(rows)), layout="constrained")

@@ -52,8 +52,10 @@ def collapses(dice: Sequence[Question], first: str, second: str, observed: NDArr
     if not dice or not fallen.any():
         return Collapses(0, 0, 0, observed)
     folds = dice[0].folds
-    once = [int(_once(np.where(observed, each, np.nan), folds).sum()) for each in (*fallen, np.ones(observed.shape))]
-    return Collapses(*once, alone=observed & ~fallen.any(axis=0))
+    first_fallen, second_fallen, networks = (
+        int(_once(np.where(observed, each, np.nan), folds).sum()) for each in (*fallen, np.ones(observed.shape))
+    )
+    return Collapses(first_fallen, second_fallen, networks, alone=observed & ~fallen.any(axis=0))
 
 
 def p_without(differences: Array, folds: NDArray[np.integer], alone: NDArray[np.bool_]) -> float:
