@@ -56,6 +56,29 @@ def test_kethavath_2025_is_its_protocol():
     assert (training.schedule.name, training.schedule.every, training.schedule.factor) == ("step", 4, 0.1)
 
 
+def test_he_2024_looks_in_its_second_stage_where_the_first_was_wrong():
+    """Its loss is that of the first, and more on what lies within 2 voxels of a voxel that is segmented wrong."""
+    config = load_config(ROOT / "configs/he_2024/two_stages.yaml")
+    first, second = (make_loss(stage) for stage in config.resolved_stages())
+    assert (config.model.depth, config.model.doublings, config.model.deep_supervision) == (5, 3, 4)
+    truth = np.zeros((1, 9, 9, 9, 1), np.uint8)
+    truth[:, :, :, 5:] = 1
+    right = np.where(truth == [0, 1], 0.8, 0.2).astype("float32")
+    assert float(second(truth, right)) == pytest.approx(float(first(truth, right)))
+    wrong = right.copy()
+    wrong[0, 4, 4, 2] = (0.2, 0.8)
+
+    def extra(voxel):
+        """How much more the second stage's loss changes than the first's, if a voxel becomes less certain."""
+        other = wrong.copy()
+        other[0, *voxel] = 0.7 * wrong[0, *voxel] + 0.15
+        changes = [float(loss(truth, other)) - float(loss(truth, wrong)) for loss in (first, second)]
+        return abs(changes[1] - changes[0])
+
+    assert min(extra((4, 4, 2)), extra((4, 4, 4)), extra((3, 3, 3))) > 1e-3
+    assert max(extra((4, 4, 5)), extra((4, 8, 2)), extra((0, 0, 0))) < 1e-5
+
+
 def test_a_recipe_is_valid_and_opens_with_its_command():
     assert RECIPES
     for path in RECIPES:

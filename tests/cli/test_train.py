@@ -234,3 +234,13 @@ def test_without_data_phantoms_are_made_and_reported(tmp_path):
     assert done.returncode == 2
     assert "no --data: 16 synthetic abdomen subjects are used instead of scans" in done.stdout
     assert len(list(Path(tmp_path / "run" / "phantoms" / "imagesTr").iterdir())) == 16
+
+
+def test_a_network_without_probabilities_is_refused_before_anything_trains(prepared, tmp_path):
+    code = "import keras\n\ndef build(image_shape, classes):\n    return keras.layers.Conv2D(classes, 1)\n"
+    (tmp_path / "networks_of_logits.py").write_text(code)
+    model = ["--set", "model={import: networks_of_logits:build}"]
+    done = tfseg("fit", "--prepared", prepared.folder, *model, "--out", "run", folder=tmp_path)
+    assert done.returncode == 2
+    assert "model.import: expected probabilities between 0 and 1 from networks_of_logits:build" in one_line(done)
+    assert not list((tmp_path / "run").glob("fold_*"))

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from tfseg.config.config import Config, HoldoutConfig, load_config
+from tfseg.config.config import Config, HoldoutConfig, load_config, parse_config
 from tfseg.core.errors import ConfigError
 
 
@@ -188,6 +188,7 @@ def test_a_value_out_of_range_is_refused_by_its_key():
         "training.schedule.factor=1.5",
         "model.depth=8",
         "model.name=unet_4d",
+        "model.import=no_function",
         "scoring.tolerance_mm=0",
     ):
         key, _, _ = override.partition("=")
@@ -199,6 +200,14 @@ def test_a_refusal_says_where_what_and_what_was_received():
         ("model.dropout=[0.1, 2]", "model.dropout.1: Input should be less than 1; received 2"),
         ("folds={scheme: holdout, ratio: [7, 0, 1]}", "folds.ratio.1: Input should be greater than 0; received 0"),
         ("loss={alpha: 1}", "loss needs a name"),
+        (
+            "stages=[{model: {depth: 3}}]",
+            "stages.0: a stage continues with the network of the stage before; model can only be set outside",
+        ),
+        ("model={import: a.b:c, filters: 3}", "unknown key model.filters; known: import, settings, deep_supervision"),
+        ("model.deep_supervision=5", "model: deep_supervision needs as many levels: at most 4, the depth"),
+        ("model.pooling=[[1, 2]]", "model: pooling needs factors of 2 axes for each of 4 levels, the depth"),
+        ("model={filtres: 3}", "unknown key model.filtres; did you mean model.filters?"),
         ("loss=3", "loss: Input should be a valid dictionary; received 3"),
     ):
         assert said in message(overrides=[override])
@@ -229,3 +238,20 @@ def test_yaml_that_makes_python_objects_is_refused(write):
         assert yaml.unsafe_load(tag) is not None  # it would do something
         assert "not valid YAML" in message(write(f"seed: {tag}\n"))
         assert "not valid YAML" in message(overrides=[f"seed={tag}"])
+
+
+def test_a_named_network_has_its_own_settings_and_those_beside_its_name():
+    config = load_config(None, ["model.dropout=[0, 0.5]", "model={name: unet_2d_light, filters: 4}", "model.norm=none"])
+    assert (config.model.depth, config.model.dropout, config.model.filters) == (3, (0.1, 0.3), 4)
+    assert (config.model.activation, config.model.norm) == ("leaky_relu", "none")
+    assert parse_config(config.to_yaml(), "config.yaml") == config
+
+
+def test_an_imported_network_replaces_the_named_one():
+    config = load_config(None, ["model.depth=2", "model={import: package.module:build, settings: {width: 3}}"])
+    assert config.model_dump()["model"] == {
+        "import": "package.module:build",
+        "settings": {"width": 3},
+        "deep_supervision": 1,
+    }
+    assert parse_config(config.to_yaml(), "config.yaml") == config

@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 
 from tfseg.config.config import load_config
+from tfseg.core import files
 from tfseg.core.claims import claim
 from tfseg.core.errors import ConfigError
 from tfseg.core.machine import usable_cores
-from tfseg.runs.environment import SAME, describe_environment, describe_start, with_threads
+from tfseg.runs.environment import (
+    SAME,
+    describe_environment,
+    describe_network,
+    describe_start,
+    imported_networks,
+    with_pooling,
+    with_threads,
+)
 
 
 def test_threads_are_resolved_to_a_number(tmp_path):
@@ -60,3 +69,34 @@ def test_environment_names_versions_and_inputs(prepared):
     assert described["versions"]["numpy"] == np.__version__
     assert described["threads"] == 2
     assert (described["command"], described["seed"], described["devices"]) == ("tfseg fit", 3, ["CPU:0"])
+
+
+def test_pooling_is_decided_from_size_and_spacing_and_stays_when_the_run_resumes(prepared, tmp_path):
+    """Slices of 32 by 32 pixels of 1 mm are halved along both axes; a run begins before its scans are prepared."""
+    begun = load_config(None, ["model.depth=2"])
+    decided = with_pooling(begun, prepared)
+    assert decided.model.pooling == ((2, 2), (2, 2))
+    assert with_pooling(decided, prepared) == decided
+    claim(tmp_path, {"config.yaml": decided.to_yaml()})
+    claim(tmp_path, {"config.yaml": begun.to_yaml()}, same=SAME)
+    with pytest.raises(ConfigError, match=r"another config\.yaml"):
+        claim(tmp_path, {"config.yaml": load_config(None, ["model.depth=3"]).to_yaml()}, same=SAME)
+    own = load_config(None, ["model={depth: 2, pooling: [[1, 2], [2, 2]]}"])
+    assert with_pooling(own, prepared) == own
+    with pytest.raises(ConfigError, match=r"another config\.yaml"):
+        claim(tmp_path, {"config.yaml": own.to_yaml()}, same=SAME)
+
+
+def test_an_imported_network_is_named_with_the_hash_of_its_file(tmp_path, monkeypatch):
+    code = tmp_path / "named_network.py"
+    code.write_text("def build(image_shape, classes): ...\n")
+    monkeypatch.chdir(tmp_path)
+    config = load_config(None, ["model={import: named_network:build}"])
+    digest = files.sha256(code)
+    assert json.loads(describe_network(config)["network.json"]) == {"import": "named_network:build", "sha256": digest}
+    assert imported_networks([load_config(), config, config]) == {
+        "imported_networks": [f"named_network:build (SHA-256 {digest})"]
+    }
+    assert describe_network(load_config()) == imported_networks([load_config()]) == {}
+    with pytest.raises(ConfigError, match=r"model\.import: there is no module nowhere"):
+        describe_network(load_config(None, ["model={import: nowhere:build}"]))

@@ -12,8 +12,9 @@ from tfseg.config.config import Config
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.splits import Split, to_json
-from tfseg.prepared.inputs import check_input
+from tfseg.prepared.inputs import check_input, input_shape
 from tfseg.prepared.prepared import Prepared, split_subjects
+from tfseg.training.network import check_network
 from tfseg.training.strategy import choose_devices, open_strategy
 
 
@@ -85,6 +86,8 @@ def set_up(
     for config in configs:
         for stage in config.resolved_stages():
             check_input(stage.training, prepared)
+    for model, seen in {repr(each): each for each in ((c.model, c.training.input) for c in configs)}.values():
+        check_network(model, input_shape(seen, prepared), prepared.targets)
     redraws = first.redraw_folds and not (splits or prepared.splits)
     drawn_by = {seed: seed if redraws else first.seed for seed in seeds}
     folds = {

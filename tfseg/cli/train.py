@@ -25,7 +25,15 @@ from tfseg.prepared.prepared import Prepared
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
 from tfseg.runs.cells import Cell, collect, epoch_steps, run_cells
-from tfseg.runs.environment import SAME, describe_environment, describe_start, with_threads
+from tfseg.runs.environment import (
+    SAME,
+    describe_environment,
+    describe_network,
+    describe_start,
+    imported_networks,
+    with_pooling,
+    with_threads,
+)
 from tfseg.runs.final import final_config, final_epochs, train_final
 from tfseg.runs.folder import FINAL, FINAL_DESCRIPTION, is_finished, read_failures, read_scores
 from tfseg.training.fit import make_loss
@@ -72,14 +80,17 @@ def fit(
     out = out or Path("runs") / re.sub(r"[^A-Za-z0-9.=-]+", "_", title)
     config = with_threads(config, out)
     chosen = check_devices([config], devices)
-    with resumable(out), claimed(out, {"config.yaml": config.to_yaml(), **describe_start(config)}, same=SAME):
+    records = {"config.yaml": config.to_yaml(), **describe_start(config), **describe_network(config)}
+    with resumable(out), claimed(out, records, same=SAME):
         setting = set_up([config], [config.seed], source, out, splits, terminal)
         folds = setting.folds[config.seed]
         add_records(out, setting.records(config.seed))
         if (out / "report.html").is_file() and not read_failures(out):
             terminal.say(f"{out} is already finished: nothing to train")
         else:
-            _write_environment(out, setting, config, chosen, command, source)
+            config = with_pooling(config, setting.prepared)
+            files.write_text(out / "config.yaml", config.to_yaml())
+            _write_environment(out, setting, [config], chosen, command, source)
             (out / "report.html").unlink(missing_ok=True)  # a report marks the run as finished
             cells = [
                 Cell(f"fold {fold + 1}/{len(folds)}", title, config, split, fold, out)
@@ -151,7 +162,10 @@ def compare(
         study.endpoint.question(list(setting.prepared.targets.scored))
         add_records(out, setting.inputs, "comparison")
         keep_splits(out / "splits.json", setting.folds)
-        cells = grid.make_grid(study, setting.folds, out)
+        cells = [
+            replace(cell, config=with_pooling(cell.config, setting.prepared))
+            for cell in grid.make_grid(study, setting.folds, out)
+        ]
         open_cells = [cell for cell in cells if not is_finished(cell.folder)]
         folds = len(setting.folds[study.config.seed])
         terminal.say(
@@ -165,10 +179,11 @@ def compare(
         if dry_run:
             return
         for cell in {cell.run: cell for cell in cells}.values():
-            records = {"config.yaml": cell.config.to_yaml(), **setting.records(cell.config.seed)}
+            records = {"config.yaml": cell.config.to_yaml(), **describe_network(cell.config)}
+            records |= setting.records(cell.config.seed)
             claim(cell.run, records, same=SAME)
-            _write_environment(cell.run, setting, cell.config, chosen, command, source)
-        _write_environment(out, setting, study.config, chosen, command, source)
+            _write_environment(cell.run, setting, [cell.config], chosen, command, source)
+        _write_environment(out, setting, configs, chosen, command, source)
         study.write(out / "study.yaml")
         with terminal.training("networks", len(cells)) as listener:
             failed = run_cells(cells, setting.prepared, devices, listener)
@@ -206,8 +221,9 @@ def finish_runs(cells: Sequence[Cell], prepared: Prepared) -> list[Path]:
 
 
 def _write_environment(
-    run: Path, setting: Setting, config: Config, devices: Sequence[str], command: str, source: Source
+    run: Path, setting: Setting, configs: Sequence[Config], devices: Sequence[str], command: str, source: Source
 ) -> None:
-    more = {"command": command, "seed": config.seed, "phantoms": source.is_phantoms}
-    threads = config.training.threads or usable_cores()
+    first = configs[0]
+    more = {"command": command, "seed": first.seed, "phantoms": source.is_phantoms, **imported_networks(configs)}
+    threads = first.training.threads or usable_cores()
     files.write_text(run / "environment.json", describe_environment(setting.prepared, devices, threads, **more))

@@ -4,12 +4,13 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
-from tfseg.config.model import ModelConfig
+from tfseg.config.model import ModelConfig, NetworkConfig
 from tfseg.config.section import Positive, Section
 from tfseg.config.training import TrainingConfig
 from tfseg.config.yaml_files import merge, parse_override, parse_yaml, read_yaml_chain
@@ -49,12 +50,19 @@ class StageConfig(Section):
     def _loss_by_name(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _network_stays(cls, values: object) -> object:
+        if isinstance(values, Mapping) and "model" in values:
+            raise ValueError("a stage continues with the network of the stage before; model can only be set outside")
+        return values
+
 
 class Config(Section):
     """Everything that determines a run, apart from the data."""
 
     loss: dict[str, Any] = Field(default_factory=lambda: {"name": "dice_ce"})
-    model: ModelConfig = ModelConfig()
+    model: NetworkConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     stages: tuple[StageConfig, ...] = ()
     folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
@@ -80,7 +88,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _network_takes_its_input(self) -> Self:
         kind = self.training.input.kind
-        if (self.model.rank == 2) != (kind == "slices"):
+        if isinstance(self.model, ModelConfig) and (self.model.rank == 2) != (kind == "slices"):
             takes = "slices" if self.model.rank == 2 else "patches or volumes"
             raise ConfigError(f"model.name: {self.model.name} takes {takes}, but training.input.kind is {kind}")
         return self
@@ -177,12 +185,27 @@ def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> 
 
 
 def _refuse_unknown(section: type[BaseModel], values: Mapping[str, Any], where: str, prefix: str) -> None:
+    fields = _fields(section)
     for key, value in values.items():
-        if key not in section.model_fields:
-            nearest = difflib.get_close_matches(str(key), section.model_fields, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(section.model_fields)}"
+        if key not in fields:
+            nearest = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{nearest[0]}?" if nearest else f"known: {', '.join(fields)}"
             raise ConfigError(f"{where}: unknown key {prefix}{key}; {hint}")
-        annotation = section.model_fields[key].annotation
-        for inner in (annotation, *get_args(annotation)):
-            if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, BaseModel):
-                _refuse_unknown(inner, value, where, f"{prefix}{key}.")
+        inner = _section_of(fields[key].annotation, value) if isinstance(value, Mapping) else None
+        if inner is not None:
+            _refuse_unknown(inner, value, where, f"{prefix}{key}.")
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a section by the names that a user writes."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def _section_of(annotation: Any, values: Mapping[str, Any]) -> type[BaseModel] | None:
+    """Return the section that a mapping is read as: of several, the last one whose required keys it has."""
+    annotations = (annotation, *get_args(annotation))
+    types = [get_args(each)[0] if get_origin(each) is Annotated else each for each in annotations]
+    sections = [each for each in types if isinstance(each, type) and issubclass(each, BaseModel)]
+    required = [{name for name, field in _fields(each).items() if field.is_required()} for each in sections]
+    fitting = [each for each, names in zip(sections, required, strict=True) if names <= values.keys()]
+    return next(reversed(fitting or sections), None)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from tfseg.config.section import Count, Fraction, Section
 
@@ -82,3 +82,26 @@ class ModelConfig(Section):
     def rank(self) -> int:
         """The number of spatial axes of the images that the network takes."""
         return 3 if "3d" in self.name else 2
+
+
+class ImportedModelConfig(Section):
+    """A network of someone else's code: `function(image_shape, classes, **settings)` of `package.module:function`.
+
+    `deep_supervision` is its number of outputs, the full size first.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    import_: Annotated[str, Field(alias="import", pattern=r"^\w+(\.\w+)*:\w+$")]
+    settings: dict[str, Any] = Field(default_factory=dict)
+    deep_supervision: Count = 1
+
+
+def _kind(values: object) -> str:
+    is_imported = "import" in values if isinstance(values, Mapping) else isinstance(values, ImportedModelConfig)
+    return "Imported" if is_imported else "Named"
+
+
+NetworkConfig = Annotated[
+    Annotated[ModelConfig, Tag("Named")] | Annotated[ImportedModelConfig, Tag("Imported")], Discriminator(_kind)
+]

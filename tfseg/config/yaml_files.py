@@ -11,7 +11,10 @@ import yaml
 
 from tfseg.core.errors import ConfigError, one_line
 
-REPLACED = {"loss": {"name", "sum"}, "model": {"name"}}  # key → what a mapping that replaces the earlier one holds
+REPLACED = {
+    "loss": {"name", "sum"},
+    "model": {"name", "import"},
+}  # key → what a mapping that replaces the earlier one holds
 MERGE = "tag:yaml.org,2002:merge"  # the key <<, which includes another mapping
 # More than any configuration has; a file without an end, or a few references, can stand for far more.
 MOST_BYTES, MOST_VALUES = 10**7, 10**5

@@ -13,10 +13,11 @@ from tfseg.core import files
 from tfseg.core.claims import claim_new
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.grids import Array
+from tfseg.models.imported import load_network
 from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.description import METADATA, Description, to_json
 from tfseg.prediction.dropout import dropout_pass, has_dropout
-from tfseg.prediction.forward import Forward, compiled_forward, load_network, saved_model_forward
+from tfseg.prediction.forward import Forward, compiled_forward, saved_model_forward
 from tfseg.prediction.runtimes import EXTRA, litert_forward, onnx_forward
 from tfseg.prepared.boxes import cut, start_of
 from tfseg.prepared.stored import Slices

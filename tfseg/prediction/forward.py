@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.core import files
-from tfseg.core.errors import RunError
 from tfseg.datasets.grids import Array
 
 # Maps images [batch, h, w, channels] to probabilities [batch, h, w, classes].
@@ -24,18 +23,6 @@ def compiled_forward(model: keras.Model) -> Forward:
         return np.asarray(graph(tf.constant(image)))
 
     return forward
-
-
-def load_network(path: Path) -> keras.Model:
-    """Load a `best.keras`.
-
-    Raises:
-        RunError: if it is missing or damaged.
-    """
-    if not path.is_file():
-        raise RunError(f"{path}: no such network")
-    with files.reading(path):
-        return keras.saving.load_model(path, compile=False)
 
 
 def saved_model_forward(folder: Path) -> Forward:

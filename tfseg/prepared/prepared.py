@@ -116,6 +116,13 @@ class Prepared:
         return int(self.index["slices"].max()), *self.image_shape
 
     @cached_property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """The median spacing of slices, rows and columns over all cases; pixels have a spacing of 1."""
+        spacings_mm = [self.case(name).grid.slice_spacing_mm for name in self.index["case"]]
+        across, down, along = np.median(spacings_mm, axis=0).tolist()
+        return across, down, along
+
+    @cached_property
     def targets(self) -> Targets:
         """What a network learns and what is scored: the regions if there are any, else the labels."""
         return Targets(self.labels, self.regions)

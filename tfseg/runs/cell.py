@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -21,6 +20,7 @@ from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import evaluate
 from tfseg.evaluation.postprocess import choose_clean_up
+from tfseg.models.imported import load_network
 from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
 from tfseg.prepared.prepared import Prepared
@@ -119,7 +119,7 @@ def run_cell(
     memory.reset_peak()
     chosen = train_best_rate(config, prepared, split, network_seed(config.seed, fold), out, strategy, progress)
     trained, training = chosen.trained, chosen.config.training
-    best = keras.saving.load_model(trained.path, compile=False)
+    best = load_network(trained.path)
     predictor = make_predictor(compiled_forward(best), config.training, prepared)
     cases = prepared.cases_of(split.test)
     cleaning = None

@@ -4,10 +4,11 @@ from functools import cache, partial
 from pathlib import Path
 
 from tfseg.config.config import load_config
+from tfseg.models.imported import load_network
 from tfseg.prediction.clean_up import CleanUp, parse_clean_up
 from tfseg.prediction.description import describe
 from tfseg.prediction.ensemble import Member
-from tfseg.prediction.forward import Forward, compiled_forward, load_network
+from tfseg.prediction.forward import Forward, compiled_forward
 from tfseg.prediction.model import Model
 from tfseg.runs.folder import final_network_of, fold_of, networks_of, open_prepared, read_json
 

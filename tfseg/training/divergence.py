@@ -27,22 +27,24 @@ class WatchedLoss(keras.losses.Loss):
 
     Args:
         loss: the loss.
+        outputs: how many outputs of the network it is called for at every step.
     """
 
-    def __init__(self, loss: keras.losses.Loss) -> None:
+    def __init__(self, loss: keras.losses.Loss, outputs: int = 1) -> None:
         super().__init__(name=loss.name)
         self._loss = loss
-        self._steps = _per_replica(0, tf.int64)
+        self._outputs = outputs
+        self._calls = _per_replica(0, tf.int64)
         self._first_step = _per_replica(-1, tf.int64)
         self._first_value = _per_replica(0.0, tf.float32)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the loss, and count the step."""
+        """Return the loss, and count the call."""
         value = self._loss(y_true, y_pred, sample_weight)
         is_first = tf.logical_not(tf.math.is_finite(value)) & (self._first_step < 0)
         self._first_value.assign(tf.where(is_first, tf.cast(value, tf.float32), self._first_value))
-        self._first_step.assign(tf.where(is_first, self._steps, self._first_step))
-        self._steps.assign_add(1)
+        self._first_step.assign(tf.where(is_first, self._calls // self._outputs, self._first_step))
+        self._calls.assign_add(1)
         return value
 
     def first_bad(self) -> tuple[int, float] | None:

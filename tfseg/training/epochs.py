@@ -3,9 +3,13 @@
 import keras
 import numpy as np
 
+RANDOM_STATE = "seed_generator_state"  # Keras's name for the variable of a layer that draws random numbers
+
 
 class EpochSeeds(keras.callbacks.Callback):
     """Make every dropout mask a function of (seed, epoch, layer, step), so that a resumed epoch repeats its masks.
+
+    The layers are all that draw random numbers, nested ones too, in the order of the model.
 
     `epochs_before`: epochs of earlier stages.
     """
@@ -16,8 +20,8 @@ class EpochSeeds(keras.callbacks.Callback):
         self._before = epochs_before
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the state of each dropout layer."""
-        for index, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
-                state = np.random.SeedSequence([self._seed, self._before + epoch, index]).generate_state(2)
-                layer.seed_generator.state.assign(state.astype(layer.seed_generator.state.dtype))
+        """Set the random state of each layer."""
+        states = [variable for variable in self.model.variables if variable.name == RANDOM_STATE]
+        for index, state in enumerate(states):
+            drawn = np.random.SeedSequence([self._seed, self._before + epoch, index]).generate_state(2)
+            state.assign(drawn.astype(state.dtype))

@@ -1,7 +1,7 @@
 """Train one network, through all its stages."""
 
+import json
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,18 @@ import tensorflow as tf
 
 from tfseg import __version__
 from tfseg.config.config import Config
-from tfseg.core.errors import ConfigError
+from tfseg.core import files
+from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import processor_name
 from tfseg.datasets.splits import Split
+from tfseg.models.imported import RECORD, load_network
+from tfseg.prepared.inputs import input_shape
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import CheckpointFolder
 from tfseg.training.history import History
+from tfseg.training.network import record_of
 from tfseg.training.progress import QUIET, Progress
-from tfseg.training.resuming import check_conditions, conditions_of
+from tfseg.training.resuming import Conditions, check_conditions, conditions_of
 from tfseg.training.selection import is_whole
 from tfseg.training.stage import Training, Weights, make_loss, train_stage
 from tfseg.training.strategy import device_kinds, threads_used
@@ -68,7 +72,7 @@ def train(
         Stopped: if `progress` asks for it after an epoch; the same call resumes.
         FloatingPointError: if the score that selects the best epoch was never finite.
     """
-    machine = {
+    machine: Conditions = {
         "training.threads": threads_used(),
         "devices": device_kinds(strategy),
         "processor": processor_name(),
@@ -76,11 +80,16 @@ def train(
         "TensorFlow": tf.__version__,
         "Keras": keras.__version__,
     }
+    record = record_of(config.model, input_shape(config.training.input, prepared), prepared.targets.channels)
+    if record:
+        machine["model.import"] = f"{record['import']}, SHA-256 {record['sha256'][:12]}"
     conditions = conditions_of(config, prepared, split, seed, machine)
     checkpoints = CheckpointFolder(out / CHECKPOINTS, progress.say)
     saved = checkpoints.newest()
     if saved:
         check_conditions(saved, conditions, out)
+    if record:
+        files.write_text(out / RECORD, json.dumps(record, indent=1))
     best = out / "best.keras"
     if saved and saved.state["parts"]["best"]["best_epoch"] >= 0 and not is_whole(best):
         progress.say(f"{best} is damaged; the network is trained again from the beginning")
@@ -111,6 +120,6 @@ def given_weights(path: str | None) -> Weights | None:
     if path is None:
         return None
     try:
-        return keras.saving.load_model(path, compile=False).get_weights()
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return load_network(Path(path)).get_weights()
+    except (OSError, RunError) as error:
         raise ConfigError(f"training.start_from: cannot read {path}: {error}") from error

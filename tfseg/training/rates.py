@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfseg.config.config import Config
 from tfseg.core import files
 from tfseg.datasets.splits import Split
+from tfseg.models.imported import RECORD
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.divergence import Diverged
 from tfseg.training.fit import Trained, train
@@ -78,7 +79,8 @@ def train_best_rate(
 
 
 def _copy(source: Path, out: Path) -> None:
-    for name in ("history.csv", "controls.json", "best.keras"):
+    names = ("history.csv", "controls.json", RECORD, "best.keras")
+    for name in filter(lambda name: (source / name).is_file(), names):
         with files.replacing(out / name) as temporary:
             shutil.copyfile(source / name, temporary)
     shutil.copytree(source / "logs", out / "logs", dirs_exist_ok=True)

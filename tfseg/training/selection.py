@@ -10,10 +10,13 @@ from typing import Any
 import keras
 
 from tfseg.core import files
+from tfseg.models.imported import inference_network
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keep the network of the best epoch in a file: only standard layers, uncompiled, so it opens without tfseg.
+    """Keep the network of the best epoch in a file, from the image to the full-size output, uncompiled.
+
+    The networks of tfseg consist of standard layers: the file opens without tfseg.
 
     Args:
         path: the file, `best.keras`.
@@ -40,10 +43,10 @@ class BestWeights(keras.callbacks.Callback):
         value = self._sign * scores.get(self._monitor, math.nan)
         if value > self._best:
             self._best, self.best_epoch = value, self._before + epoch
-            # A new model around the same layers, so that the optimiser and the loss are not saved.
-            uncompiled = keras.Model(self.model.input, self.model.output, name=self.model.name)
+            # A new model around the same layers, so that the optimiser, the loss and other outputs are not saved.
+            network = inference_network(self.model)
             with files.replacing(self._path) as temporary:
-                uncompiled.save(temporary)
+                network.save(temporary)
 
     @property
     def score(self) -> float:

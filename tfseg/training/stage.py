@@ -1,7 +1,7 @@
 """Train one stage: a network, a loss, an optimiser and a number of epochs."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tfseg.config.config import Config
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.splits import Split
-from tfseg.models import MODELS
+from tfseg.models.imported import inference_network
 from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
 from tfseg.preparation.label_maps import IGNORED
@@ -27,6 +27,7 @@ from tfseg.training.divergence import FiniteLoss, WatchedLoss
 from tfseg.training.epochs import EpochSeeds
 from tfseg.training.history import History, Listening
 from tfseg.training.logs import Logs
+from tfseg.training.network import make_network, supervision_weights
 from tfseg.training.optimizers import make_optimizer, penalise_weights
 from tfseg.training.plateau import PlateauRate
 from tfseg.training.progress import Progress
@@ -72,28 +73,30 @@ def make_loss(config: Config, regions: bool = False, ignore_label: int | None = 
 
 def compiled_model(config: Config, shared: Training, loss: keras.losses.Loss, rate: Rate) -> keras.Model:
     """Build the network with its optimiser, ready to train; call it in the strategy's scope."""
-    settings = config.model.model_dump(exclude={"name"})
     synchronized = shared.strategy.num_replicas_in_sync > 1
-    build: Callable[..., keras.Model] = MODELS[config.model.name]
-    targets = shared.prepared.targets
-    settings |= {"output_activation": targets.activation, "synchronized": synchronized}
-    model = build(input_shape(config.training.input, shared.prepared), targets.channels, **settings)
+    image_shape = input_shape(config.training.input, shared.prepared)
+    model = make_network(config.model, image_shape, shared.prepared.targets, synchronized)
     penalise_weights(model, config.training.l1)
+    outputs = len(model.outputs)
+    several = {"loss": [loss] * outputs, "loss_weights": supervision_weights(outputs)}
     # XLA trains this network several times slower on a CPU.
-    model.compile(make_optimizer(config.training, rate), loss, jit_compile=False)
+    model.compile(
+        make_optimizer(config.training, rate), **(several if outputs > 1 else {"loss": loss}), jit_compile=False
+    )
     # A checkpoint can only be restored into variables that exist.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def start_from(model: keras.Model, weights: Weights) -> None:
-    """Set the weights of the network.
+    """Set the weights of the network; those of its inference network, if they come from a file.
 
     Raises:
         ConfigError: if they belong to another network.
     """
+    inference = inference_network(model)
     try:
-        model.set_weights(weights)
+        (inference if len(weights) == len(inference.weights) else model).set_weights(weights)
     except ValueError as error:
         raise ConfigError(f"training.start_from: the weights do not fit this network: {error}") from error
 
@@ -119,7 +122,7 @@ def train_stage(
     with shared.strategy.scope(), precision(training.precision):
         loss = make_loss(config, bool(targets.regions), None if shared.prepared.ignore_label is None else IGNORED)
         rate = learning_rate_schedule(training, steps)
-        watched = WatchedLoss(loss)
+        watched = WatchedLoss(loss, config.model.deep_supervision)
         model = compiled_model(config, shared, watched, rate)
     if weights is not None:
         start_from(model, weights)
@@ -131,7 +134,7 @@ def train_stage(
         planned = [(each, of.training.epochs) for each, of in zip([batches, *later], shared.stages, strict=True)]
         files.write_text(shared.out / "controls.json", json.dumps(controls(model, planned)))
 
-    predictor = make_predictor(compiled_forward(model), training, prepared)
+    predictor = make_predictor(compiled_forward(inference_network(model)), training, prepared)
     validated = prepared.cases_of(shared.split.val)
     depth = 1 if training.input.kind == "slices" else model.input_shape[1]
     # A slice is a sample of its own; so is a block of a volume.
@@ -182,9 +185,10 @@ def train_stage(
         callback.set_model(model)
     if checkpoint:
         saving.restore(checkpoint)
+    sizes = [output.shape[1:-1] for output in model.outputs]
     if done < training.epochs and not any(rule.is_over(done) for rule in stopping):
         model.fit(
-            as_dataset(batches, before + done),
+            as_dataset(batches, before + done, sizes if len(sizes) > 1 else None),
             initial_epoch=done,
             epochs=training.epochs,
             steps_per_epoch=steps,

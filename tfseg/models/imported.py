@@ -1,0 +1,143 @@
+"""Build a network with a function of someone else's code, and load it again."""
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfseg.core import files
+from tfseg.core.errors import ConfigError, RunError, one_line
+
+RECORD = "network.json"  # beside a network's file: what rebuilds it
+
+
+class Imported(keras.Model):
+    """A network that only its own code can rebuild; Keras saves its weights and its name."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the name alone: the layers may not be serialisable."""
+        return {"name": self.name}
+
+
+def build_imported(reference: str, image_shape: tuple[int, ...], classes: int, settings: Mapping[str, Any]) -> Imported:
+    """Build the network that `function(image_shape, classes, **settings)` returns.
+
+    The module is imported from the Python path, else from the working directory.
+
+    Args:
+        reference: `package.module:function`. It returns a Keras model or layer that maps images
+            `[batch, *spatial, channels]` to probabilities `[batch, *spatial, classes]`, or to a list of them, the full
+            size first.
+        image_shape: `(*spatial, channels)`.
+        classes: output channels.
+        settings: the function's other arguments.
+
+    Raises:
+        ConfigError: if there is no such function, it fails, or its network does not take such images.
+    """
+    with _working_directory():
+        function = _function(reference)
+        try:
+            network = function(tuple(image_shape), classes, **settings)
+        except Exception as error:
+            call = f"{reference} failed for images {tuple(image_shape)} and {classes} classes"
+            raise ConfigError(f"model.import: {call}: {_kind(error)}") from error
+        if not isinstance(network, keras.Layer):
+            raise ConfigError(f"model.import: expected a Keras network from {reference}, received {_name(network)}")
+        image = keras.Input(image_shape, name="image")
+        try:
+            outputs = network(image)
+        except Exception as error:
+            message = f"{reference} does not take images {tuple(image_shape)}"
+            raise ConfigError(f"model.import: the network of {message}: {_kind(error)}") from error
+    return Imported(image, outputs, name=reference.replace(".", "_").replace(":", "_"))
+
+
+def module_digest(reference: str) -> str:
+    """Return the SHA-256 of the file that holds the function.
+
+    Raises:
+        ConfigError: if there is no such function, or no file.
+    """
+    with _working_directory():
+        function = _function(reference)
+    path = getattr(sys.modules[function.__module__], "__file__", None)
+    if path is None:
+        raise ConfigError(f"model.import: {reference} is not in a file")
+    return files.sha256(Path(path))
+
+
+def inference_network(model: keras.Model) -> keras.Model:
+    """Return the network from an image to its first output, the one of full size, around the same layers."""
+    kind = Imported if isinstance(model, Imported) else keras.Model
+    return kind(model.input, model.outputs[0], name=model.name)
+
+
+def load_network(path: Path) -> keras.Model:
+    """Load a `best.keras`, uncompiled; an imported network is rebuilt as `network.json` beside it says.
+
+    Raises:
+        ConfigError: as `build_imported`.
+        RunError: if a file is missing or damaged, or the function's file has changed since.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such network")
+    record_path = path.with_name(RECORD)
+    if not record_path.is_file():
+        with files.reading(path):
+            return keras.saving.load_model(path, compile=False)
+    with files.reading(record_path):
+        record = json.loads(record_path.read_text(encoding="utf-8"))
+        reference, digest = str(record["import"]), str(record["sha256"])
+        image_shape, classes = tuple(int(length) for length in record["image_shape"]), int(record["classes"])
+        settings = dict(record["settings"])
+    if module_digest(reference) != digest:
+        raise RunError(f"{path}: the file of {reference} has changed since the network was trained (its hash differs)")
+    network = inference_network(build_imported(reference, image_shape, classes, settings))
+    with files.reading(path):
+        network.load_weights(path)
+    return network
+
+
+@contextmanager
+def _working_directory() -> Iterator[None]:
+    """Look for modules in the working directory last; not if it is a run folder, whose code is never run."""
+    here = Path.cwd()
+    added = [] if any((folder / "environment.json").is_file() for folder in (here, here.parent)) else [str(here)]
+    before = list(sys.path)
+    sys.path.extend(added)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _function(reference: str) -> Any:
+    module_name, _, name = reference.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigError(f"model.import: {module_name} cannot be imported: {_kind(error)}") from error
+        places = "the Python path or in the working directory"
+        raise ConfigError(f"model.import: there is no module {error.name} on {places}") from error
+    except Exception as error:
+        raise ConfigError(f"model.import: {module_name} cannot be imported: {_kind(error)}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ConfigError(f"model.import: {module_name} has no function {name}")
+    return function
+
+
+def _kind(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
+def _name(value: object) -> str:
+    return type(value).__name__
