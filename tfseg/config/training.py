@@ -56,7 +56,7 @@ class TrainingConfig(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     epochs: Count = 20
     steps_per_epoch: Count | None = None
-    batch_size: Count = 8
+    batch_size: Count = 4
     foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: Fraction = 0.9
