@@ -1,5 +1,6 @@
 import itertools
 import struct
+import warnings
 import zlib
 
 import cv2
@@ -297,3 +298,13 @@ def test_a_png_whose_pixels_do_not_have_their_checksum_is_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(DataError, match=rf"{name}: the 2D image cannot be read: broken PNG file"):
             read_image(path)
+
+
+def test_a_damaged_tiff_is_refused_without_a_warning_beside_it(save_picture, tmp_path):
+    path = save_picture(tmp_path / "a.tif", ROWS)
+    path.write_bytes(path.read_bytes()[:30])
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(DataError, match=r"a\.tif: not a readable 2D image"):
+            read_image(path)
+    assert warned == []

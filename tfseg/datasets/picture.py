@@ -6,6 +6,7 @@ axial slices upright draws 2D images upright. They have no millimetres: their sp
 """
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -87,6 +88,7 @@ def palette_of(path: Path) -> dict[int, tuple[int, ...]] | None:
 def _open(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    warnings.filterwarnings("ignore", module="PIL")  # they name no file
     with naming(path, "not a readable 2D image"):
         image = Image.open(path)
     try:
