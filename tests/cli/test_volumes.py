@@ -86,6 +86,18 @@ def test_a_run_of_volumes_is_exported(run, tmp_path):
     np.testing.assert_allclose(served, own, atol=1e-5)
 
 
+def test_prediction_gives_the_bits_of_the_fold_and_takes_the_flips_of_the_training(run, decathlon, tmp_path):
+    done = tfseg("predict", run, "--input", decathlon / "imagesTr", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    written = list(run.glob("fold_*/predictions/*.nii.gz"))
+    assert len(written) == 6
+    for path in written:
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+    scan = decathlon / "imagesTr" / "case_0.nii.gz"
+    refused = tfseg("predict", run, "--input", scan, "--output", tmp_path / "flipped", "--flip", "left-right")
+    assert (refused.returncode, "they saw anterior-posterior" in one_line(refused)) == (2, True)
+
+
 def test_a_patch_that_is_too_large_is_one_clear_line_before_training(run, config, tmp_path):
     done = tfseg(
         *("fit", "--prepared", run / "prepared", "--config", config, "--out", tmp_path / "run"),
