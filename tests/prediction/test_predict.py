@@ -101,6 +101,20 @@ def test_with_resampling_and_crop_it_is_so_but_for_rounding(model, scan, tmp_pat
                 assert 2 * ((mask == expected) & (mask > 0)).sum() > 0.999 * ((mask > 0).sum() + (expected > 0).sum())
 
 
+def test_real_scans_in_three_orientations(model, shared, tmp_path):
+    """A head of 0.86×0.86×6.5 mm, stored as LPS, and an abdomen: slices larger than the input of the stand-in, too."""
+    recipe = model.description.recipe.model_copy(update={"size": (128, 128)})
+    pixelwise = replace(model.description, shape=(128, 128), recipe=recipe)
+    for name in ("head/tumour_flair.nii.gz", "ct/abdomen_3mm.nii.gz"):
+        scan = nib.load(shared / "data" / name)
+        array = scan.get_fdata(dtype=np.float32)
+        reference = predicted(model_of(pixelwise), array, scan.affine, tmp_path)
+        assert 0.01 < (reference > 0).mean() < 0.9
+        for axes, flips in (((2, 0, 1), (-1, 1, 1)), ((1, 2, 0), (1, 1, -1)), ((0, 2, 1), (-1, -1, 1))):
+            mask = predicted(model_of(pixelwise), *turned(array, scan.affine, axes, flips), tmp_path)
+            np.testing.assert_array_equal(mask, turned(reference, scan.affine, axes, flips)[0])
+
+
 def test_geometry_from_a_qform_alone_and_a_stretched_unit(model, scan, tmp_path):
     reference = predicted(model, scan, OBLIQUE, tmp_path)
     image = nib.Nifti1Image(scan, None)

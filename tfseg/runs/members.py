@@ -22,12 +22,12 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
         ConfigError: if the run or the fold is not finished, or there is no final network.
         RunError: if the run, or the folder that it was trained on, is damaged.
     """
+    networks = [final_network_of(run)] if final else networks_of(run, fold)
     prepared = open_prepared(run)
     if final:
-        seen = {final_network_of(run): ("the final network", prepared.subjects)}
+        seen = {networks[0]: ("the final network", prepared.subjects)}
     else:
-        splits = read_json(run / "splits.json")
-        folds = {network: fold_of(network) for network in networks_of(run, fold)}
+        splits, folds = read_json(run / "splits.json"), {network: fold_of(network) for network in networks}
         seen = {each: (f"fold {k}", [*splits[k]["train"], *splits[k]["val"]]) for each, k in folds.items()}
     members = [
         Member(name, frozenset(subjects), cache(partial(_forward, network)), _clean_up_of(network))
