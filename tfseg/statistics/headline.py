@@ -91,7 +91,7 @@ def _about_best(best: str, rivals: pd.DataFrame, what: str, unit: str) -> Iterat
         closest = undecided.iloc[0]
         arms = f"{best} or {join(list(undecided['second']))}"
         whose = "" if len(undecided) == 1 else f"to {closest['second']}, the closest, "
-        yield f"Open on {what}: {arms} ({whose}{_size(closest, unit)}); {closest['note']}."
+        yield f"Open on {what}: {arms}. The difference {whose}is {_size(closest, unit)}; {closest['note']}."
     for reason, rows in of[Verdict.UNTESTED].groupby("note", sort=False):
         yield f"Not tested on {what}: {best} against {join(list(rows['second']))}: {reason}."
 
