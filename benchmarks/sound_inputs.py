@@ -54,7 +54,7 @@ def load_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read what `save_volume` wrote: the array `[x, y, z]` and its affine."""
     if path.name.endswith((".nii", ".nii.gz", ".hdr")):
         nifti = nib.load(path)
-        return np.asarray(nifti.dataobj), nifti.affine
+        return np.array(nifti.dataobj), nifti.affine  # not mapped: the file is written anew
     image = SimpleITK.ReadImage(str(path))
     to_lps = np.eye(4)
     to_lps[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()

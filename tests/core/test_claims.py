@@ -34,6 +34,14 @@ def test_claim_refuses_another_run_and_leaves_it_alone(tmp_path):
     assert names(tmp_path / "run") == ["config.yaml"]
 
 
+def test_a_damaged_record_is_named(tmp_path):
+    same = {"config.yaml": lambda earlier, now: json.loads(earlier) == json.loads(now)}
+    for content in (b"\xff", b"[" * 100_000, b"{"):
+        (tmp_path / "config.yaml").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"config\.yaml: damaged: "):
+            claim(tmp_path, RECORDS, same=same)
+
+
 def test_texts_that_mean_the_same_agree(tmp_path):
     claim(tmp_path, RECORDS)
     claim(tmp_path, {"config.yaml": "seed:  1"}, same={"config.yaml": lambda a, b: a.split() == b.split()})

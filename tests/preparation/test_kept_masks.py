@@ -1,6 +1,8 @@
 """Masks that are kept: the same voxels, as long as nothing they depend on has changed."""
 
 import os
+import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -51,6 +53,18 @@ def test_a_damaged_file_counts_as_none(tmp_path, content):
     (tmp_path / "a.nii").write_bytes(b"voxels")
     case = Case("a", "a", (tmp_path / "a.nii",), tmp_path / "label.nii")
     (tmp_path / "a.npz").write_bytes(content)
+    assert KeptMasks(tmp_path).read(case, REGION) is None
+
+
+def test_a_member_that_is_no_array_counts_as_none(tmp_path):
+    (tmp_path / "a.nii").write_bytes(b"voxels")
+    case = Case("a", "a", (tmp_path / "a.nii",), tmp_path / "label.nii")
+    KeptMasks(tmp_path).write(case, REGION, np.ones((2, 3, 4), bool))
+    with np.load(tmp_path / "a.npz") as stored:
+        made_from, shape = stored["made_from"], stored["shape"]
+    np.savez(tmp_path / "a.npz", made_from=made_from, shape=shape)
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("bits.npy", pickle.dumps({"not": "bits"}))
     assert KeptMasks(tmp_path).read(case, REGION) is None
 
 

@@ -184,8 +184,8 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _agree(path: Path, now: str, same: Same | None) -> bool:
-    earlier = path.read_text(encoding="utf-8")
     try:
+        earlier = path.read_text(encoding="utf-8")
         return earlier == now or (same is not None and same(earlier, now))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: damaged: {error}") from error

@@ -43,7 +43,7 @@ class KeptMasks:
                     return None
                 shape = stored["shape"]
                 bits = np.unpackbits(stored["bits"], count=int(shape.prod()))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
         mask: Mask = bits.view(np.bool_).reshape(shape, order="F")
         return mask
