@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pandas as pd
 
-from tfseg.cli.setting import PHANTOM_KIND, PHANTOM_SIZE, PHANTOM_SUBJECTS
+from tfseg.cli.setting import STAND_INS
 from tfseg.config.config import Config, load_config
 from tfseg.datasets.layouts import read_dataset
 from tfseg.datasets.phantoms.dataset import write_dataset
@@ -30,7 +30,7 @@ from tfseg.runs.cell import run_cell_here
 
 def phantoms(folder: Path) -> Prepared:
     """Make and prepare the phantoms of `tfseg fit` without `--data`."""
-    write_dataset(folder / "phantoms", PHANTOM_KIND, PHANTOM_SUBJECTS, PHANTOM_SIZE)
+    write_dataset(folder / "phantoms", *STAND_INS["abdomen"])
     dataset = read_dataset(folder / "phantoms")
     prepare_dataset(dataset, resolve(Recipe(), dataset), folder / "prepared")
     return Prepared(folder / "prepared")
