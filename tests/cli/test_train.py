@@ -1,6 +1,9 @@
 """The command line as users call it: `fit`, its exit codes, and what it does not overwrite."""
 
+import contextlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,12 +13,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfseg.cli.app import main
+
 TFSEG = [sys.executable, "-c", "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"]
 SMALL = ["--set", "model.filters=4", "--set", "model.depth=2", "--folds", "3", "--epochs", "2", "--batch-size", "4"]
 
 
 def tfseg(*arguments, folder=None):
     return subprocess.run([*TFSEG, *map(str, arguments)], cwd=folder, capture_output=True, text=True)
+
+
+def called(*arguments, folder="."):
+    """As `tfseg`, in this process, which has imported TensorFlow already."""
+    printed, errors = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(errors),
+        pytest.MonkeyPatch.context() as patched,
+        pytest.raises(SystemExit) as ended,
+    ):
+        patched.setattr(sys, "argv", ["tfseg", *map(str, arguments)])
+        main()
+    return subprocess.CompletedProcess(arguments, ended.value.code, printed.getvalue(), errors.getvalue())
 
 
 def one_line(done):
@@ -38,6 +58,15 @@ def test_help_lists_the_commands():
     done = tfseg("--help")
     assert done.returncode == 0
     assert all(command in done.stdout for command in ("fit", "prep", "compare", "phantom", "export", "report"))
+
+
+def test_onednn_is_on_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    called("--version")
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    called("--version")
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
 
 
 def test_help_loads_nothing_heavy():
@@ -70,7 +99,8 @@ def test_fit_records_its_inputs_and_results(run):
     folds = {"fold_0", "fold_1", "fold_2"}
     made = {"config.yaml", "environment.json", "inputs.json", "splits.json", "prepared"}
     assert names == folds | made | {"scores.csv", "summary.csv", "report.html"}
-    assert json.loads((out / "environment.json").read_text())["phantoms"] is False
+    environment = json.loads((out / "environment.json").read_text())
+    assert environment["phantoms"] is False and environment["onednn"] == "1"
     scores = pd.read_csv(out / "scores.csv")
     assert scores["case"].nunique() == 6
     assert not scores.duplicated(["case", "label", "metric"]).any()
@@ -79,7 +109,7 @@ def test_fit_records_its_inputs_and_results(run):
 def test_a_finished_run_is_reported_and_not_changed(run, decathlon):
     out, _ = run
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.csv")}
-    done = tfseg("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, "--out", out)
+    done = called("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, "--out", out)
     assert done.returncode == 0
     assert "already finished" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.csv")} == before
@@ -87,7 +117,7 @@ def test_a_finished_run_is_reported_and_not_changed(run, decathlon):
 
 def test_run_with_other_settings_is_refused(run, decathlon):
     out, _ = run
-    done = tfseg("fit", "--data", decathlon, "--loss", "dice", *SMALL, "--out", out)
+    done = called("fit", "--data", decathlon, "--loss", "dice", *SMALL, "--out", out)
     assert done.returncode == 2
     assert "another config.yaml" in one_line(done)
 
@@ -97,7 +127,7 @@ def test_run_with_other_splits_is_refused(run, decathlon, tmp_path):
     folds = json.loads((out / "splits.json").read_text())
     (tmp_path / "splits.json").write_text(json.dumps(folds[::-1]))
     arguments = ["--splits", tmp_path / "splits.json", "--out", out]
-    done = tfseg("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, *arguments)
+    done = called("fit", "--data", decathlon, "--loss", "dice_ce", *SMALL, *arguments)
     assert done.returncode == 2
     assert "another splits.json" in one_line(done)
 
@@ -106,7 +136,7 @@ def test_prepared_folder_gives_the_same_run(run, tmp_path):
     """Scores are bit-identical whether scans are prepared separately or by `fit`."""
     out, _ = run
     again = tmp_path / "again"
-    done = tfseg("fit", "--prepared", out / "prepared", "--loss", "dice_ce", *SMALL, "--out", again)
+    done = called("fit", "--prepared", out / "prepared", "--loss", "dice_ce", *SMALL, "--out", again)
     assert done.returncode == 0, done.stderr
     assert (again / "scores.csv").read_bytes() == (out / "scores.csv").read_bytes()
 
@@ -143,7 +173,7 @@ def test_report_is_written_again(run):
     out, _ = run
     report = (out / "report.html").read_text()
     (out / "report.html").unlink()
-    done = tfseg("report", out)
+    done = called("report", out)
     assert done.returncode == 0, done.stderr
     assert len((out / "report.html").read_text()) == pytest.approx(len(report), rel=0.05)
 
@@ -164,7 +194,7 @@ def test_report_is_written_again(run):
     ],
 )
 def test_a_wrong_call_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, code, message):
-    done = tfseg("fit", *arguments, "--out", "run", folder=tmp_path)
+    done = called("fit", *arguments, "--out", "run", folder=tmp_path)
     assert done.returncode == code
     assert message in one_line(done)
     assert not list(tmp_path.rglob("*.csv")) and not (tmp_path / "run" / "fold_0").exists()
@@ -183,21 +213,21 @@ def test_a_wrong_call_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, 
     ],
 )
 def test_a_wrong_comparison_is_one_clear_line_and_leaves_nothing(tmp_path, arguments, message):
-    done = tfseg("compare", *arguments, "--out", "cmp", folder=tmp_path)
+    done = called("compare", *arguments, "--out", "cmp", folder=tmp_path)
     assert done.returncode == 2
     assert message in one_line(done)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_too_many_folds_are_refused(decathlon, tmp_path):
-    done = tfseg("fit", "--data", decathlon, "--folds", "7", "--out", tmp_path / "run")
+    done = called("fit", "--data", decathlon, "--folds", "7", "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "7 folds need at least 7 subjects, received 6" in one_line(done)
 
 
 def test_a_folder_that_is_not_a_run_is_not_changed(decathlon, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    done = tfseg("fit", "--data", decathlon, "--out", tmp_path)
+    done = called("fit", "--data", decathlon, "--out", tmp_path)
     assert done.returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -206,14 +236,14 @@ def test_a_damaged_scan_is_named_before_training(decathlon, tmp_path):
     shutil.copytree(decathlon, tmp_path / "data")
     scan = sorted((tmp_path / "data" / "imagesTr").iterdir())[2]
     scan.write_bytes(scan.read_bytes()[:200])
-    done = tfseg("fit", "--data", tmp_path / "data", "--out", tmp_path / "run")
+    done = called("fit", "--data", tmp_path / "data", "--out", tmp_path / "run")
     assert done.returncode == 1
     assert scan.name in one_line(done)
     assert not (tmp_path / "run" / "fold_0").exists()
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    done = tfseg("fit", "--data", "nowhere", "--debug", folder=tmp_path)
+    done = called("fit", "--data", "nowhere", "--debug", folder=tmp_path)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
@@ -222,7 +252,7 @@ def test_one_label_trains_with_a_sigmoid(decathlon_one_label, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("median_kernel: 3\nscaling: minmax\n")
     arguments = ["--prep", recipe, "--loss", "focal:alpha=0.6", *SMALL, "--out", tmp_path / "run"]
-    done = tfseg("fit", "--data", decathlon_one_label, *arguments)
+    done = called("fit", "--data", decathlon_one_label, *arguments)
     assert done.returncode == 0, done.stderr
     assert set(pd.read_csv(tmp_path / "run" / "scores.csv")["loss"]) == {"focal:alpha=0.6"}
     assert "median_kernel: 3" in (tmp_path / "run" / "prepared" / "recipe.yaml").read_text()
@@ -230,7 +260,7 @@ def test_one_label_trains_with_a_sigmoid(decathlon_one_label, tmp_path):
 
 def test_without_data_phantoms_are_made_and_reported(tmp_path):
     """It fails at the number of folds, which is checked after the phantoms are prepared."""
-    done = tfseg("fit", "--folds", "99", "--out", "run", folder=tmp_path)
+    done = called("fit", "--folds", "99", "--out", "run", folder=tmp_path)
     assert done.returncode == 2
     assert "no --data: 16 synthetic abdomen subjects are used instead of scans" in done.stdout
     assert len(list(Path(tmp_path / "run" / "phantoms" / "imagesTr").iterdir())) == 16
@@ -240,7 +270,7 @@ def test_a_network_without_probabilities_is_refused_before_anything_trains(prepa
     code = "import keras\n\ndef build(image_shape, classes):\n    return keras.layers.Conv2D(classes, 1)\n"
     (tmp_path / "networks_of_logits.py").write_text(code)
     model = ["--set", "model={import: networks_of_logits:build}"]
-    done = tfseg("fit", "--prepared", prepared.folder, *model, "--out", "run", folder=tmp_path)
+    done = called("fit", "--prepared", prepared.folder, *model, "--out", "run", folder=tmp_path)
     assert done.returncode == 2
     assert "model.import: expected probabilities between 0 and 1 from networks_of_logits:build" in one_line(done)
     assert not list((tmp_path / "run").glob("fold_*"))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfseg.datasets.phantoms.dataset import make_phantom
 from tfseg.losses import LOSSES, get
 from tfseg.losses.cards import card
-from tfseg.models.unet import unet_2d
+from tfseg.models import unet_2d
 
 STEPS = 200  # at most; most losses need 25
 LEARNED = 0.6  # Dice; predicting liver everywhere gives 0.43

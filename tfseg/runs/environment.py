@@ -1,6 +1,7 @@
 """Record how a run is made: configuration, threads, machine, and hashes of its inputs."""
 
 import json
+import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -73,6 +74,7 @@ def describe_environment(prepared: Prepared, devices: Sequence[str], threads: in
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor_name(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as TensorFlow chooses"),
         "versions": {library: version(library) for library in LIBRARIES},
         **more,
     }
