@@ -1,6 +1,6 @@
 """The time of `tfseg predict` on every scan of a dataset beside the bare forward passes over its prepared slices.
 
-    python benchmarks/prediction.py ../shared/data/hippocampus
+    python benchmarks/prediction.py Task04_Hippocampus
 
 Trains the default network for two steps, since its speed does not depend on what it learnt, then predicts all scans
 from their files, in this process. The bar: at most twice the time of the forward passes.

@@ -21,6 +21,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 def images_per_second(precision: str, side: int, steps: int) -> dict[str, float]:
     """Call `train_on_batch` on arrays in memory; return images per second and the peak memory of the process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
     import keras
     import numpy as np
 
