@@ -1,7 +1,6 @@
 """The commands that look at scans and prepare them, as a user calls them, in this process."""
 
 import shutil
-import sys
 
 import nibabel as nib
 import numpy as np
@@ -9,23 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from tfseg.cli.app import main
 from tfseg.core.claims import locked
 from tfseg.prepared.prepared import Prepared
-
-
-@pytest.fixture
-def tfseg(monkeypatch, capsys):
-    """Calls a command; gives its exit code, what it prints, and what it says of an error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tfseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

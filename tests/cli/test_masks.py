@@ -1,7 +1,6 @@
 """`tfseg compare --truth`: label maps of any origin are scored, tested and reported, without networks."""
 
 import shutil
-import sys
 
 import nibabel as nib
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import scipy.stats
 
 from tfseg import metrics
-from tfseg.cli import app as cli
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.evaluation.contestants import label_maps_of, parse_contestants
 
@@ -40,19 +38,6 @@ def masks(tmp_path_factory):
         save(folder / "poor" / f"pred_{case}_seg.nii.gz", box(7 - number % 3))
     (folder / "truth" / "labels.json").write_text('{"1": "spleen", "2": "liver"}')
     return folder
-
-
-@pytest.fixture
-def tfseg(monkeypatch, capsys):
-    """Runs the command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tfseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return call
 
 
 def test_methods_are_scored_tested_and_reported_without_the_parts_about_training(masks, tfseg, tmp_path, read_page):

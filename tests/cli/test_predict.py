@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
-from tfseg.cli import app as cli
 from tfseg.cli.datasets import Source
 from tfseg.cli.train import fit
 from tfseg.config.config import load_config
@@ -26,19 +24,6 @@ def run(decathlon, tmp_path_factory):
     config = load_config(None, [*SMALL, f"training.threads={threads_used()}"])
     fit(config, Source(data=decathlon), out, None, None, "tfseg fit", final=True)
     return out
-
-
-@pytest.fixture
-def tfseg(monkeypatch, capsys):
-    """Runs the command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tfseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return call
 
 
 def values(path):

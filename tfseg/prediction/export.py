@@ -18,7 +18,7 @@ from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.description import METADATA, Description, to_json
 from tfseg.prediction.dropout import dropout_pass, has_dropout
 from tfseg.prediction.forward import Forward, compiled_forward, saved_model_forward
-from tfseg.prediction.runtimes import EXTRA, litert_forward, onnx_forward
+from tfseg.prediction.runtimes import litert_forward, onnx_forward
 from tfseg.prepared.boxes import cut, start_of
 from tfseg.prepared.stored import Slices
 
@@ -119,7 +119,7 @@ def check_formats(formats: Sequence[str]) -> None:
             raise ConfigError(f"--format: expected {', '.join(FORMATS)}, received {name}")
         for package in needed.get(name, ()):
             if importlib.util.find_spec(package) is None:
-                raise ConfigError(f"--format {name}: needs the package {package}; {EXTRA}")
+                raise ConfigError(f"--format {name}: needs the package {package}; pip install 'tfseg[onnx]' brings it")
 
 
 def _check_layers(network: keras.Model, name: str) -> None:

@@ -5,24 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from tfseg.core.errors import ConfigError
 from tfseg.datasets.grids import Array
 from tfseg.prediction.forward import Forward
-
-EXTRA = "pip install 'tfseg[onnx]' brings it"
 
 
 def litert_forward(path: Path) -> Forward:
     """Load a LiteRT file with ai-edge-litert.
 
     Raises:
-        ConfigError: if the runtime is not installed.
         RuntimeError: if it cannot run the file.
     """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise ConfigError(f"litert: needs the package ai-edge-litert; {EXTRA}") from error
+    from ai_edge_litert.interpreter import Interpreter
+
     interpreter: Any = Interpreter(model_path=str(path))
     (image,) = interpreter.get_input_details()
     (probability,) = interpreter.get_output_details()
@@ -41,13 +35,10 @@ def onnx_forward(path: Path) -> Forward:
     """Load an ONNX file with onnxruntime.
 
     Raises:
-        ConfigError: if the runtime is not installed.
         RuntimeError: if it cannot run the file.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ConfigError(f"onnx: needs the package onnxruntime; {EXTRA}") from error
+    import onnxruntime
+
     session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def forward(images: Array) -> Array:
