@@ -255,3 +255,10 @@ def test_an_imported_network_replaces_the_named_one():
         "deep_supervision": 1,
     }
     assert parse_config(config.to_yaml(), "config.yaml") == config
+
+
+def test_a_check_across_keys_names_them_and_nothing_else():
+    expected = "model.name: unet_2d takes slices, but training.input.kind is patches"
+    with pytest.raises(ConfigError) as refused:
+        load_config(None, ["training.input.kind=patches"])
+    assert str(refused.value) == f"the configuration: {expected}"
