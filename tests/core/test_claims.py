@@ -147,7 +147,7 @@ def _add_one(folder, times):
 
 
 def test_two_writers_never_share_a_folder(tmp_path):
-    """Processes that count up in turn lose nothing, though the lock file comes and goes."""
+    """Processes that count up in turn lose nothing, though the lock file and its folder come and go."""
     (tmp_path / "count").write_text("0")
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_add_one, args=(tmp_path, 60)) for _ in range(3)]

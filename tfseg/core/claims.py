@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
@@ -131,10 +131,9 @@ def locked(folder: Path) -> Iterator[None]:
         RunError: if another process holds it, with its id.
     """
     is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     while True:
-        with path.open("a+", encoding="utf-8") as file:
+        with _open_lock(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -170,6 +169,17 @@ def owner_of(folder: Path) -> dict[str, Any] | None:
 def _this_process() -> dict[str, Any]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+
+
+def _open_lock(path: Path) -> IO[str]:
+    while True:
+        try:
+            with suppress(FileExistsError):
+                path.parent.mkdir(parents=True)
+            return path.open("a+", encoding="utf-8")
+        except FileNotFoundError:  # its last owner removed the empty folder in between
+            if path.parent.is_symlink():
+                raise
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
