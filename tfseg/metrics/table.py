@@ -11,17 +11,19 @@ class Metric(NamedTuple):
     """A per-case quantity.
 
     `name`: as people read it; `better`: "higher", "lower", or "" if neither, in which case arms are not compared by
-    it; `unit`: "mm" for distances (pixels for 2D images without a spacing), "ml", or "" if it has none; `digits`:
-    decimals when written; `both_empty`: what a case with empty truth and prediction counts as in a pair in which the
-    other arm has a value; `over_labels`: whether its mean over labels is reported.
+    it; `unit`: "mm" for distances (pixels for 2D images without a spacing), "ml", "nats", or "" if it has none;
+    `digits`: decimals when written; `both_empty`: what a case with empty truth and prediction counts as in a pair in
+    which the other arm has a value; `over_labels`: whether its mean over labels is reported; `of_probabilities`:
+    whether it is measured on probabilities.
     """
 
     name: str
     better: Literal["higher", "lower", ""] = ""
-    unit: Literal["mm", "ml", ""] = ""
+    unit: Literal["mm", "ml", "nats", ""] = ""
     digits: int = 3
     both_empty: float = np.nan
     over_labels: bool = False
+    of_probabilities: bool = False
 
     @property
     def sign(self) -> int:
@@ -55,6 +57,53 @@ def _count(name: str) -> Metric:
     return Metric(name, digits=0, over_labels=True)
 
 
+# Whose probabilities: those of the plain network, the mean over dropout passes, the plain network's after temperature
+# scaling. The suffix of a metric, and how people read it.
+PLAIN, DROPOUT, CALIBRATED = "", "_dropout", "_calibrated"
+SOURCES = {PLAIN: "", DROPOUT: " (dropout)", CALIBRATED: " (calibrated)"}
+_ERRORS_OF_PROBABILITIES = {"ece": "ECE", "ace": "ACE", "brier": "Brier score", "nll": "NLL"}
+
+
+def _of_probabilities(
+    name: str,
+    better: Literal["higher", "lower", ""] = "",
+    unit: Literal["nats", ""] = "",
+    digits: int = 4,
+    both_empty: float = np.nan,
+) -> Metric:
+    return Metric(name, better, unit, digits, both_empty, over_labels=True, of_probabilities=True)
+
+
+def _calibration(source: str) -> dict[str, Metric]:
+    """Errors of probabilities in the whole volume, in the foreground, which may be empty, and near the border."""
+    return {
+        f"{key}_{place}{source}": _of_probabilities(
+            f"{name}, {place}{SOURCES[source]}",
+            "lower",
+            "nats" if key == "nll" else "",
+            both_empty=0.0 if place == "foreground" else np.nan,
+        )
+        for key, name in _ERRORS_OF_PROBABILITIES.items()
+        for place in ("volume", "foreground", "band")
+    }
+
+
+def _uncertainty(source: str) -> dict[str, Metric]:
+    metrics = {
+        "entropy_mean": _of_probabilities("Mean entropy", unit="nats", digits=6),
+        "entropy_sd": _of_probabilities("SD of entropy", unit="nats", digits=6),
+        "probability_mean": _of_probabilities("Mean probability", digits=6),
+        "probability_sd": _of_probabilities("SD of probability", digits=6),
+        "uncertainty": _of_probabilities("Uncertainty per voxel", unit="nats", digits=3),
+        "error_auroc": _of_probabilities("AUROC of errors, band", "higher", digits=3),
+        "error_aupr": _of_probabilities("AUPR of errors, band", "higher", digits=3),
+        "retention_dice": _of_probabilities("Retention Dice", "higher", digits=3, both_empty=1.0),
+    }
+    return {
+        f"{key}{source}": metric._replace(name=f"{metric.name}{SOURCES[source]}") for key, metric in metrics.items()
+    }
+
+
 METRICS = {
     "dice": _overlap("Dice"),
     "iou": _overlap("IoU"),
@@ -74,6 +123,11 @@ METRICS = {
     "lesions_missed": _count("Missed lesions"),
     "lesions_false": _count("False lesions"),
     "lesion_f1": _overlap("Lesion F1"),
+    **_calibration(PLAIN),
+    **_uncertainty(PLAIN),
+    **_calibration(DROPOUT),
+    **_uncertainty(DROPOUT),
+    **_calibration(CALIBRATED),
 }
 
 
