@@ -33,7 +33,7 @@ def test_as_scikit_learn(seed):
     mine = reliability(probability, truth)
     np.testing.assert_allclose(mine.frequency, frequency)
     np.testing.assert_allclose(mine.confidence, confidence, rtol=1e-6)
-    expected = (mine.count * np.abs(frequency - confidence)).sum() / 500
+    expected = (mine.voxels * np.abs(frequency - confidence)).sum() / 500
     assert expected_calibration_error(probability, truth) == pytest.approx(expected)
 
 
@@ -69,7 +69,7 @@ def test_no_voxels_have_no_error():
 
 
 def test_the_ends_of_the_range_are_in_the_outer_bins():
-    assert reliability(np.array([0.0, 1.0]), np.array([0, 1])).count[[0, -1]].tolist() == [1, 1]
+    assert reliability(np.array([0.0, 1.0]), np.array([0, 1])).voxels[[0, -1]].tolist() == [1, 1]
 
 
 values = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=60)

@@ -8,8 +8,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tfseg.metrics.error_detection import (
     aupr,
-    auroc,
     aurc,
+    auroc,
     binary_entropy,
     rank_correlation,
     risk_coverage,

@@ -68,7 +68,7 @@ def test_study_k_and_error_detection(ball):
     assert 0.5 < scores["error_auroc"] < 1 and scores["error_aupr"] < 1
     assert drawn.retention[0] == pytest.approx(2 * (truth & prediction).sum() / (truth.sum() + prediction.sum()))
     in_band = border_band(truth, (1, 1, 2)).sum()
-    assert drawn.reliability.count.sum() == drawn.entropy.sum() == (drawn.right + drawn.wrong).sum() == in_band
+    assert drawn.reliability.voxels.sum() == drawn.entropy.sum() == (drawn.right + drawn.wrong).sum() == in_band
     assert drawn.wrong.sum() == (truth != prediction).sum()
 
 

@@ -16,9 +16,9 @@ LEAST = 1e-7  # probabilities are clipped to this distance from 0 and 1 before a
 
 
 class Reliability(NamedTuple):
-    """Bins of equal width in [0, 1]: `count` of voxels, mean `confidence` p, `frequency` of the label; NaN if empty."""
+    """Bins of equal width in [0, 1]: `voxels` in each, mean `confidence` p, `frequency` of the label; NaN if empty."""
 
-    count: Array
+    voxels: Array
     confidence: Array
     frequency: Array
 
@@ -34,7 +34,7 @@ def reliability(probability: NDArray, truth: NDArray, bins: int = BINS) -> Relia
     Source: DeGroot and Fienberg 1983, 10.2307/2987588.
 
     >>> reliability(np.array([0.1, 0.3, 0.8]), np.array([0, 1, 1]), bins=2)
-    Reliability(count=array([2., 1.]), confidence=array([0.2, 0.8]), frequency=array([0.5, 1. ]))
+    Reliability(voxels=array([2., 1.]), confidence=array([0.2, 0.8]), frequency=array([0.5, 1. ]))
     """
     count, confidence, frequency = _sums(probability, truth, bins)
     safe = np.where(count > 0, count, np.nan)

@@ -24,8 +24,8 @@ CONFIDENCE_BINS = 20  # of a histogram of probabilities, from 0 to 1
 class Label(NamedTuple):
     """One label on one case, over the voxels that count, `[n]` each; `entropy` is that of the probability."""
 
-    probability: NDArray[np.float32]
-    entropy: NDArray[np.float32]
+    probability: NDArray
+    entropy: NDArray
     truth: Mask
     prediction: Mask
     band: Mask
@@ -52,9 +52,11 @@ class Label(NamedTuple):
         Raises:
             ValueError: as `border_band`.
         """
-        entropy = error_detection.binary_entropy(probability)
-        parts = probability, entropy, truth, prediction, border_band(truth, spacing_mm, band_mm)
-        return cls(*(part.ravel() if counted is None else part[counted] for part in parts))
+        band = border_band(truth, spacing_mm, band_mm)
+        kept: tuple[NDArray, ...] = tuple(
+            part.ravel() if counted is None else part[counted] for part in (probability, truth, prediction, band)
+        )
+        return cls(kept[0], error_detection.binary_entropy(kept[0]), *kept[1:])
 
     def at(self, place: str) -> tuple[NDArray, Mask]:
         """Return the probabilities and the truths of one of `PLACES`."""
