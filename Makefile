@@ -6,8 +6,9 @@ test: ## set up and pass the tests
 lint: ## what tests/test_style.py checks, mended where a tool can
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format . && .venv/bin/mypy
 
-docs: ## the pages that are written from the code
+docs: ## what is written from the code: the page of losses, configs/base.yaml
 	.venv/bin/python -m tfseg.losses.page docs
+	.venv/bin/python docs/generate/base.py
 
 .venv-peers: benchmarks/requirements-peers.txt
 	python3.11 -m venv .venv-peers && .venv-peers/bin/pip install -q -r benchmarks/requirements-peers.txt

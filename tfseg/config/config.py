@@ -23,27 +23,33 @@ MAY_CHANGE = ("threads", "picture_every")
 
 
 class HoldoutConfig(Section):
-    """One split of the subjects in the proportions `ratio` (train, val, test)."""
+    """One split of the subjects, in place of a cross-validation."""
 
     scheme: Literal["holdout"]
+    """The scheme."""
     ratio: tuple[Positive, Positive, Positive] = (7, 2, 1)
+    """Proportions of training, validation and test subjects."""
 
 
 class ScoringConfig(Section):
-    """How predictions are scored: the surface tolerance of NSD in millimetres, and whether they are cleaned up first.
-
-    `postprocess: auto` keeps, for each label, the rule that helps most on a fold's validation subjects, if one does.
-    """
+    """How predictions are scored."""
 
     tolerance_mm: Positive = 1.0
+    """Surface distance that NSD tolerates, in millimetres."""
     postprocess: Literal["none", "auto"] = "none"
+    """Clean up predictions before they are scored.
+
+    `auto` keeps, for each label, the rule that helps most on a fold's validation subjects, if one does.
+    """
 
 
 class StageConfig(Section):
-    """A stage of a training: the settings it changes; it continues from the weights of the previous stage."""
+    """A stage of a training, by the settings that it changes."""
 
     loss: dict[str, Any] | None = None
+    """Loss of the stage; null: that of the whole training."""
     training: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `training` that the stage changes."""
 
     @field_validator("loss", mode="before")
     @classmethod
@@ -62,13 +68,24 @@ class Config(Section):
     """Everything that determines a run, apart from the data."""
 
     loss: dict[str, Any] = Field(default_factory=lambda: {"name": "dice_ce"})
+    """The loss and its parameters, or {sum: [{name: dice, weight: 0.9}, …]}.
+
+    A file replaces the loss of its `base:` as a whole. A weight may be a ramp, {from: 0, to: 0.1, epochs: 20}.
+    """
     model: NetworkConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     stages: tuple[StageConfig, ...] = ()
+    """Stages, as [{loss: dice, training: {epochs: 10}}, …].
+
+    Each starts from the last weights of the one before.
+    """
     folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
+    """Folds of the cross-validation, or {scheme: holdout, ratio: [7, 2, 1]}."""
     redraw_folds: bool = True
+    """Draw new folds for every seed of a comparison; splits that are given stay as they are."""
     scoring: ScoringConfig = ScoringConfig()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of splits, initial weights, order, augmentation and dropout."""
 
     @field_validator("loss", mode="before")
     @classmethod

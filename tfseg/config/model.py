@@ -48,22 +48,51 @@ class ModelConfig(Section):
     name: Literal[
         "unet_2d", "unet_2d_standard", "unet_2d_light", "unet_2d_deep", "unet_3d", "unet_3d_light", "unet_3d_deep"
     ] = "unet_2d"
+    """The network.
+
+    A name, in a file or with `--set`, replaces the whole of `model`: what is not set beside it is as the name says.
+    """
     filters: Count = 16
+    """Filters of the first stage."""
     doublings: Annotated[int, Field(ge=0)] | None = None
+    """Stages after the first at which the filters double; null: every stage."""
     depth: Annotated[int, Field(ge=1, le=7)] = 4
+    """Number of down-samplings."""
     pooling: tuple[tuple[Count, ...], ...] | None = None
+    """Factors of each down-sampling along each axis, as [[1, 2, 2], [2, 2, 2]]; null: chosen.
+
+    They are chosen from size and spacing of the prepared images, and a run's `config.yaml` holds them.
+    """
     convolutions: tuple[Count, Count] = (2, 2)
+    """Convolutions per stage of the encoder and of the decoder."""
     dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
+    """Dropout rates of the finest and the coarsest stage; those between are interpolated."""
     norm: Literal["batch", "instance", "group", "none"] = "batch"
+    """Normalisation after every convolution."""
     norm_momentum: Fraction = 0.9
+    """Share of the past in the moving statistics of batch norm; 0.99 needs hundreds of steps to follow."""
     norm_groups: Count = 8
+    """Groups of group norm."""
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
+    """Activation after every normalisation."""
     downsampling: Literal["max_pool", "strided_convolution"] = "max_pool"
+    """How a stage is made coarser.
+
+    LiteRT has no max pooling in 3D.
+    """
     upsampling: Literal["transposed", "linear"] = "transposed"
+    """How a stage is made finer.
+
+    `transposed` is a convolution; `linear` interpolates and applies a convolution of width 1.
+    """
     transposed_width: Count | None = 3
+    """Width of the transposed convolutions; null: that of their strides."""
     attention: bool = False
+    """Put an attention gate on every skip connection."""
     residual: bool = False
+    """Add the input of every stage to its output."""
     deep_supervision: Count = 1
+    """Levels that have an output, from the finest on."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,16 +114,16 @@ class ModelConfig(Section):
 
 
 class ImportedModelConfig(Section):
-    """A network of someone else's code: `function(image_shape, classes, **settings)` of `package.module:function`.
-
-    `deep_supervision` is its number of outputs, the full size first.
-    """
+    """A network of someone else's code."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     import_: Annotated[str, Field(alias="import", pattern=r"^\w+(\.\w+)*:\w+$")]
+    """The function, as `package.module:function`; it is called as `function(image_shape, classes, **settings)`."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of the function."""
     deep_supervision: Count = 1
+    """Number of the network's outputs, the full size first."""
 
 
 def _kind(values: object) -> str:

@@ -11,6 +11,9 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """A part of a configuration; unknown keys are refused and values are immutable."""
+    """A part of a configuration; unknown keys are refused and values are immutable.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    The docstring below a key says what it means; its first line stands by itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)

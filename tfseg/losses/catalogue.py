@@ -99,7 +99,9 @@ FAMILIES: dict[str, dict[str, type[SegmentationLoss]]] = {
         "blob_dice": BlobDice,
     },
 }
+"""Every family of losses: its name → name → class."""
 LOSSES = {name: loss for family in FAMILIES.values() for name, loss in family.items()}
+"""Every loss: name → class."""
 
 
 def get(name: str, /, **params: Any) -> SegmentationLoss:

@@ -129,6 +129,7 @@ METRICS = {
     **_uncertainty(DROPOUT),
     **_calibration(CALIBRATED),
 }
+"""Every score: name, as in tables → its description."""
 
 
 def metric_of(name: str) -> Metric:

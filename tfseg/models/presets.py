@@ -11,7 +11,7 @@ from tfseg.models.unet import unet
 def unet_2d(image_shape: tuple[int, int, int], classes: int, **settings: Any) -> keras.Model:
     """Build the U-Net of Kethavath 2025 for slices `(h, w, channels)`: 16 first filters, four halvings, dropout.
 
-    Args, here and for the other networks:
+    Args:
         image_shape: size and channels.
         classes: output channels.
         **settings: as `unet`, in place of the network's own.

@@ -19,68 +19,91 @@ Percentile = Annotated[float, Field(ge=0, le=100)]
 
 
 class SecondMap(Section):
-    """A second label map per case: its path, what its values become, and whether it wins over the first.
-
-    `path` may contain {case} and {subject}; a relative path starts at the folder of the case's image.
-    """
+    """A second label map per case."""
 
     path: str
+    """Path of the map; it may contain {case} and {subject}, and starts at the folder of the case's image."""
     values: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
+    """New values of its labels, as {1: 7}; its other values are left out."""
     over: bool = True
+    """Whether it is laid over the first map; if not, under it."""
 
 
 class Recipe(Section):
-    """Preparation steps, in the order in which they are applied; what is absent is derived from the data.
+    """Preparation steps, in the order in which they are applied.
 
-    Labels, on the scan's own voxels: `second_map` is fused with the first; `labels` makes new labels of old values or
-    names, merges several into one, and drops the others; `ignore` lists labels without loss and score; `regions` are
-    unions of labels, which may overlap; `largest_component` and `min_component_voxels` clean up.
-
-    Intensities, on the scan's own voxels: `window_hu` clips to [low, high] or {width, level}; `skull_strip` keeps the
-    brain, found by `region` in channel `skull_strip_channel`, in a given `mask` (a path that may contain {case} and
-    {subject}, relative to the folder of the image), or by a `command` that contains {image} and {mask}, and sets the
-    rest to the brain's least value; `median_kernel` is in pixels of a slice, 0 for none; `blur_mm` is a Gaussian's
-    standard deviation; `scaling` is measured over the `volume`, its `nonzero` voxels or the `body`, or the brain
-    after skull stripping.
-
-    Geometry: `crop` to the box of the `nonzero` voxels or of the `body` (after skull stripping, of the brain);
-    `spacing_mm` along x, y and z, null to keep the scan's own, `median` for the dataset's within slices, `median_3d`
-    for it along all axes; slices across `axis`, of `size` pixels: `pad` keeps their scale and pads, `resize` scales
-    both sides alike until they fit, `stretch` scales each side and so distorts; `slices` is the number of slices,
-    padded to or, with `stretch`, scaled to.
-
-    Training only: `empty_slices` is the share of slices without a label that it sees.
+    Labels and intensities change on the scan's own voxels, before the geometry does.
     """
 
     second_map: SecondMap | None = None
+    """A second label map that is fused with the first."""
     labels: dict[str, References] | None = None
+    """New labels from old values or names, as {lesion: [1, 2]}; labels that are not listed become background."""
     ignore: tuple[Reference, ...] = ()
+    """Labels whose voxels have no loss and no score."""
     regions: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Unions of labels, which may overlap, as {whole: [core, oedema]}."""
     largest_component: tuple[str, ...] = ()
+    """Labels of which only the largest component is kept."""
     min_component_voxels: dict[str, Count] = Field(default_factory=dict)
+    """Smallest components that are kept, in voxels, as {lesion: 10}."""
 
     window_hu: tuple[float, float] | None = None
+    """Clip to [low, high], or to {width: 400, level: 40}; null: derived for CT, unless `scaling` is set."""
     skull_strip: Literal["none", "region", "mask", "command"] = "none"
+    """Keep the brain.
+
+    `region` finds it by thresholds and morphology in millimetres (2D images in 2D), `mask` takes it from a file,
+    `command` from another program. Voxels elsewhere get the brain's least value.
+    """
     skull_strip_channel: Annotated[int, Field(ge=0)] = 0
+    """Channel in which `region` finds the brain, counted from 0."""
     skull_strip_mask: str | None = None
+    """File for `mask`; it may contain {case} and {subject}. Voxels above 0 are brain."""
     skull_strip_command: str | None = None
+    """Program for `command`, as "PROGRAM {image} {mask}"; no shell is involved."""
     median_kernel: Annotated[int, Field(ge=0)] = 0
+    """Width of a median filter within slices, in pixels, odd; 0: none."""
     blur_mm: Annotated[float, Field(ge=0)] = 0
+    """Standard deviation of a Gaussian along every axis, in millimetres; 0: none."""
     scaling: Literal["zscore", "minmax", "percentile", "none"] | None = None
+    """Scale intensities; null: minmax after a window, zscore otherwise."""
     scaling_percentiles: tuple[Percentile, Percentile] = FOREGROUND_PERCENTILES
+    """Percentiles that `percentile` maps to 0 and 1."""
     scaling_over: Literal["volume", "nonzero", "body"] = "volume"
+    """Voxels over which scaling is measured; after skull stripping always the brain.
+
+    Voxels elsewhere get the least value.
+    """
 
     crop: Literal["none", "nonzero", "body"] = "none"
+    """Crop to the box of these voxels; after skull stripping, of the brain. A label outside it is an error."""
     crop_margin_mm: Annotated[float, Field(ge=0)] = 5
+    """Margin around the box, in millimetres."""
     spacing_mm: Literal["own", "median", "median_3d"] | tuple[Positive | None, Positive | None, Positive | None] = "own"
+    """Resample to this spacing along x, y and z; null keeps the scan's own.
+
+    `own` resamples nothing, `median` takes the median of the dataset within slices, `median_3d` along all axes.
+    """
     image_interpolation: Literal["spline", "linear"] = "spline"
+    """Interpolation of images."""
     label_interpolation: Literal["linear", "nearest"] = "linear"
+    """Interpolation of labels; `linear` interpolates the mask of each label, and the largest wins."""
     axis: Literal["sagittal", "coronal", "axial"] | None = None
+    """Axis that slices are perpendicular to; null: derived from the voxels' sides."""
     fit: Literal["pad", "resize", "stretch"] = "pad"
+    """How a slice becomes `size`.
+
+    `pad` keeps its scale and pads; `resize` scales both sides alike until they fit, then pads; `stretch` scales each
+    side, which distorts.
+    """
     size: tuple[Count, Count] | None = None
+    """Rows and columns of a slice; null: the largest slice, rounded up to a multiple of 16."""
     slices: Count | None = None
+    """Number of slices, which volumes are padded to, or scaled to with `fit: stretch`; null: their own."""
 
     empty_slices: Annotated[float, Field(ge=0, le=1)] = 1
+    """Share of the slices without a label that training sees; scoring sees all."""
 
     @field_validator("labels", mode="before")
     @classmethod
