@@ -160,6 +160,7 @@ NAN, INF = float("nan"), float("inf")
         ("symmetric_unified_focal", {"gamma": 1}, r"gamma must be a number in \[0, 1\); received 1"),
         ("mis_seg_focus", {"radius": 0}, "radius must be a whole number"),
         ("nacl", {"alpha": 1.5}, r"alpha must be a number in \[0, 1\]; received 1.5"),
+        ("ml1_ace", {"bins": 0}, "bins must be .*received 0"),
         ("nacl", {"window": 4}, "window must be an odd number of at least 3; received 4"),
         ("generalized_wasserstein_dice", {"class_distances": [[0, 1]]}, r"square matrix .*received \[\[0, 1\]\]"),
         ("generalized_wasserstein_dice", {"class_distances": [[0, 1], [-1, 0]]}, "numbers of at least 0"),

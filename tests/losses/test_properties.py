@@ -20,6 +20,7 @@ UPPER = {
     "focal": CE / 2,
     "log_cosh": 0.434,
     "nacl": CE + 0.1,
+    "ml1_ace": 1,
     "dice": 1,
     "squared_dice": 1,
     "log_dice": np.inf,

@@ -49,6 +49,9 @@ HAND = [
     ("squared_dice", {}, 1 - 2.4 / (0.64 + 0.16 + 0.04 + 2)),
     ("log_cosh_dice", {}, LOG(math.cosh(DICE))),
     ("nacl", {}, BCE + 0.1 * (0.3 - 0.5)),  # half of each window is foreground
+    ("ml1_ace", {}, (0.2 + 0.6 + 0.2) / 4),  # every voxel in a bin of its own
+    ("ml1_ace", {"bins": 1}, (2 - 1.4) / 4),
+    ("ml1_ace", {"bins": 2}, (0.2 / 1 + (1.0 - 0.6) / 3) / 2),
     ("mcc", {}, 1 - (1.2 * 1.8 - 0.2 * 0.8) / math.sqrt(1.4 * 2 * 2 * 2.6)),
     ("generalized_wasserstein_dice", {}, DICE),
     ("skeleton_recall", {}, 1 - 1.2 / 2),  # the skeleton is the structure

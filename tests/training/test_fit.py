@@ -108,6 +108,18 @@ def last_arrays(out):
         return [last[name] for name in sorted(last.files) if name != "state"]
 
 
+def test_labels_are_smoothed_in_training_and_not_in_validation(prepared, split, tmp_path):
+    """At a rate that changes nothing, only the training loss differs."""
+    still = ["model.filters=2", "model.depth=1", "training.epochs=1", "training.learning_rate=1e-30", "loss=ce"]
+    rows = []
+    for share in (0.0, 0.2):
+        config = load_config(None, [*still, "model.norm=none", f"training.label_smoothing={share}"])
+        train(config, prepared, split, 0, tmp_path / str(share), HERE)
+        rows.append(pd.read_csv(tmp_path / str(share) / "history.csv").iloc[0])
+    assert rows[0]["val_loss"] == rows[1]["val_loss"]
+    assert rows[0]["loss"] != pytest.approx(rows[1]["loss"], rel=1e-3)
+
+
 def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
     """On the same global batches, without dropout and with overlap per sample, up to rounding; stopped and resumed.
 

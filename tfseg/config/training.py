@@ -94,6 +94,12 @@ class TrainingConfig(Section):
     schedule: ScheduleConfig = ScheduleConfig()
     overlap_over: Literal["sample", "batch"] = "batch"
     """What every overlap loss sums over."""
+    label_smoothing: Fraction = 0.0
+    """Share ε by which every loss's truth is smoothed, to `y (1 - ε) + ε/K` for K classes; 0: not smoothed.
+
+    A channel of its own, and each region, is two classes. Validation is against the truth as it is. Losses that need a
+    border or a skeleton take it from the truth above 0.5.
+    """
     validate_every: Count = 1
     """Epochs between validations; the last epoch is always validated."""
     validate_every_steps: Count | None = None

@@ -51,3 +51,39 @@ class NeighborAwareCalibration(SegmentationLoss):
         share = ops.divide_no_nan(window_sums(truth, self.window), window_sums(counted, self.window))
         penalty = voxel_mean(ops.abs(prediction - share) - ops.abs(truth - share), mask)
         return self._cross_entropy.per_sample(truth, prediction, mask) + self.alpha * self.class_mean(penalty)
+
+
+@registered
+class MarginalACE(SegmentationLoss):
+    """Marginal L1 average calibration error: the gap between probability and frequency, in bins of probability.
+
+    `mean_b |Σ_b p - Σ_b y| / n_b` over the bins b that hold voxels, for each class against the rest, then the mean over
+    classes. A voxel moves the probability within its bin; the bins themselves have no gradient (hard binning).
+
+    Args:
+        bins: of equal width in [0, 1], at least 1.
+        **common: as `SegmentationLoss`.
+
+    Raises:
+        ValueError: `bins` is not a whole number of at least 1.
+
+    Source: Barfoot et al. 2025, "Average calibration losses for reliable uncertainty in medical image segmentation",
+        arXiv:2506.03942.
+    """
+
+    def __init__(self, bins: int = 20, **common: Any) -> None:
+        super().__init__(**common)
+        self.bins = check_count("bins", bins, low=1)
+
+    def per_sample(self, truth: Tensor, prediction: Tensor, mask: Tensor | None) -> Tensor:
+        axes = tuple(range(1, len(prediction.shape) - 1))
+        place = ops.clip(ops.floor(prediction * self.bins), 0, self.bins - 1)
+        gap = prediction - truth
+        errors, filled = 0.0, 0.0
+        for number in range(self.bins):
+            inside = ops.cast(ops.equal(place, number), self.dtype)
+            inside = inside if mask is None else inside * mask
+            voxels = ops.sum(inside, axis=axes)
+            errors += ops.divide_no_nan(ops.abs(ops.sum(gap * inside, axis=axes)), voxels)
+            filled += ops.cast(voxels > 0, self.dtype)
+        return self.class_mean(ops.divide_no_nan(errors, filled))

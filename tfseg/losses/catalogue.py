@@ -8,7 +8,7 @@ from typing import Any
 from tfseg.losses.base import SegmentationLoss
 from tfseg.losses.blobs import BlobDice
 from tfseg.losses.boundary import Boundary, DistancePenalizedCE, HausdorffDT, HausdorffErosion, LogHausdorffDT
-from tfseg.losses.calibration import NeighborAwareCalibration
+from tfseg.losses.calibration import MarginalACE, NeighborAwareCalibration
 from tfseg.losses.compound import DiceBCE, DiceCE, DiceFocal, DiceTopK, Hybrid
 from tfseg.losses.compound_hausdorff import DiceFocalHausdorff, TverskyHausdorff
 from tfseg.losses.compound_weighted import Combo, ExponentialLogarithmic
@@ -53,6 +53,7 @@ FAMILIES: dict[str, dict[str, type[SegmentationLoss]]] = {
         "focal": Focal,
         "log_cosh": LogCosh,
         "nacl": NeighborAwareCalibration,
+        "ml1_ace": MarginalACE,
     },
     "region": {
         "dice": Dice,

@@ -14,6 +14,7 @@ from tfseg.config.config import Config
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.splits import Split
+from tfseg.losses.label_smoothing import SmoothedLabels
 from tfseg.models.imported import inference_network
 from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
@@ -120,9 +121,13 @@ def train_stage(
     batches = make_batches(training, prepared, trained, shared.seed)
     steps = batches.steps_per_epoch
     with shared.strategy.scope(), precision(training.precision):
-        loss = make_loss(config, bool(targets.regions), None if shared.prepared.ignore_label is None else IGNORED)
+        ignored = None if prepared.ignore_label is None else IGNORED
+        loss = make_loss(config, bool(targets.regions), ignored)
+        trained_on = loss
+        if training.label_smoothing:
+            trained_on = SmoothedLabels(loss, training.label_smoothing, bool(targets.regions), ignored)
         rate = learning_rate_schedule(training, steps)
-        watched = WatchedLoss(loss, config.model.deep_supervision)
+        watched = WatchedLoss(trained_on, config.model.deep_supervision)
         model = compiled_model(config, shared, watched, rate)
     if weights is not None:
         start_from(model, weights)
