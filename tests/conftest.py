@@ -1,5 +1,6 @@
 """Small datasets that every test may read, none may change."""
 
+import gc
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,13 @@ from PIL import Image
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now out of garbage collection, which would walk through all of TensorFlow each time."""
+    gc.collect()
+    gc.freeze()
+
 
 SHAPE = (24, 28, 6)
 SPACING_MM = (1.0, 1.0, 3.0)

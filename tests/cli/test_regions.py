@@ -22,8 +22,8 @@ from tfseg.runs.folder import read_scores
 
 REGIONS = {"both": ("left", "right"), "right": ("right",)}
 SMALL = [
-    *("model.filters=8", "model.depth=2", "model.dropout=[0.0,0.0]", "model.norm=instance"),
-    *("training.batch_size=8", "folds=3"),
+    *("model.filters=8", "model.depth=1", "model.dropout=[0.0,0.0]", "model.norm=instance"),
+    *("training.batch_size=6", "training.validate_every=10", "folds=2"),
 ]
 
 
@@ -36,7 +36,7 @@ def prepared_regions(decathlon, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(prepared_regions, tmp_path_factory):
-    """A run of three folds."""
+    """A run of two folds."""
     out = tmp_path_factory.mktemp("runs") / "regions"
     config = load_config(None, [*SMALL, "training.epochs=30", "training.learning_rate=0.01", "loss=dice_bce"])
     fit(config, Source(prepared=prepared_regions.folder), out, None, None, "tfseg fit")

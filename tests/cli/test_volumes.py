@@ -1,8 +1,6 @@
 """From scans to a report in 3D, by a change of the configuration."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import nibabel as nib
@@ -13,13 +11,14 @@ import tensorflow as tf
 from PIL import Image
 
 from tfseg.cli.datasets import Source
+from tfseg.cli.train import fit
+from tfseg.config.config import load_config
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core.errors import ConfigError
 
-TFSEG = [sys.executable, "-c", "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"]
 CONFIG = """
 loss: {name: dice_ce}
-model: {name: unet_3d, filters: 4, depth: 2}
+model: {name: unet_3d, filters: 2, depth: 1}
 training:
   input: {kind: patches, patch: [6, 16, 24], per_case: 3}
   augmentation: {flip: {axes: [anterior_posterior]}, rotate: {}, elastic: {}, noise: {probability: 1}}
@@ -27,16 +26,6 @@ training:
   epochs: 1
 folds: 2
 """
-
-
-def tfseg(*arguments):
-    return subprocess.run([*TFSEG, *map(str, arguments)], capture_output=True, text=True)
-
-
-def one_line(done):
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +38,7 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(decathlon, config, tmp_path_factory):
     out = tmp_path_factory.mktemp("volumes") / "run"
-    done = tfseg("fit", "--data", decathlon, "--config", config, "--out", out)
-    assert done.returncode == 0, done.stderr
+    fit(load_config(config), Source(data=decathlon), out, None, None, "tfseg fit")
     return out
 
 
@@ -73,9 +61,9 @@ def test_the_recipe_is_derived_for_volumes(run):
     assert (recipe["spacing_mm"], recipe["axis"]) == ("own", "axial")  # the spacings agree
 
 
-def test_a_run_of_volumes_is_exported(run, tmp_path):
-    done = tfseg("export", run, "--fold", "0", "--out", tmp_path / "model")
-    assert done.returncode == 0, done.stderr
+def test_a_run_of_volumes_is_exported(run, tfseg, tmp_path):
+    code, _, error = tfseg("export", run, "--fold", "0", "--out", tmp_path / "model")
+    assert code == 0, error
     metadata = json.loads((tmp_path / "model" / "metadata.json").read_text())
     assert metadata["input"]["shape"] == ["batch", 6, 16, 24, 1]
     assert metadata["output"]["shape"] == ["batch", 6, 16, 24, 3]
@@ -86,37 +74,38 @@ def test_a_run_of_volumes_is_exported(run, tmp_path):
     np.testing.assert_allclose(served, own, atol=1e-5)
 
 
-def test_prediction_gives_the_bits_of_the_fold_and_takes_the_flips_of_the_training(run, decathlon, tmp_path):
-    done = tfseg("predict", run, "--input", decathlon / "imagesTr", "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+def test_prediction_gives_the_bits_of_the_fold_and_takes_the_flips_of_the_training(run, decathlon, tfseg, tmp_path):
+    code, _, error = tfseg("predict", run, "--input", decathlon / "imagesTr", "--output", tmp_path / "out")
+    assert code == 0, error
     written = list(run.glob("fold_*/predictions/*.nii.gz"))
     assert len(written) == 6
     for path in written:
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
     scan = decathlon / "imagesTr" / "case_0.nii.gz"
-    refused = tfseg("predict", run, "--input", scan, "--output", tmp_path / "flipped", "--flip", "left-right")
-    assert (refused.returncode, "they saw anterior-posterior" in one_line(refused)) == (2, True)
+    refused = ("--input", scan, "--output", tmp_path / "flipped", "--flip", "left-right")
+    code, _, error = tfseg("predict", run, *refused)
+    assert (code, error.count("\n"), "they saw anterior-posterior" in error) == (2, 1, True)
 
 
-def test_a_patch_that_is_too_large_is_one_clear_line_before_training(run, config, tmp_path):
-    done = tfseg(
+def test_a_patch_that_is_too_large_is_one_clear_line_before_training(run, config, tfseg, tmp_path):
+    code, _, error = tfseg(
         *("fit", "--prepared", run / "prepared", "--config", config, "--out", tmp_path / "run"),
         *("--set", "training.input.patch=[6, 64, 64]"),
     )
-    assert done.returncode == 2
-    assert "training.input.patch: expected at most [16, 32, 32]" in one_line(done)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "training.input.patch: expected at most [16, 32, 32]" in error
     assert not (tmp_path / "run" / "fold_0").exists()
 
 
-def test_prep_draws_augmented_images(decathlon, config, tmp_path):
+def test_prep_draws_augmented_images(decathlon, config, tfseg, tmp_path):
     out, sheet = tmp_path / "prepared", tmp_path / "sheet.png"
-    done = tfseg("prep", "--data", decathlon, "--out", out, "--config", config, "--show-augmented", sheet)
-    assert done.returncode == 0, done.stderr
+    code, _, error = tfseg("prep", "--data", decathlon, "--out", out, "--config", config, "--show-augmented", sheet)
+    assert code == 0, error
     picture = np.asarray(Image.open(sheet).convert("L"))
     assert picture.shape[0] > 500 and picture.std() > 20
-    plain = tfseg("prep", "--data", decathlon, "--out", out, "--show-augmented", tmp_path / "none.png")
-    assert plain.returncode == 2
-    assert "no step in training.augmentation" in one_line(plain)
+    code, _, error = tfseg("prep", "--data", decathlon, "--out", out, "--show-augmented", tmp_path / "none.png")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "no step in training.augmentation" in error
 
 
 def test_phantoms_stand_in_for_scans():

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib import patheffects
-from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.transforms import Affine2D
 from PIL import Image
+from skimage.measure import find_contours
 
 from tfseg.core import colors, geometry
 from tfseg.core.errors import RunError
@@ -192,57 +195,59 @@ def _upright(part: Array) -> Array:
 
 
 def _outlines(grey: Array, truth: Array, prediction: Array, shape_mm: tuple[float, float], side: str) -> str:
-    figure, axes = _panel(grey[..., np.newaxis].repeat(3, axis=2), shape_mm)
-    axes.text(0.03, 0.5, side, transform=axes.transAxes, **_LETTER)
+    pixels = _in_pixels(grey, shape_mm)
+    height, width = pixels.shape
+    figure = Figure((width / _PANEL_DPI, height / _PANEL_DPI), _PANEL_DPI)
+    figure.figimage(pixels, cmap="gray", vmin=0, vmax=1, origin="lower")
+    figure.text(0.03, 0.5, side, **_LETTER)
+    to_pixels = Affine2D().scale(width / grey.shape[1], height / grey.shape[0])
     for index in (int(index) for index in np.union1d(truth, prediction) if index):
-        solid = {"colors": [colors.label_color(index)], "linewidths": 1.2}
+        solid = {"colors": [colors.label_color(index)], "linewidths": 1.2, "transform": to_pixels}
         dashes = {"linestyles": [(0, (2.4, 1.6))]}
-        _trace(axes, truth == index, solid)
-        _trace(axes, prediction == index, {"colors": ["black"], "linewidths": 1.9, **dashes}, {**solid, **dashes})
+        _trace(figure, truth == index, solid)
+        _trace(figure, prediction == index, {**solid, "colors": ["black"], "linewidths": 1.9, **dashes}, solid | dashes)
         y, x = np.nonzero(truth == index if (truth == index).any() else prediction == index)
         middle = np.hypot(y - y.mean(), x - x.mean()).argmin()
-        axes.text(x[middle] + 0.5, y[middle] + 0.5, str(index), ha="center", **_LETTER)
-    return _png(figure)
+        figure.text(x[middle] + 0.5, y[middle] + 0.5, str(index), ha="center", transform=to_pixels, **_LETTER)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return _png(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _errors(grey: Array, truth: Array, prediction: Array, shape_mm: tuple[float, float]) -> str:
-    repeats = math.ceil(_PANEL_IN * _PANEL_DPI / grey.shape[1])
-    enlarge = np.ones((repeats, repeats))
-    grey, truth, prediction = (np.kron(part, enlarge) for part in (grey, truth, prediction))
+    grey, truth, prediction = (_in_pixels(part, shape_mm) for part in (grey, truth, prediction))
     shown = 0.75 * grey[..., np.newaxis].repeat(3, axis=2)
-    rows, columns = np.indices(grey.shape) * _PANEL_IN * _PANEL_DPI // grey.shape[1]
+    rows, columns = np.indices(grey.shape)
     striped = (rows + columns) % 12 < 6
     chequered = (rows % 12 < 6) ^ (columns % 12 < 6)
     shown[(truth > 0) & (prediction == 0)] = to_rgb(colors.MISSED)
     shown[(truth == 0) & (prediction > 0) & striped] = to_rgb(colors.FALSE_ALARM)
     shown[(truth > 0) & (prediction > 0) & (truth != prediction) & chequered] = to_rgb(colors.CONFUSED)
-    return _png(_panel(shown, shape_mm)[0])
+    return _png(np.rint(255 * shown[::-1]).astype(np.uint8))
 
 
-def _panel(shown: Array, shape_mm: tuple[float, float]) -> tuple[Figure, Axes]:
-    figure = Figure((_PANEL_IN, _PANEL_IN * shape_mm[0] / shape_mm[1]))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    height, width = shown.shape[:2]
-    axes.imshow(shown, origin="lower", aspect="auto", interpolation="nearest", extent=(0, width, 0, height))
-    return figure, axes
+def _in_pixels(part: Array, shape_mm: tuple[float, float]) -> Array:
+    """Enlarge `[h, w]` to the pixels of a panel, each of which takes its nearest voxel."""
+    width = round(_PANEL_IN * _PANEL_DPI)
+    height = max(round(width * shape_mm[0] / shape_mm[1]), 1)
+    rows, columns = (
+        np.arange(pixels) * voxels // pixels for pixels, voxels in zip((height, width), part.shape, strict=True)
+    )
+    return part[np.ix_(rows, columns)]
 
 
-def _trace(axes: Axes, mask: Array, *styles: dict[str, Any]) -> None:
-    """Draw the outline of a mask along the edges of its voxels."""
-    if not mask.any():
-        return
+def _trace(figure: Figure, mask: Array, *styles: dict[str, Any]) -> None:
+    """Draw the outline of a mask along the edges of its voxels, once in each style."""
     repeats = max(300 // min(mask.shape), 1)
     enlarged = np.kron(np.pad(mask, 1), np.ones((repeats, repeats)))  # padded: outlines close at the border
-    y, x = ((np.arange(length) + 0.5) / repeats - 1 for length in enlarged.shape)
+    lines = [(line[:, ::-1] + 0.5) / repeats - 1 for line in find_contours(enlarged, 0.5)]
     for style in styles:
-        axes.contour(x, y, enlarged, levels=[0.5], **style)
-    axes.set(xlim=(0, mask.shape[1]), ylim=(0, mask.shape[0]))
+        figure.add_artist(LineCollection(lines, **style))
 
 
-def _png(figure: Figure) -> str:
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=_PANEL_DPI)
+def _png(pixels: Array) -> str:
+    """Encode `[h, w, 3]` of 0 to 255, the top row first."""
+    small = io.BytesIO()
     # A palette takes a third of the bytes.
-    Image.open(drawn).convert("RGB").quantize(256).save(small, "png", optimize=True)
+    Image.fromarray(pixels).quantize(256).save(small, "png", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"
