@@ -16,7 +16,7 @@ from tfseg.datasets.grids import Array
 from tfseg.models.imported import load_network
 from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.description import METADATA, Description, to_json
-from tfseg.prediction.dropout import dropout_pass, has_dropout
+from tfseg.prediction.dropout import dropout_passes, has_dropout
 from tfseg.prediction.forward import Forward, compiled_forward, saved_model_forward
 from tfseg.prediction.runtimes import litert_forward, onnx_forward
 from tfseg.prepared.boxes import cut, start_of
@@ -158,7 +158,7 @@ def _write_saved_model(network: keras.Model, out: Path) -> None:
     archive.add_endpoint("serve", lambda image: network(_of_its_size(network, image), training=False), [image])
     if has_dropout(network):
         seed = tf.TensorSpec([None, 2], tf.int32, name="seed")
-        dropped = dropout_pass(network)
+        dropped = dropout_passes(network)
         archive.add_endpoint("mc", lambda image, seed: dropped(_of_its_size(network, image), seed), [image, seed])
     archive.write_out(out, verbose=False)
 
