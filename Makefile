@@ -6,9 +6,10 @@ test: ## set up and pass the tests
 lint: ## what tests/test_style.py checks, mended where a tool can
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format . && .venv/bin/mypy
 
-docs: ## what is written from the code: the page of losses, configs/base.yaml
+docs: ## the site, in site/, after what is written from the code: configs/base.yaml, the page of losses
 	.venv/bin/python -m tfseg.losses.page docs
 	.venv/bin/python docs/generate/base.py
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
 
 .venv-peers: benchmarks/requirements-peers.txt
 	python3.11 -m venv .venv-peers && .venv-peers/bin/pip install -q -r benchmarks/requirements-peers.txt

@@ -20,13 +20,14 @@ def test_continuous_integration_runs_the_test_command():
 
 
 def test_every_command_and_option_exists():
+    """Those of the README, and those of the pages in docs/."""
     commands = typer.main.get_command(app).commands
-    lines = re.findall(r"(?:^    |&& \.venv/bin/)(tfseg .*)$", README, flags=re.MULTILINE)
-    assert len(lines) >= 3
-    for line in lines:
-        _, command, *words = shlex.split(line)
-        known = {option for parameter in commands[command].params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"(?:^    |&& \.venv/bin/)(tfseg .*)$", text, flags=re.MULTILINE):
+            _, command, *words = shlex.split(line)
+            known = {option for parameter in commands[command].params for option in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known, f"{page.name}: {line}"
 
 
 def test_every_loss_is_named():
@@ -42,12 +43,15 @@ def test_the_example_in_python_runs():
     assert set(names["scores"]["label"]) == {"spleen"}
 
 
+def headings(page: str) -> set[str]:
+    """The headings of a page in Markdown, as links name them."""
+    return {re.sub(r"\W+", "-", heading).lower() for heading in re.findall(r"^#+ (.*)$", page, flags=re.MULTILINE)}
+
+
 def test_links_lead_to_files_and_headings():
     targets = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
     assert targets
-    sections = {
-        re.sub(r"\W+", "-", heading).lower() for heading in re.findall(r"^#+ (.*)$", README, flags=re.MULTILINE)
-    }
-    files = [target for target in targets if not target.startswith("#")]
-    assert [target for target in files if not (ROOT / target).exists()] == []
-    assert {target.removeprefix("#") for target in targets if target not in files} <= sections
+    for file, _, heading in (target.partition("#") for target in targets):
+        path = ROOT / (file or "README.md")
+        assert path.exists(), path
+        assert not heading or heading in headings(path.read_text(encoding="utf-8")), (file, heading)

@@ -68,19 +68,19 @@ class Config(Section):
     """Everything that determines a run, apart from the data."""
 
     loss: dict[str, Any] = Field(default_factory=lambda: {"name": "dice_ce"})
-    """The loss and its parameters, or {sum: [{name: dice, weight: 0.9}, …]}.
+    """The loss and its parameters, or `{sum: [{name: dice, weight: 0.9}, …]}`.
 
-    A file replaces the loss of its `base:` as a whole. A weight may be a ramp, {from: 0, to: 0.1, epochs: 20}.
+    A file replaces the loss of its `base:` as a whole. A weight may be a ramp, `{from: 0, to: 0.1, epochs: 20}`.
     """
     model: NetworkConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     stages: tuple[StageConfig, ...] = ()
-    """Stages, as [{loss: dice, training: {epochs: 10}}, …].
+    """Stages, as `[{loss: dice, training: {epochs: 10}}, …]`.
 
     Each starts from the last weights of the one before.
     """
     folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
-    """Folds of the cross-validation, or {scheme: holdout, ratio: [7, 2, 1]}."""
+    """Folds of the cross-validation, or `{scheme: holdout, ratio: [7, 2, 1]}`."""
     redraw_folds: bool = True
     """Draw new folds for every seed of a comparison; splits that are given stay as they are."""
     scoring: ScoringConfig = ScoringConfig()

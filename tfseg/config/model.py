@@ -59,7 +59,7 @@ class ModelConfig(Section):
     depth: Annotated[int, Field(ge=1, le=7)] = 4
     """Number of down-samplings."""
     pooling: tuple[tuple[Count, ...], ...] | None = None
-    """Factors of each down-sampling along each axis, as [[1, 2, 2], [2, 2, 2]]; null: chosen.
+    """Factors of each down-sampling along each axis, as `[[1, 2, 2], [2, 2, 2]]`; null: chosen.
 
     They are chosen from size and spacing of the prepared images, and a run's `config.yaml` holds them.
     """

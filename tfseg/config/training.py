@@ -87,7 +87,7 @@ class TrainingConfig(Section):
     learning_rate: Positive = 3e-3
     """Learning rate at the start of the schedule."""
     rates: tuple[Positive, ...] | None = None
-    """Learning rates, as [0.001, 0.003, 0.01], in place of `learning_rate`; null: none.
+    """Learning rates, as `[0.001, 0.003, 0.01]`, in place of `learning_rate`; null: none.
 
     A network is trained under each, and the one that validates best is kept.
     """

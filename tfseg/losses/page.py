@@ -34,7 +34,30 @@ INTRODUCTION = f"""
 # Losses
 
 Generated from the code by `make docs`. `tfseg losses` lists these losses, `tfseg losses NAME` prints the card of one.
-All of them share the conventions in the [README](../README.md#losses).
+On the command line a loss is `--loss tversky:alpha=0.3,beta=0.7`. A weighted sum is a loss too:
+`0.9 * Tversky(0.3) + 0.1 * LogHausdorffDT()` in Python, and in a configuration
+
+    loss: {{sum: [{{name: tversky, alpha: 0.3, weight: 0.9}}, {{name: log_hausdorff_dt, weight: 0.1}}]}}
+
+where a weight may also be a ramp, `{{from: 0, to: 0.1, epochs: 20}}`.
+
+## Convention
+
+Losses of the same name differ between libraries. Here one base class sets the convention for all:
+
+- Predictions are probabilities `[batch, *spatial, classes]`, 2D or 3D: one channel (sigmoid), several that sum to 1
+  (softmax), or independent regions (`regions=True`). The truth has the same shape, or holds integer labels.
+- A loss returns one value per sample; Keras reduces and weights them.
+- `smoothing` (1e-5) is added to numerator and denominator, so an empty prediction of an empty truth costs 0.
+- `overlap_over` is `sample` or `batch` for every overlap loss. A loss by itself defaults to `sample`, training to
+  `batch`, which measured no worse here and is not dominated by empty slices.
+- Region terms leave out the background of a softmax; cross-entropy includes every class.
+- Tversky: α weights false positives, β false negatives.
+- Focal: γ = 2, α = 0.5 on the foreground, 1 - α on the background.
+- `ignore_label`: no loss and no gradient there.
+- Distances are exact, in units of `spacing_mm` (voxels if it is not given). A mask without a boundary has distance 0.
+
+## How to read a card
 
 {NOTATION.strip()}
 
@@ -54,6 +77,8 @@ Every segmentation loss of MONAI has a counterpart here. Two are sums: Generaliz
 and `focal`, SoftDiceclDiceLoss of `dice` and `cldice`. MaskedLoss is `ignore_label`, which every loss has.
 
 **Backends.** The losses run on Keras's TensorFlow, JAX and PyTorch backends with the same values.
+
+## All losses
 """
 
 
@@ -95,7 +120,7 @@ def _sections(shown: Card, listed: Sequence[Parameter], *, complete: bool = Fals
 
 def page() -> str:
     """The text of `docs/losses.md`."""
-    parts = [INTRODUCTION.format(collections=_collections()).strip()]
+    parts = [INTRODUCTION.replace("{collections}", _collections()).strip()]
     for family, names in FAMILIES.items():
         parts.append(_table((family, ""), [(f"[{name}](#{name})", card(name).summary) for name in names]))
     shared = {each.name: each for name in LOSSES for each in card(name).parameters if each.described_by in SHARED}

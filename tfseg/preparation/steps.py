@@ -22,9 +22,9 @@ class SecondMap(Section):
     """A second label map per case."""
 
     path: str
-    """Path of the map; it may contain {case} and {subject}, and starts at the folder of the case's image."""
+    """Path of the map; it may contain `{case}` and `{subject}`, and starts at the folder of the case's image."""
     values: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]]
-    """New values of its labels, as {1: 7}; its other values are left out."""
+    """New values of its labels, as `{1: 7}`; its other values are left out."""
     over: bool = True
     """Whether it is laid over the first map; if not, under it."""
 
@@ -38,18 +38,18 @@ class Recipe(Section):
     second_map: SecondMap | None = None
     """A second label map that is fused with the first."""
     labels: dict[str, References] | None = None
-    """New labels from old values or names, as {lesion: [1, 2]}; labels that are not listed become background."""
+    """New labels from old values or names, as `{lesion: [1, 2]}`; labels that are not listed become background."""
     ignore: tuple[Reference, ...] = ()
     """Labels whose voxels have no loss and no score."""
     regions: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
-    """Unions of labels, which may overlap, as {whole: [core, oedema]}."""
+    """Unions of labels, which may overlap, as `{whole: [core, oedema]}`."""
     largest_component: tuple[str, ...] = ()
     """Labels of which only the largest component is kept."""
     min_component_voxels: dict[str, Count] = Field(default_factory=dict)
-    """Smallest components that are kept, in voxels, as {lesion: 10}."""
+    """Smallest components that are kept, in voxels, as `{lesion: 10}`."""
 
     window_hu: tuple[float, float] | None = None
-    """Clip to [low, high], or to {width: 400, level: 40}; null: derived for CT, unless `scaling` is set."""
+    """Clip to [low, high], or to `{width: 400, level: 40}`; null: derived for CT, unless `scaling` is set."""
     skull_strip: Literal["none", "region", "mask", "command"] = "none"
     """Keep the brain.
 
@@ -59,9 +59,9 @@ class Recipe(Section):
     skull_strip_channel: Annotated[int, Field(ge=0)] = 0
     """Channel in which `region` finds the brain, counted from 0."""
     skull_strip_mask: str | None = None
-    """File for `mask`; it may contain {case} and {subject}. Voxels above 0 are brain."""
+    """File for `mask`; it may contain `{case}` and `{subject}`. Voxels above 0 are brain."""
     skull_strip_command: str | None = None
-    """Program for `command`, as "PROGRAM {image} {mask}"; no shell is involved."""
+    """Program for `command`, as `"PROGRAM {image} {mask}"`; no shell is involved."""
     median_kernel: Annotated[int, Field(ge=0)] = 0
     """Width of a median filter within slices, in pixels, odd; 0: none."""
     blur_mm: Annotated[float, Field(ge=0)] = 0
