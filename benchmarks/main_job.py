@@ -19,10 +19,10 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 
 import pandas as pd
 
-from tfseg.cli.setting import STAND_INS
 from tfseg.config.config import Config, load_config
 from tfseg.datasets.layouts import read_dataset
 from tfseg.datasets.phantoms.dataset import write_dataset
+from tfseg.datasets.phantoms.stand_ins import STAND_INS
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
 from tfseg.prepared.prepared import Prepared, split_subjects

@@ -1,5 +1,6 @@
 """The configurations, studies and recipes of the project are valid and say what they do."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
+from tfseg.comparison.printed import read_printed
+from tfseg.comparison.protocol import Mode, Scale
 from tfseg.comparison.study import load_study
 from tfseg.config.config import Config, load_config
+from tfseg.config.yaml_files import read_yaml_chain
 from tfseg.datasets.layouts import Dataset, read_dataset
 from tfseg.losses import LOSSES
 from tfseg.preparation.prepare import prepare_dataset
@@ -18,8 +22,9 @@ from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import make_loss
 
 ROOT = Path(__file__).parents[1]
-STUDIES = sorted((ROOT / "configs/studies").glob("*.yaml"))
-CONFIGS = sorted(set((ROOT / "configs").rglob("*.yaml")) - set(STUDIES))
+FILES = sorted((ROOT / "configs").rglob("*.yaml"))
+STUDIES = [path for path in FILES if {"losses", "arms"} & read_yaml_chain(path).keys()]
+CONFIGS = [path for path in FILES if path not in STUDIES]
 RECIPES = sorted((ROOT / "data_prep").glob("*.yaml"))
 
 
@@ -43,6 +48,29 @@ def test_a_study_is_valid_and_opens_with_its_command():
         study = load_study(path, None, [], None, None)
         assert len(study.arms) >= 2, path
         assert path.read_text().startswith(f"# tfseg compare --study {path.relative_to(ROOT)}"), path
+        if study.protocol.recipe:
+            load_recipe(study.protocol.recipe)
+
+
+def test_a_published_study_has_both_modes_both_scales_and_its_printed_numbers():
+    published = [path for path in STUDIES if path.parent.name != "studies"]
+    assert {path.parent.name for path in published} == {
+        "kethavath_2025",
+        "neyestanak_2025",
+        "kim_2025",
+        "he_2024",
+        "bonbid_hie_2025",
+    }
+    for path in published:
+        for mode, scale in itertools.product(Mode, Scale):
+            study = load_study(path, None, [], None, None, mode, scale)
+            assert (study.seeds == 1) == (mode is Mode.as_printed or scale is Scale.small), path
+            assert study.config.training.patience is None or mode is Mode.as_printed, path
+            assert study.config.select_on == "validation" or mode is Mode.as_printed, path
+            assert load_recipe(study.protocol.recipe) and study.protocol.phantoms, path
+        if study.protocol.printed:
+            printed = read_printed(*study.protocol.printed)
+            assert {arm.name for arm in study.arms} <= set(printed["arm"]), path
 
 
 def test_every_loss_is_made_from_its_name_under_the_default_training():
@@ -59,6 +87,8 @@ def test_kethavath_2025_is_its_protocol():
 def test_he_2024_looks_in_its_second_stage_where_the_first_was_wrong():
     """Its loss is that of the first, and more on what lies within 2 voxels of a voxel that is segmented wrong."""
     config = load_config(ROOT / "configs/he_2024/two_stages.yaml")
+    study = load_study(ROOT / "configs/he_2024/stages.yaml", None, [], None, None)
+    assert {arm.name: arm.apply(study.config).stages for arm in study.arms}["global, total"] == config.stages
     first, second = (make_loss(stage) for stage in config.resolved_stages())
     assert (config.model.depth, config.model.doublings, config.model.deep_supervision) == (5, 3, 4)
     truth = np.zeros((1, 9, 9, 9, 1), np.uint8)

@@ -9,7 +9,7 @@ import pytest
 
 from tfseg.cli.datasets import Source
 from tfseg.cli.train import fit
-from tfseg.config.config import load_config
+from tfseg.config.config import ScoringConfig, load_config
 from tfseg.config.training import TrainingConfig
 from tfseg.datasets.layouts import read_dataset
 from tfseg.evaluation.networks import evaluate
@@ -82,7 +82,9 @@ def test_the_metadata_say_what_each_channel_is(prepared_regions):
 def test_a_network_that_knows_the_truth_scores_one_in_every_region(prepared_regions, tmp_path):
     (case,) = prepared_regions.cases_of(prepared_regions.subjects[:1])
     truth = prepared_regions.targets.encode(case.label).astype("float32")
-    scores = evaluate(SlicePredictor(lambda image: truth, len(truth)), prepared_regions, [case], 1.0, tmp_path)
+    scores = evaluate(
+        SlicePredictor(lambda image: truth, len(truth)), prepared_regions, [case], ScoringConfig(), tmp_path
+    )
     values = scores.set_index(["label", "metric"])["value"]
     assert values["both", "dice"] == values["right", "dice"] == values["both", "nsd"] == 1
     voxels = np.bincount(np.asarray(case.label).ravel())

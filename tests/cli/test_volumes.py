@@ -15,6 +15,7 @@ from tfseg.cli.train import fit
 from tfseg.config.config import load_config
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core.errors import ConfigError
+from tfseg.datasets.phantoms.stand_ins import STAND_INS
 
 CONFIG = """
 loss: {name: dice_ce}
@@ -110,5 +111,5 @@ def test_prep_draws_augmented_images(decathlon, config, tfseg, tmp_path):
 
 def test_phantoms_stand_in_for_scans():
     with pytest.raises(ConfigError, match="--phantoms stands in for scans: leave out --data and --prepared"):
-        Source(data="scans", phantoms="head")
-    assert Source(phantoms="head").is_phantoms
+        Source(data="scans", phantoms=STAND_INS["head"])
+    assert Source(phantoms=STAND_INS["head"]).is_phantoms

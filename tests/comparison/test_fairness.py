@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tfseg.comparison.fairness import caveat, network_answers, network_notes, study_answers, with_notes
+from tfseg.comparison.fairness import caveat, network_answers, network_notes, selects_on_test, study_answers, with_notes
 from tfseg.config.config import load_config
 
 RISING = {"unconverged": "val_dice still rose by 0.100 in the last quarter"}
@@ -76,11 +76,19 @@ def test_what_makes_the_scale_of_a_loss_matter(setting, is_well):
 
 
 def test_few_validation_subjects_and_unequal_folds_are_named():
-    _, _, validation, sizes = study_answers([load_config(None, [])], [split(9, 3, 4), split(10, 3, 3)], NETWORKS)
+    _, _, validation, _, sizes = study_answers([load_config(None, [])], [split(9, 3, 4), split(10, 3, 3)], NETWORKS)
     assert (validation.is_well, validation.found) == (False, "3")
     assert (sizes.is_well, sizes.found) == (True, "9 to 10 train, 3 val, 3 to 4 test; the same for every arm")
-    _, _, validation, sizes = study_answers([load_config(None, [])], [split(9, 5, 4), split(4, 6, 8)], NETWORKS)
+    _, _, validation, _, sizes = study_answers([load_config(None, [])], [split(9, 5, 4), split(4, 6, 8)], NETWORKS)
     assert (validation.is_well, sizes.is_well) == (True, False)
+
+
+def test_scored_subjects_that_chose_the_epoch_are_named():
+    apart, shared = split(9, 3, 4), {**split(9, 3, 4), "val": split(9, 3, 4)["test"]}
+    config = [load_config(None, [])]
+    assert study_answers(config, [apart], NETWORKS)[3].is_well and not selects_on_test([apart])
+    answer = study_answers(config, [apart, shared], NETWORKS)[3]
+    assert not answer.is_well and "flatter" in answer.found and selects_on_test([apart, shared])
 
 
 def test_one_rate_for_all_arms_was_chosen_on_none_of_them():

@@ -6,8 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tfseg.config.config import ScoringConfig
+from tfseg.core.errors import ConfigError
 from tfseg.datasets.layouts import read_dataset
-from tfseg.evaluation.networks import diagonals_mm, evaluate
+from tfseg.evaluation.networks import diagonals_mm, evaluate, scored_labels
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
 from tfseg.prepared.prepared import Prepared
@@ -30,7 +32,7 @@ def truthful(cases, classes):
 
 def test_a_perfect_network_scores_one_everywhere(prepared, decathlon, tmp_path):
     cases = prepared.cases_of(prepared.subjects[:2])
-    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, predictions=tmp_path)
+    scores = evaluate(truthful(cases, 3), prepared, cases, ScoringConfig(), predictions=tmp_path)
     assert scores.groupby("case").ngroups == 2
     assert (scores.loc[scores["metric"].isin(["dice", "iou", "nsd"]), "value"] == 1).all()
     assert (scores.loc[scores["metric"].isin(["hd", "hd95", "assd"]), "value"] == 0).all()
@@ -40,10 +42,33 @@ def test_a_perfect_network_scores_one_everywhere(prepared, decathlon, tmp_path):
         np.testing.assert_allclose(written.affine, truth.affine)
 
 
+def test_the_background_is_scored_if_asked_for(prepared, tmp_path):
+    """The share of right voxels agrees with the accuracies of all classes."""
+    case = prepared.case(prepared.index["case"].iloc[0])
+    wrong = np.array(case.label)
+    wrong[tuple(np.argwhere(wrong > 0)[::7].T)] = 0
+    answer = np.eye(3, dtype="float32")[wrong]
+    scores = evaluate(Known([(case, answer)]), prepared, [case], ScoringConfig(background=True), predictions=tmp_path)
+    values = scores.set_index(["label", "metric"])["value"]
+    names = scored_labels(prepared, ScoringConfig(background=True))
+    assert names == ["background", *prepared.labels.values()]
+    wrong_voxels = 1 - values["all voxels", "global_accuracy"]
+    assert wrong_voxels > 0
+    # Every wrong voxel is a false negative of one class and a false positive of another.
+    assert sum(1 - values[name, "accuracy"] for name in names) == pytest.approx(2 * wrong_voxels)
+
+
+def test_a_background_beside_a_label_of_this_name_is_refused(prepared):
+    prepared = Prepared(prepared.folder)
+    prepared.labels = {1: "background", 2: "liver"}
+    with pytest.raises(ConfigError, match=r"scoring\.background: expected labels without one; .* a label called"):
+        scored_labels(prepared, ScoringConfig(background=True))
+
+
 def test_volumes_are_those_of_the_file(prepared, decathlon, tmp_path):
     source = read_dataset(decathlon).cases[0]
     case = prepared.case(source.name)
-    scores = evaluate(truthful([case], 3), prepared, [case], 1.0, predictions=tmp_path)
+    scores = evaluate(truthful([case], 3), prepared, [case], ScoringConfig(), predictions=tmp_path)
     truth = nib.load(source.label)
     voxel_ml = abs(np.linalg.det(truth.affine[:3, :3])) / 1000
     for value, name in prepared.labels.items():
@@ -63,7 +88,7 @@ def test_a_network_on_2d_images_is_scored_in_the_plane(tmp_path, save_picture):
     prepared = Prepared(tmp_path / "prepared")
     case = prepared.case("a")
     answer = case.grid.to_slices(shifted.T[..., np.newaxis].astype(np.float32))[..., np.newaxis]
-    scores = evaluate(Known([(case, answer)]), prepared, [case], 1.0, predictions=tmp_path / "predictions")
+    scores = evaluate(Known([(case, answer)]), prepared, [case], ScoringConfig(), predictions=tmp_path / "predictions")
     values = scores.set_index("metric")["value"]
     assert (values["hd95"], round(values["assd"], 2), round(values["nsd"], 2)) == (4, 2.39, 0.23)
     assert diagonals_mm([case])["a"] == pytest.approx(64 * 2**0.5)
@@ -75,7 +100,7 @@ def test_resampled_scans_are_scored_against_the_label_as_it_was(decathlon, tmp_p
     prepare_dataset(dataset, resolve(Recipe(spacing_mm=(2, 1.5, 2)), dataset), tmp_path / "prepared")
     prepared = Prepared(tmp_path / "prepared")
     cases = prepared.cases_of(prepared.subjects)
-    scores = evaluate(truthful(cases, 3), prepared, cases, 1.0, predictions=tmp_path / "predictions")
+    scores = evaluate(truthful(cases, 3), prepared, cases, ScoringConfig(), predictions=tmp_path / "predictions")
     label = nib.load(dataset.cases[0].label)
     voxels = np.bincount(np.asarray(label.dataobj).ravel())
     values = scores.set_index(["label", "metric"])["value"]
@@ -95,12 +120,12 @@ def test_diagonals(prepared):
 def test_2d_images_are_scored_in_pixels_and_have_no_volume(prepared, tmp_path):
     case = dataclasses.replace(prepared.cases_of(prepared.subjects[:1])[0], in_pixels=True)
     shifted = np.eye(3, dtype="float32")[np.roll(case.label, 2, axis=1)]
-    scores = evaluate(Known([(case, shifted)]), prepared, [case], 1.0, tmp_path)
+    scores = evaluate(Known([(case, shifted)]), prepared, [case], ScoringConfig(), tmp_path)
     values = scores.set_index(["label", "metric"])["value"]
     assert values["left", "hd"] == 2  # of voxels of 1×1×3 mm
     assert np.isnan(values["left", "volume_truth_ml"])
     case = dataclasses.replace(case, in_pixels=False)
     shifted = np.eye(3, dtype="float32")[np.roll(case.label, 1, axis=0)]
-    scores = evaluate(Known([(case, shifted)]), prepared, [case], 1.0, tmp_path)
+    scores = evaluate(Known([(case, shifted)]), prepared, [case], ScoringConfig(), tmp_path)
     millimetres = scores.set_index(["label", "metric"])["value"]
     assert millimetres["left", "hd"] == 3

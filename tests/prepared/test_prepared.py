@@ -6,11 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tfseg.config.config import load_config
 from tfseg.core.errors import DataError
 from tfseg.datasets.layouts import read_dataset
 from tfseg.preparation.prepare import prepare_dataset, restore_label
 from tfseg.preparation.recipe import Recipe, resolve
-from tfseg.prepared.prepared import Prepared
+from tfseg.prepared.prepared import Prepared, split_subjects
 
 
 @pytest.fixture
@@ -116,3 +117,14 @@ def test_a_damaged_case_is_found_before_training(prepared, tmp_path, file, conte
         np.save(folder / file, content, allow_pickle=True)
     with pytest.raises(DataError, match=message):
         Prepared(folder).check()
+
+
+def test_test_subjects_may_choose_the_epoch_as_in_some_printed_studies(prepared):
+    """Then the validation subjects train, and no subject trains and tests."""
+    own, printed = (
+        split_subjects(load_config(None, ["folds=3", f"select_on={which}"]), prepared, None)
+        for which in ("validation", "test")
+    )
+    for fair, flattering in zip(own, printed, strict=True):
+        assert flattering.test == flattering.val == fair.test
+        assert set(flattering.train) == {*fair.train, *fair.val}

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfseg.reports.tables import Table, study_tables, t_interval, values_by_case
-from tfseg.statistics import questions
+from tfseg.reports.tables import Table, study_tables, values_by_case
+from tfseg.statistics import questions, t_interval
 
 METRICS = ("accuracy", "dice", "iou", "precision", "recall", "specificity", "hd", "hd95", "masd", "nsd")
 FOLDS = {"a": 0, "b": 0, "c": 1}
@@ -83,7 +83,7 @@ def test_names_survive_markdown_and_latex():
 def test_files_keep_all_digits(made, tmp_path):
     for table in made.values():
         table.write(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 12
+    assert len(list(tmp_path.iterdir())) == 15
     read = pd.read_csv(tmp_path / "by_label.csv")
     assert read["Dice, organ"].tolist() == pytest.approx([0.3, 0.35], abs=1e-12)
 
@@ -100,3 +100,13 @@ def test_a_row_per_case_and_a_column_per_arm():
     assert rows.loc[("hd", "b"), ["better", "dice"]].tolist() == ["lower", pytest.approx((100 + 0.21) / 2)]
     assert rows.loc[("dice", "a"), ["better", "a_b"]].tolist() == ["higher", pytest.approx(0.15)]
     assert rows.loc[("dice", "c"), ["dice", "a_b"]].isna().all()
+
+
+def test_paired_t_is_over_subjects_with_seeds_averaged():
+    scores = made_scores()
+    shift = scores["subject"].map({"a": 0.0, "b": 0.03, "c": 0.06}).where(scores["loss"] == "a_b", 0.0)
+    table = study_tables(questions(scores.assign(value=scores["value"] + shift), {}), FOLDS, {}, 1.0, "mm")[2]
+    row = table.numbers.set_index("metric").loc["IoU"]
+    gains = np.array([0.05, 0.08, 0.11])  # mean 0.08, SD 0.03
+    assert row["t"] == pytest.approx(-gains.mean() / (0.03 / np.sqrt(3)))
+    assert row["p"] == pytest.approx(0.0436, abs=1e-3)

@@ -8,11 +8,14 @@ import traceback
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfseg.core.errors import ConfigError, is_fault, one_line
+
+if TYPE_CHECKING:
+    from tfseg.datasets.phantoms.stand_ins import StandIn
 
 INTERRUPTED = 130  # the exit code that typer gives a command that Ctrl+C stops
 
@@ -56,6 +59,9 @@ class Kind(StrEnum):
     head = "head"
     healthy_head = "healthy_head"
     abdomen = "abdomen"
+    neonate = "neonate"
+    two_tools = "two_tools"
+    pictures = "pictures"
 
 
 class Phantoms(StrEnum):
@@ -63,6 +69,20 @@ class Phantoms(StrEnum):
 
     head = "head"
     abdomen = "abdomen"
+
+
+class Mode(StrEnum):
+    """Whose rules a study follows."""
+
+    fair = "fair"
+    as_printed = "as_printed"
+
+
+class Scale(StrEnum):
+    """How large a study is."""
+
+    full = "full"
+    small = "small"
 
 
 TrainingData = Annotated[
@@ -118,7 +138,7 @@ def fit(
     train = load("train")
     from tfseg.cli.datasets import Source
 
-    source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=phantoms and phantoms.value)
+    source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
     train.fit(train.with_loss(resolved, loss), source, out, splits, devices, command(), final)
 
 
@@ -130,6 +150,12 @@ def compare(
     study: Annotated[
         Path | None, typer.Option(help="Study (YAML): losses, arms, seeds, and the keys of a configuration.")
     ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="Rules of --study: fair ones, or those of the printed study even if they flatter.")
+    ] = Mode.fair,
+    scale: Annotated[
+        Scale, typer.Option(help="small: fewer subjects, epochs and filters of --study, for minutes on two cores.")
+    ] = Scale.full,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -193,14 +219,16 @@ def compare(
         compare_masks(truth, predictions, labels, tolerance_mm, ignore_label, out, command())
         return
     train = load("train")
-    from tfseg.cli.datasets import Source
+    from tfseg.cli.datasets import Source, follow
+    from tfseg.comparison import protocol
     from tfseg.comparison.study import load_study
 
     settings = overrides_of(set_, folds, epochs, batch_size, seed)
     if rates is not None:
         settings.append(f"training.rates=[{rates}]")
-    read = load_study(study, config, settings, losses, seeds)
-    source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=phantoms and phantoms.value)
+    chosen = protocol.Mode(mode.value), protocol.Scale(scale.value)
+    read = load_study(study, config, settings, losses, seeds, *chosen)
+    source = follow(Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms)), read.protocol)
     from tfseg.evaluation.contestants import parse_contestants
 
     contestants = {} if predictions is None else parse_contestants(predictions)
@@ -371,6 +399,13 @@ def overrides_of(
     """
     shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
     return [*(settings or ()), *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
+
+
+def stand_in(phantoms: Phantoms | None) -> "StandIn | None":
+    """Return the phantoms that are asked for by name."""
+    from tfseg.datasets.phantoms.stand_ins import STAND_INS
+
+    return None if phantoms is None else STAND_INS[phantoms.value]
 
 
 def load(commands: str) -> ModuleType:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,11 @@ from tfseg.cli.terminal import Terminal
 from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.resumable import resumable
-from tfseg.datasets.layouts import Dataset, read_dataset
+from tfseg.datasets.layouts import Dataset, read_dataset, some_subjects
+from tfseg.datasets.phantoms.stand_ins import StandIn
 
 if TYPE_CHECKING:
+    from tfseg.comparison.protocol import Protocol
     from tfseg.config.config import Config
     from tfseg.preparation.recipe import Recipe
     from tfseg.prepared.prepared import Prepared
@@ -29,7 +31,8 @@ class Source:
         subject_pattern: a regular expression that finds the subject in a case's name.
         skip_bad: leave out cases that have a fault.
         workers: scans that are read or prepared at a time; decided by the size of the data if absent.
-        phantoms: what stands in for scans; "head" or "abdomen", which is the default.
+        phantoms: what stands in for scans; abdomens if absent.
+        subjects: how many are used, by a fixed draw; all if absent.
     """
 
     data: Path | None = None
@@ -38,7 +41,8 @@ class Source:
     subject_pattern: str | None = None
     skip_bad: bool = False
     workers: int | None = None
-    phantoms: str | None = None
+    phantoms: StandIn | None = None
+    subjects: int | None = None
 
     def __post_init__(self) -> None:
         if self.phantoms and (self.data or self.prepared):
@@ -53,6 +57,25 @@ class Source:
     def is_phantoms(self) -> bool:
         """Whether no scans are given."""
         return not (self.data or self.prepared)
+
+
+def follow(source: Source, protocol: "Protocol") -> Source:
+    """Complete what the command line says of the data by what a study says.
+
+    Raises:
+        ConfigError: if only some subjects of a folder that is prepared already are asked for.
+    """
+    if source.prepared:
+        if protocol.subjects is not None:
+            raise ConfigError("--prepared holds all subjects: leave it out, this study uses some of them")
+        return source
+    return replace(
+        source,
+        recipe=source.recipe or protocol.recipe,
+        subject_pattern=source.subject_pattern or protocol.subject_pattern,
+        phantoms=source.phantoms or (protocol.phantoms if source.is_phantoms else None),
+        subjects=protocol.subjects,
+    )
 
 
 def prepare(data: Path, source: Source, out: Path, terminal: Terminal, volumes: bool = False) -> "Prepared":
@@ -75,6 +98,8 @@ def prepare(data: Path, source: Source, out: Path, terminal: Terminal, volumes: 
 
     recipe = load_recipe(source.recipe) if source.recipe else None
     dataset = read_dataset(data, source.subject_pattern)
+    if source.subjects is not None:
+        dataset = some_subjects(dataset, source.subjects)
     check_out(out, dataset, recipe)
     with locked(out):
         return _prepare(dataset, recipe, source, out, terminal, volumes)

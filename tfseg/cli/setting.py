@@ -4,30 +4,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from tfseg.cli.datasets import Source, prepare
 from tfseg.cli.terminal import Terminal
 from tfseg.config.config import Config
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms.dataset import write_dataset
+from tfseg.datasets.phantoms.stand_ins import STAND_INS
 from tfseg.datasets.splits import Split, to_json
+from tfseg.evaluation.networks import scored_labels
 from tfseg.prepared.inputs import check_input, input_shape
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.training.network import check_network
 from tfseg.training.strategy import choose_devices, open_strategy
-
-
-class StandIn(NamedTuple):
-    """Phantoms to train on without scans: their kind, number and size."""
-
-    kind: str
-    subjects: int
-    size: int
-
-
-# Small enough for minutes on two cores, large enough to learn three organs or five tissues from.
-STAND_INS = {"abdomen": StandIn("abdomen", 16, 45), "head": StandIn("healthy_head", 16, 48)}
 
 
 @dataclass(frozen=True)
@@ -84,6 +73,7 @@ def set_up(
     volumes = any(config.training.input.kind != "slices" for config in configs)
     prepared = _prepared(source, out, first.seed, volumes, terminal)
     for config in configs:
+        scored_labels(prepared, config.scoring)
         for stage in config.resolved_stages():
             check_input(stage.training, prepared)
     for model, seen in {repr(each): each for each in ((c.model, c.training.input) for c in configs)}.values():
@@ -104,7 +94,7 @@ def _prepared(source: Source, out: Path, seed: int, volumes: bool, terminal: Ter
         return prepared
     data = source.data
     if data is None:
-        kind, subjects, size = STAND_INS[source.phantoms or "abdomen"]
+        kind, subjects, size = source.phantoms or STAND_INS["abdomen"]
         data = out / "phantoms"
         named = kind.replace("_", " ")
         terminal.say(f"no --data: {subjects} synthetic {named} subjects are used instead of scans ({data})")

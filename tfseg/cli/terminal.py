@@ -78,7 +78,7 @@ class Terminal:
     def show_summary(self, summary: "pd.DataFrame", means: str = "Out of fold, mean", unit: str = "mm") -> None:
         """Print a summary, one row per label: means, which the line below the table calls `means`, and failures."""
         table = _summary_table("label", unit)
-        for label in summary["label"].unique():
+        for label in summary.loc[summary["metric"] == "dice", "label"].unique():
             table.add_row(Text(str(label)), *_summary_cells(summary[summary["label"] == label]))
         self._console.print(table, soft_wrap=False)
         self.say(
@@ -88,7 +88,7 @@ class Terminal:
 
     def show_losses(self, means: "pd.DataFrame", unit: str) -> None:
         """Print the means of several losses, as their report does: one table per label, one row per loss."""
-        for label in means["label"].unique():
+        for label in means.loc[means["metric"] == "dice", "label"].unique():
             table = _summary_table(str(label), unit)
             own = means[means["label"] == label]
             for loss in own["arm"].unique():

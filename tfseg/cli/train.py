@@ -12,7 +12,8 @@ from tfseg.cli.setting import Setting, check_devices, set_up
 from tfseg.cli.terminal import Terminal
 from tfseg.comparison import estimate, grid
 from tfseg.comparison.contestants import add_contestants, contestants_of
-from tfseg.comparison.folder import keep_splits
+from tfseg.comparison.folder import PRINTED, keep_splits
+from tfseg.comparison.printed import read_printed
 from tfseg.comparison.study import Study
 from tfseg.config.config import Config
 from tfseg.core import files
@@ -21,6 +22,7 @@ from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import usable_cores
 from tfseg.core.resumable import resumable
 from tfseg.datasets.splits import Split
+from tfseg.evaluation.networks import scored_labels
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
@@ -159,7 +161,7 @@ def compare(
     shared = {"config.yaml": study.shared_yaml(), **describe_start(study.config)}
     with resumable(out), claimed(out, shared, "comparison", SAME):
         setting = set_up(configs, study.every_seed, source, out, splits, terminal)
-        study.endpoint.question(list(setting.prepared.targets.scored))
+        study.endpoint.question(scored_labels(setting.prepared, study.config.scoring))
         add_records(out, setting.inputs, "comparison")
         keep_splits(out / "splits.json", setting.folds)
         cells = [
@@ -185,15 +187,17 @@ def compare(
             _write_environment(cell.run, setting, [cell.config], chosen, command, source)
         _write_environment(out, setting, configs, chosen, command, source)
         study.write(out / "study.yaml")
+        if study.protocol.printed:
+            files.write_text(out / PRINTED, read_printed(*study.protocol.printed).to_csv(index=False))
         with terminal.training("networks", len(cells)) as listener:
             failed = run_cells(cells, setting.prepared, devices, listener)
         runs = finish_runs(cells, setting.prepared)
         listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         if contestants:
             tested = {subject for cell in cells for subject in cell.split.test}
-            arms, tolerance_mm = [arm.name for arm in study.arms], study.config.scoring.tolerance_mm
+            arms, scoring = [arm.name for arm in study.arms], study.config.scoring
             with terminal.bar("scoring masks", len(contestants) * len(setting.prepared.cases_of(tested))) as advance:
-                add_contestants(out, contestants, arms, setting.prepared, tested, tolerance_mm, advance)
+                add_contestants(out, contestants, arms, setting.prepared, tested, scoring, advance)
         problem = f"{len(failed)} of {len(cells)} networks failed; run the same command to retry them: {listed}"
         finished = {cell.arm for cell in cells if cell.run in runs}
         if not finished or len(finished) + len(contestants_of(out)) < 2:

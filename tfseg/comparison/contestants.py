@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfseg.config.config import ScoringConfig
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.formats import read_label
@@ -37,7 +38,7 @@ def add_contestants(
     arms: Collection[str],
     prepared: Prepared,
     subjects: Collection[str],
-    tolerance_mm: float,
+    scoring: ScoringConfig,
     advance: Callable[[], None] = lambda: None,
 ) -> None:
     """Score masks on the truths of a prepared folder, and add them to a comparison; an earlier score stays.
@@ -48,7 +49,7 @@ def add_contestants(
         arms: names that are taken.
         prepared: has the truths.
         subjects: those that the comparison tests.
-        tolerance_mm: of NSD.
+        scoring: what is scored, and the tolerance of NSD.
         advance: called after each case.
 
     Raises:
@@ -62,7 +63,7 @@ def add_contestants(
         if name in arms or known.get(name, masks) != masks:
             raise ConfigError(f"--predictions: the comparison has another {name}; give the masks a name of their own")
         if name not in known:
-            scores = _scores(name, {case: Path(path) for case, path in masks.items()}, prepared, tolerance_mm, advance)
+            scores = _scores(name, {case: Path(path) for case, path in masks.items()}, prepared, scoring, advance)
             files.write_text(out / FOLDER / f"{name}.csv", scores.to_csv(index=False))
             known[name] = masks
             files.write_text(out / RECORD, json.dumps(known, indent=1))
@@ -89,7 +90,7 @@ def with_contestants(scores: pd.DataFrame, out: Path) -> pd.DataFrame:
 
 
 def _scores(
-    name: str, masks: Mapping[str, Path], prepared: Prepared, tolerance_mm: float, advance: Callable[[], None]
+    name: str, masks: Mapping[str, Path], prepared: Prepared, scoring: ScoringConfig, advance: Callable[[], None]
 ) -> pd.DataFrame:
     tables = []
     for case_name, path in masks.items():
@@ -100,7 +101,7 @@ def _scores(
         if mask.array.shape != truth.shape or not same_grid(truth.shape, affine, mask.affine):
             raise DataError(f"{path}: its grid is not that of the scan of {case_name}, {truth.shape}")
         spacing_mm = None if case.in_pixels else case.grid.spacing_mm
-        scores = score_targets(truth, mask.array, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+        scores = score_targets(truth, mask.array, prepared, scoring, spacing_mm)
         tables.append(scores.assign(arm=name, loss=name, subject=case.subject, case=case.name))
         advance()
     return pd.concat(tables, ignore_index=True)

@@ -57,7 +57,7 @@ def study_answers(
         splits: of all folds and seeds.
         networks: as in `network_answers`, with the column `learning_rate` if rates were chosen.
     """
-    return [_rate(configs, networks), _scale(configs), _validation(splits), _sizes(splits)]
+    return [_rate(configs, networks), _scale(configs), _validation(splits), _selection(splits), _sizes(splits)]
 
 
 def network_notes(networks: pd.DataFrame) -> dict[str, str]:
@@ -129,6 +129,18 @@ def _validation(splits: Sequence[Mapping[str, Sequence[str]]]) -> Answer:
     counts = [len(split["val"]) for split in splits]
     question = f"at least {FEW_VALIDATION_SUBJECTS} validation subjects choose the epoch"
     return Answer(question, min(counts) >= FEW_VALIDATION_SUBJECTS, _range(counts))
+
+
+def selects_on_test(splits: Sequence[Mapping[str, Sequence[str]]]) -> bool:
+    """Whether subjects that are scored also chose the epoch."""
+    return any(set(split["val"]) & set(split["test"]) for split in splits)
+
+
+def _selection(splits: Sequence[Mapping[str, Sequence[str]]]) -> Answer:
+    question = "test subjects took part in no choice"
+    if selects_on_test(splits):
+        return Answer(question, False, "they chose the epoch, as select_on: test asks, so their scores flatter")
+    return Answer(question, True, "validation subjects chose the epoch")
 
 
 def _sizes(splits: Sequence[Mapping[str, Sequence[str]]]) -> Answer:

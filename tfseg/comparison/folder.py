@@ -15,6 +15,7 @@ from tfseg.comparison.contestants import caution, contestants_of, with_contestan
 from tfseg.comparison.endpoint import Endpoint, read_endpoint
 from tfseg.comparison.grid import by_arm
 from tfseg.comparison.means import means_and_failures
+from tfseg.comparison.printed import KEYS, beside_printed
 from tfseg.comparison.study import arm_names
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core import files
@@ -27,6 +28,8 @@ from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import FAILURE, Run, read_json, read_run, read_scores, require
 from tfseg.runs.members import model_of
 from tfseg.statistics import Question
+
+PRINTED = "printed.csv"  # numbers of the study whose protocol a comparison follows
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Comparison:
 
     @property
     def labels(self) -> list[str]:
-        """The names of the labels, in order, followed by "mean" if there are several."""
+        """The names of what is scored, in order, followed by "mean" if there are several."""
         names = self.runs[0].labels
         return [*names, MEAN_LABEL] if len(names) > 1 else names
 
@@ -101,6 +104,27 @@ class Comparison:
     def means(self) -> pd.DataFrame:
         """The mean of every arm on every question, and the number of its cases in which masks are empty."""
         return means_and_failures(self.scores, list(self.questions.values()))
+
+    @cached_property
+    def beside_printed(self) -> pd.DataFrame | None:
+        """The numbers of the printed study beside these; None if the comparison follows none."""
+        path = self.folder / PRINTED
+        if not path.is_file():
+            return None
+        with files.reading(path):
+            printed = pd.read_csv(path, dtype=dict.fromkeys(KEYS, str), keep_default_na=False)
+        return beside_printed(printed, self.means, self.scores, self.diagonals)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The mode and scale of the study that the comparison follows, and the number of subjects it keeps to."""
+        found: dict[str, Any] = read_yaml(self.folder / "study.yaml").get("protocol", {})
+        return found
+
+    @property
+    def selects_on_test(self) -> bool:
+        """Whether subjects that are scored also chose the epoch."""
+        return fairness.selects_on_test([split for run in self.runs for split in run.splits])
 
     @cached_property
     def noted_tests(self) -> pd.DataFrame:

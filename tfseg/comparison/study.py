@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from tfseg import losses
+from tfseg.comparison import protocol
 from tfseg.comparison.endpoint import KEYS, Endpoint, read_endpoint
+from tfseg.comparison.protocol import Mode, Protocol, Scale, apply_mode, read_protocol
 from tfseg.config.config import Config, validate
 from tfseg.config.yaml_files import merge, parse_override, read_yaml, read_yaml_chain
 from tfseg.core import files
@@ -21,7 +23,7 @@ SEEDS = 3  # fewer cannot tell small differences from the luck of a training
 
 # Settings that an arm may change; a comparison holds the rest equal.
 MAY_DIFFER = ("loss", "model", "training", "stages")
-_OWN_KEYS = ("losses", "arms", "seeds", *KEYS)
+_OWN_KEYS = ("losses", "arms", "seeds", *KEYS, *protocol.KEYS)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Study:
     arms: tuple[Arm, ...]
     seeds: int | None = None
     endpoint: Endpoint = field(default_factory=Endpoint)
+    protocol: Protocol = field(default_factory=Protocol)
 
     def __post_init__(self) -> None:
         if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds < 1):
@@ -129,11 +132,14 @@ class Study:
         """Return this study, preceded by the arms and seeds of the study at `path` if it exists.
 
         Raises:
-            ConfigError: if the file is damaged, or holds an arm of the same name with other settings.
+            ConfigError: if the file is damaged, is of another mode or scale, or holds an arm of the same name with
+                other settings.
         """
         if not path.is_file():
             return self
         values = read_yaml(path)
+        if self.protocol.study and values.get("protocol") != self.protocol.to_parts()["protocol"]:
+            raise ConfigError(f"{path}: a study of another mode or scale; choose another folder with --out")
         before, seeds = _read_parts(values, str(path))
         known = {arm.name: arm for arm in before}
         for arm in self.arms:
@@ -148,7 +154,7 @@ class Study:
         parts: dict[str, Any] = {"losses": [arm.overrides["loss"] for arm in self.arms if arm.is_loss]}
         if others := {arm.name: arm.overrides for arm in self.arms if not arm.is_loss}:
             parts["arms"] = others
-        parts |= {"seeds": len(self.every_seed), **self.endpoint.to_parts()}
+        parts |= {"seeds": len(self.every_seed), **self.endpoint.to_parts(), **self.protocol.to_parts()}
         files.write_text(path, yaml.safe_dump(parts, sort_keys=False))
 
 
@@ -171,34 +177,46 @@ def folder_of(arm: Arm, seed: int) -> str:
 
 
 def load_study(
-    study: Path | None, config: Path | None, overrides: Sequence[str], listed: str | None, seeds: int | None
+    study: Path | None,
+    config: Path | None,
+    overrides: Sequence[str],
+    listed: str | None,
+    seeds: int | None,
+    mode: Mode = Mode.fair,
+    scale: Scale = Scale.full,
 ) -> Study:
     """Read a study from a file or the command line, which takes precedence.
 
     Args:
-        study: YAML with `losses`, `arms`, `seeds`, `primary`, `margins` and the settings of a configuration; may have a
-            `base:`.
+        study: YAML with `losses`, `arms`, `seeds`, `primary`, `margins`, the keys of a protocol and the settings of a
+            configuration; may have a `base:`.
         config: a configuration, in place of a study, for losses listed on the command line.
         overrides: settings such as `training.epochs=20`.
         listed: losses such as `dice,tversky:alpha=0.3`, in place of the study's arms.
         seeds: number of seeds, in place of the study's; 3 if neither gives it.
+        mode, scale: which of the study's settings apply.
 
     Raises:
         ConfigError: if both files are given, one is unreadable, or a value is wrong.
     """
+    if study is None and (mode, scale) != (Mode.fair, Scale.full):
+        raise ConfigError("--mode and --scale choose among the settings of a --study")
     if study and config:
         raise ConfigError("--study holds a configuration: leave out --config")
     path = study or config
     values = read_yaml_chain(path) if path else {}
+    if study:
+        values = apply_mode(values, mode, scale, str(study))
     arms, own_seeds = _read_parts(values, str(path)) if study else ((), None)
     asked = read_endpoint(values, str(path)) if study else Endpoint()
+    followed = read_protocol(values, study, mode, scale) if study else Protocol()
     if study:
         values = {key: value for key, value in values.items() if key not in _OWN_KEYS}
     for override in overrides:
         values = merge(values, parse_override(override))
     common = validate(Config, values, str(path) if path else "the configuration")
     chosen = _named(listed) if listed is not None else arms
-    return Study(common, chosen, own_seeds if seeds is None else seeds, asked)
+    return Study(common, chosen, own_seeds if seeds is None else seeds, asked, followed)
 
 
 def _named(text: str) -> tuple[Arm, ...]:

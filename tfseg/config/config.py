@@ -36,6 +36,8 @@ class ScoringConfig(Section):
 
     tolerance_mm: Positive = 1.0
     """Surface distance that NSD tolerates, in millimetres."""
+    background: bool = False
+    """Score the background as a label too, and the share of all voxels that have the right label."""
     postprocess: Literal["none", "auto"] = "none"
     """Clean up predictions before they are scored.
 
@@ -83,6 +85,12 @@ class Config(Section):
     """Folds of the cross-validation, or `{scheme: holdout, ratio: [7, 2, 1]}`."""
     redraw_folds: bool = True
     """Draw new folds for every seed of a comparison; splits that are given stay as they are."""
+    select_on: Literal["validation", "test"] = "validation"
+    """Subjects that choose the epoch.
+
+    With `test` they are those that are scored, as in some printed studies, and the validation subjects train: the
+    scores flatter, and every report says so.
+    """
     scoring: ScoringConfig = ScoringConfig()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of splits, initial weights, order, augmentation and dropout."""

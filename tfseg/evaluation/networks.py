@@ -1,13 +1,14 @@
 """Score a network on whole cases, on their scans' own grids."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tfseg.config.config import ScoringConfig
 from tfseg.core import geometry
+from tfseg.core.errors import ConfigError
 from tfseg.datasets.grids import Array
 from tfseg.datasets.volume import write_volume
 from tfseg.evaluation.structures import score_structures
@@ -16,12 +17,30 @@ from tfseg.prediction.predictor import Predictor
 from tfseg.prediction.slices import label_volume
 from tfseg.prepared.prepared import Prepared, PreparedCase
 
+BACKGROUND = "background"
+ALL = "all voxels"  # the label of quantities of whole cases
+
+
+def scored_labels(prepared: Prepared, scoring: ScoringConfig) -> list[str]:
+    """Return the names of what is scored: the background if asked for, then the labels or regions.
+
+    Raises:
+        ConfigError: if the background cannot be scored beside them.
+    """
+    names = list(prepared.targets.scored)
+    if not scoring.background:
+        return names
+    if prepared.regions or BACKGROUND in names:
+        found = "regions, which have no background" if prepared.regions else f"a label called {BACKGROUND}"
+        raise ConfigError(f"scoring.background: expected labels without one; {prepared.folder} has {found}")
+    return [BACKGROUND, *names]
+
 
 def evaluate(
     predictor: Predictor,
     prepared: Prepared,
     cases: Iterable[PreparedCase],
-    tolerance_mm: float,
+    scoring: ScoringConfig,
     predictions: Path,
     clean: CleanUp | None = None,
 ) -> pd.DataFrame:
@@ -31,7 +50,7 @@ def evaluate(
         predictor: the network.
         prepared: says what its classes mean.
         cases: which.
-        tolerance_mm: of NSD.
+        scoring: what is scored, and the tolerance of NSD.
         predictions: folder to write.
         clean: rules that clean up a prediction before it is written and scored.
 
@@ -44,22 +63,41 @@ def evaluate(
         prediction = label_volume(predictor, case, prepared.targets, clean)
         write_volume(predictions / f"{case.name}.nii.gz", prediction, np.asarray(case.grid.affine))
         spacing_mm = None if case.in_pixels else case.grid.spacing_mm
-        scores = score_targets(truth, prediction, prepared, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm)
+        scores = score_targets(truth, prediction, prepared, scoring, spacing_mm)
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)
         tables.append(scores)
     return pd.concat(tables, ignore_index=True)
 
 
-def score_targets(truth: Array, prediction: Array, prepared: Prepared, **how: Any) -> pd.DataFrame:
+def score_targets(
+    truth: Array, prediction: Array, prepared: Prepared, scoring: ScoringConfig, spacing_mm: Sequence[float] | None
+) -> pd.DataFrame:
     """Score label values `[i, j, k]` as `tfseg.metrics.score`: every label, or every region in place of the labels.
 
     Args:
         truth, prediction: label values on one grid.
         prepared: says what they mean.
-        **how: of `tfseg.metrics.score`.
+        scoring: what is scored, and the tolerance of NSD.
+        spacing_mm: as for `tfseg.metrics.score`.
     """
-    return score_structures(truth, prediction, prepared.labels, prepared.regions, prepared.ignore_label, **how)
+    labels = {0: BACKGROUND, **prepared.labels} if scoring.background else prepared.labels
+    table = score_structures(
+        truth,
+        prediction,
+        labels,
+        prepared.regions,
+        prepared.ignore_label,
+        spacing_mm=spacing_mm,
+        tolerance_mm=scoring.tolerance_mm,
+    )
+    if not scoring.background:
+        return table
+    known = np.ones(truth.shape, bool) if prepared.ignore_label is None else truth != prepared.ignore_label
+    right = float((truth == prediction)[known].mean()) if known.any() else np.nan
+    return pd.concat(
+        [table, pd.DataFrame({"label": [ALL], "metric": ["global_accuracy"], "value": [right]})], ignore_index=True
+    )
 
 
 def diagonals_mm(cases: Iterable[PreparedCase]) -> Mapping[str, float]:

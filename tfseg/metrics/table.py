@@ -111,6 +111,7 @@ METRICS = {
     "recall": _overlap("Recall"),
     "specificity": _overlap("Specificity", digits=4),
     "accuracy": _overlap("Accuracy", digits=4),
+    "global_accuracy": Metric("Global accuracy", "higher", digits=4),
     "hd": _distance("HD"),
     "hd95": _distance("HD95"),
     "assd": _distance("ASSD"),

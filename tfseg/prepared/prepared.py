@@ -204,9 +204,18 @@ class Prepared:
 def split_subjects(config: Config, prepared: Prepared, splits: Path | None) -> list[Split]:
     """Return the splits of a file, else the dataset's own, else new ones, balanced by strata if there are any.
 
+    If `select_on` is "test", the test subjects validate too, and the validation subjects train.
+
     Raises:
         ConfigError: if a split cannot be used or there are too few subjects.
     """
+    found = _splits(config, prepared, splits)
+    if config.select_on == "validation":
+        return found
+    return [Split(tuple(sorted(split.train + split.val)), split.test, split.test) for split in found]
+
+
+def _splits(config: Config, prepared: Prepared, splits: Path | None) -> list[Split]:
     if splits:
         return read_splits(splits, prepared.subjects, config.seed)
     if prepared.splits:

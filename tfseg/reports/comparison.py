@@ -1,6 +1,7 @@
 """Write the report of a comparison: which loss is better, by how much, with what certainty, and all evidence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tfseg.reports import figures_comparison
 from tfseg.reports.cases import draw_cases
 from tfseg.reports.evidence import evidence, records
 from tfseg.reports.run import facts, pages
-from tfseg.reports.tables import Table, study_tables, values_by_case
+from tfseg.reports.tables import Table, printed_table, study_tables, values_by_case
 from tfseg.statistics import VERDICT_COLUMNS
+
+SELECTED_ON_TEST = "The subjects that are scored also chose the epoch, so these scores flatter."
 
 
 def write_comparison(folder: Path) -> list[str]:
@@ -44,7 +47,12 @@ def _tables(comparison: Comparison) -> list[Table]:
     folds = {str(subject): int(fold) for subject, fold in first.groupby("subject")["fold"].first().items()}
     epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["best_epoch"].mean().items()}
     tolerance_mm = comparison.runs[0].config.scoring.tolerance_mm
-    return study_tables(list(comparison.questions.values()), folds, epochs, tolerance_mm, comparison.prepared.unit)
+    questions = list(comparison.questions.values())
+    tables = study_tables(questions, folds, epochs, tolerance_mm, comparison.prepared.unit)
+    if comparison.beside_printed is not None:
+        tables.append(printed_table(comparison.beside_printed))
+    marked = f" {SELECTED_ON_TEST}" if comparison.selects_on_test else ""
+    return [replace(table, caption=f"{table.caption}{marked}") for table in tables]
 
 
 def _networks(cells: pd.DataFrame) -> pd.DataFrame:
@@ -71,6 +79,9 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             seeds=sorted(comparison.cells["seed"].unique()),
             folds=len(first.splits),
             failed=comparison.failed,
+            protocol=comparison.protocol,
+            printed=comparison.beside_printed,
+            selected_on_test=SELECTED_ON_TEST if comparison.selects_on_test else "",
             headline=headline,
             cases=draw_cases(comparison),
             drawn=colors.label_colors(first.prepared.labels.values()),

@@ -119,6 +119,7 @@ def render(run: Run) -> str:
             phantoms=bool(run.environment.get("phantoms")),
             subjects=run.scores["subject"].nunique(),
             labels=run.labels,
+            selected_on_test=run.config.select_on == "test",
             mean=MEAN_LABEL,
             drawn=colors.label_colors(run.prepared.labels.values()),
             axis=None if run.prepared.in_pixels else run.prepared.recipe["axis"],

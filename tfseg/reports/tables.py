@@ -1,5 +1,6 @@
 """Write the tables of a comparison in the form of published studies, as CSV, Markdown and LaTeX."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ import pandas as pd
 import scipy.stats
 
 from tfseg.core import files
-from tfseg.metrics import METRICS, heading
+from tfseg.metrics import METRICS, heading, metric_of
 from tfseg.metrics.outcomes import arm_columns
-from tfseg.statistics import Question
+from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.statistics import Question, t_interval
 from tfseg.statistics.questions import nan_mean
 
+_EQUAL = 1e-9  # differences that vary by no more do so by rounding
 BY_FOLD = ("accuracy", "dice", "precision", "recall", "specificity", "hd")
 
 
@@ -77,15 +80,30 @@ def study_tables(
         unit: of the distances.
     """
     values = {(each.label, each.metric): _subject_means(each) for each in questions}
-    labels = list(dict.fromkeys(label for label, _ in values))
+    labels = [label for label, metric in values if metric == "dice"]
     losses = questions[0].arms if questions else ()
     first = {(each.label, each.metric): _first_seed(each) for each in questions}
     return [
         *([_by_fold(first, labels, losses, folds, unit)] if folds else []),
         _by_class(values, labels, losses),
+        *([_paired_t(values, labels, losses)] if len(losses) > 1 else []),
         _by_surface(values, labels, losses, epochs, tolerance_mm, unit),
         _by_label(values, labels, losses, unit),
     ]
+
+
+def printed_table(beside: pd.DataFrame) -> Table:
+    """Return the printed numbers of a study beside those of a comparison.
+
+    Args:
+        beside: as `tfseg.comparison.printed.beside_printed` returns it.
+    """
+    caption = (
+        "What the study printed, what this comparison found, its 95 % interval over new subjects and trainings (over "
+        "subjects, for metrics by which arms are not compared), and whether the printed number lies inside."
+    )
+    digits = dict.fromkeys(("printed", "here", "low", "high"), 4)
+    return Table("printed", caption, beside.assign(metric=[metric_of(name).name for name in beside["metric"]]), digits)
 
 
 def _first_seed(question: Question) -> pd.DataFrame:
@@ -162,9 +180,32 @@ def _by_class(values: Values, labels: Sequence[str], losses: Sequence[str]) -> T
         }
         for loss in losses
     ]
-    caption = "IoU, and accuracy of a class: the share of its voxels that are predicted. Background is no class."
+    whole = [key for key in values if key[1] == "global_accuracy"]
+    counted = "Background is a class." if whole else "Background is no class."
+    caption = f"IoU, and accuracy of a class: the share of its voxels that are predicted. {counted}"
     numbers = pd.DataFrame(rows)
-    return Table("by_class", caption, numbers, dict.fromkeys(numbers.columns[1:], METRICS["iou"].digits))
+    for key in whole:
+        numbers.insert(1, "global accuracy", [values[key][loss].mean() for loss in losses])
+    return Table("by_class", caption, numbers, dict.fromkeys(numbers.columns[1:], METRICS["accuracy"].digits))
+
+
+def _paired_t(values: Values, labels: Sequence[str], losses: Sequence[str]) -> Table:
+    """As Kim 2025 (Journal of Magnetics) tests two losses."""
+    main = MEAN_LABEL if MEAN_LABEL in labels else labels[0]
+    asked = [key for key in values if key[1] == "global_accuracy"] + [(main, metric) for metric in ("recall", "iou")]
+    rows = []
+    for label, metric in asked:
+        for first, second in itertools.combinations(losses, 2):
+            pair = values[label, metric][[first, second]].dropna().to_numpy().T
+            differ = pair.shape[1] > 1 and np.ptp(pair[0] - pair[1]) > _EQUAL
+            test = scipy.stats.ttest_rel(*pair) if differ else None
+            found = {"t": test.statistic, "p": test.pvalue} if test else {"t": np.nan, "p": np.nan}
+            rows.append({"label": label, "metric": METRICS[metric].name, "first": first, "second": second, **found})
+    caption = (
+        "Paired t-tests over subjects, as some studies print them. They take the networks as given: another training "
+        "of the same losses may turn them. The verdicts of the comparison count the networks too."
+    )
+    return Table("paired_t", caption, pd.DataFrame(rows), {"t": 2, "p": 5})
 
 
 def _by_surface(
@@ -197,14 +238,6 @@ def _by_label(values: Values, labels: Sequence[str], losses: Sequence[str], unit
     caption = "Dice and the 95th percentile of the Hausdorff distance of every label."
     digits = {name: METRICS[metric].digits for name, (_, metric) in columns.items()}
     return Table("by_label", caption, pd.DataFrame(rows), digits)
-
-
-def t_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return Student's 95 % interval of a mean, `mean ± t·s/√n`; NaN for fewer than two values."""
-    if values.size < 2:
-        return np.nan, np.nan
-    reach = scipy.stats.t.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
-    return float(values.mean() - reach), float(values.mean() + reach)
 
 
 def _fold_means(values: pd.Series, folds: Mapping[str, int]) -> pd.Series:

@@ -128,7 +128,7 @@ def run_cell(
         for line in cleaning.lines:
             progress.say(f"clean-up: {line}")
     rules = cleaning.rules if cleaning else None
-    scores = evaluate(predictor, prepared, cases, config.scoring.tolerance_mm, out / "predictions", rules)
+    scores = evaluate(predictor, prepared, cases, config.scoring, out / "predictions", rules)
     for column, value in (("fold", fold), ("seed", config.seed), ("loss", losses.title(config.loss)), ("arm", arm)):
         scores.insert(0, column, value)
     history, last = pd.read_csv(out / "history.csv"), config.resolved_stages()[-1]

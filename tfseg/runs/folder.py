@@ -10,6 +10,7 @@ import pandas as pd
 from tfseg.config.config import Config, load_config
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
+from tfseg.evaluation.networks import scored_labels
 from tfseg.prepared.prepared import Prepared
 
 TEXT_COLUMNS = ("arm", "loss", "subject", "case", "label", "metric")
@@ -46,7 +47,7 @@ class Run:
     @property
     def labels(self) -> list[str]:
         """The names of the scored labels or regions, in order."""
-        return list(self.prepared.targets.scored)
+        return scored_labels(self.prepared, self.config.scoring)
 
     @property
     def planned_folds(self) -> int:

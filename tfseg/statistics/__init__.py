@@ -3,7 +3,7 @@
 from tfseg.statistics.anova import IGNORES, Anova, one_way_anova
 from tfseg.statistics.conventions import CONVENTIONS, rankings
 from tfseg.statistics.headline import against, best_arm, headline, secondary_findings
-from tfseg.statistics.means import arm_means, network_means, ranking
+from tfseg.statistics.means import arm_means, network_means, ranking, t_interval
 from tfseg.statistics.questions import Question, questions
 from tfseg.statistics.sizes import scores_by_size, truth_volumes_ml
 from tfseg.statistics.verdicts import (
@@ -41,5 +41,6 @@ __all__ = [
     "rankings",
     "scores_by_size",
     "secondary_findings",
+    "t_interval",
     "truth_volumes_ml",
 ]

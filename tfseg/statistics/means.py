@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 
 from tfseg.metrics.table import METRICS
 from tfseg.statistics.model import Design
@@ -37,6 +38,20 @@ def arm_means(questions: Sequence[Question]) -> pd.DataFrame:
             counts = design.fewest_seeds, design.networks, design.subjects
             rows.append((question.label, question.metric, arm, mean, low, high, sd, *counts))
     return pd.DataFrame(rows, columns=list(MEAN_COLUMNS))
+
+
+def t_interval(values: Sequence[float] | Array) -> tuple[float, float]:
+    """Return Student's 95 % interval of a mean, `mean ± t·s/√n`; NaN for fewer than two values.
+
+    >>> low, high = t_interval([46.4, 42.5, 52.7, 50.6, 48.1])
+    >>> round(low, 1), round(high, 1)
+    (43.2, 52.9)
+    """
+    numbers = np.asarray(values, float)
+    if numbers.size < 2:
+        return np.nan, np.nan
+    reach = scipy.stats.t.ppf(0.975, numbers.size - 1) * numbers.std(ddof=1) / np.sqrt(numbers.size)
+    return float(numbers.mean() - reach), float(numbers.mean() + reach)
 
 
 def network_means(question: Question) -> pd.DataFrame:

@@ -125,7 +125,6 @@ def questions(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> list[Qu
     folds = _folds(scores["fold"].fillna(0).to_numpy(int), seed, subject, (seeds.size, subjects.size), subjects)
 
     keys = scores[["label", "metric"]].astype(str).reset_index(drop=True)
-    labels = list(keys["label"].unique())
     tables: dict[tuple[str, str], Scores] = {}
     for (label, metric), group in keys.groupby(["label", "metric"], sort=False):
         rows = group.index.to_numpy()
@@ -142,9 +141,9 @@ def questions(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> list[Qu
         return Question(label, metric, *names, folds, parts, of_masks)
 
     asked = [question(label, metric, (table,)) for (label, metric), table in tables.items()]
-    if len(labels) > 1:
-        for name in dict.fromkeys(metric for _, metric in tables):
-            parts = tuple(table for (_, metric), table in tables.items() if metric == name)
+    for name in dict.fromkeys(metric for _, metric in tables if METRICS[metric].over_labels):
+        parts = tuple(table for (_, metric), table in tables.items() if metric == name)
+        if len(parts) > 1:
             asked.append(question(MEAN_LABEL, name, parts))
     return asked
 

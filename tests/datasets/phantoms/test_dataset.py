@@ -257,7 +257,10 @@ def test_an_empty_folder_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "knee"}, "kind: expected one of head, healthy_head, abdomen, received 'knee'"),
+        (
+            {"kind": "knee"},
+            "kind: expected one of head, healthy_head, abdomen, neonate, two_tools, pictures, received 'knee'",
+        ),
         ({"size": 16}, "size: expected 32 to 256 voxels, received 16"),
         ({"seed": -1}, "seed: expected 0 or more, received -1"),
         ({"subjects": 0}, "subjects: expected 1 or more, received 0"),

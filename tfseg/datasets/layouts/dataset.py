@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.checks import naming
@@ -124,6 +126,18 @@ def with_subjects(dataset: Dataset, pattern: str) -> Dataset:
             raise ConfigError(f"subject pattern {pattern}: does not match the case name {case.name}")
         cases.append(replace(case, subject=subject))
     return replace(dataset, cases=tuple(cases))
+
+
+def some_subjects(dataset: Dataset, number: int) -> Dataset:
+    """Keep a number of subjects, drawn the same way each time; all if there are no more.
+
+    >>> cases = tuple(Case(name, name, (Path(name),), Path(name)) for name in "abcde")
+    >>> [case.name for case in some_subjects(Dataset("five", ("t1",), {1: "liver"}, cases), 3).cases]
+    ['b', 'c', 'd']
+    """
+    names = sorted({case.subject for case in dataset.cases})
+    kept = set(np.random.default_rng(0).permutation(names)[:number])
+    return replace(dataset, cases=tuple(case for case in dataset.cases if case.subject in kept))
 
 
 def not_read(folder: Path, paths: Sequence[Path], reason: str) -> tuple[str, ...]:

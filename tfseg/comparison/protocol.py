@@ -1,0 +1,120 @@
+"""Read how a study file follows a published protocol: its data, its own rules beside fair ones, a small scale."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tfseg.config.yaml_files import merge
+from tfseg.core.errors import ConfigError
+from tfseg.datasets.phantoms.stand_ins import StandIn
+
+KEYS = ("recipe", "subject_pattern", "phantoms", "subjects", "printed", "as_printed", "small")
+
+
+class Mode(StrEnum):
+    """Whose rules a study follows: fair ones, or those of the printed study, even if they flatter."""
+
+    fair = "fair"
+    as_printed = "as_printed"
+
+
+class Scale(StrEnum):
+    """How large a study is: as it should be, or small enough for minutes on two cores."""
+
+    full = "full"
+    small = "small"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a study file says besides what to train.
+
+    Args:
+        study: path of the file; None if there is none.
+        mode, scale: which of its settings apply.
+        recipe: how its data are prepared; None if that is derived from them.
+        subject_pattern: a regular expression that finds the subject in a case's name.
+        phantoms: what stands in for scans.
+        subjects: how many are used, the first by a fixed draw; None for all.
+        printed: a CSV file of published numbers, and the setting in it that this study follows.
+    """
+
+    study: Path | None = None
+    mode: Mode = Mode.fair
+    scale: Scale = Scale.full
+    recipe: Path | None = None
+    subject_pattern: str | None = None
+    phantoms: StandIn | None = None
+    subjects: int | None = None
+    printed: tuple[Path, str] | None = None
+
+    def to_parts(self) -> dict[str, Any]:
+        """Return what the `study.yaml` of a comparison keeps of it."""
+        if self.study is None:
+            return {}
+        limit = {} if self.subjects is None else {"subjects": self.subjects}
+        return {"protocol": {"mode": self.mode.value, "scale": self.scale.value, **limit}}
+
+
+def apply_mode(values: Mapping[str, Any], mode: Mode, scale: Scale, where: str) -> dict[str, Any]:
+    """Merge the settings of a mode and a scale into those of a study.
+
+    Raises:
+        ConfigError: if the study has none for them.
+
+    >>> apply_mode({"training": {"epochs": 20}, "small": {"training": {"epochs": 2}}}, Mode.fair, Scale.small, "a")
+    {'training': {'epochs': 2}, 'small': {'training': {'epochs': 2}}}
+    """
+    merged = dict(values)
+    for name, option, is_asked in (
+        ("as_printed", "--mode as_printed", mode is Mode.as_printed),
+        ("small", "--scale small", scale is Scale.small),
+    ):
+        changes = values.get(name, {})
+        if not isinstance(changes, Mapping):
+            raise ConfigError(f"{where}: {name}: expected a mapping of settings, received {changes!r}")
+        if is_asked and not changes:
+            raise ConfigError(f"{option}: {where} has no settings for it, under the key {name}")
+        merged = merge(merged, changes if is_asked else {})
+    return merged
+
+
+def read_protocol(values: Mapping[str, Any], path: Path, mode: Mode, scale: Scale) -> Protocol:
+    """Read what a study says of its data; paths are relative to the study file.
+
+    Raises:
+        ConfigError: if a value is wrong.
+    """
+    recipe = None if values.get("recipe") is None else _beside(path, values["recipe"], "recipe")
+    pattern, subjects = values.get("subject_pattern"), values.get("subjects")
+    if pattern is not None and not isinstance(pattern, str):
+        raise ConfigError(f"{path}: subject_pattern: expected a regular expression, received {pattern!r}")
+    if subjects is not None and (not isinstance(subjects, int) or subjects < 1):
+        raise ConfigError(f"{path}: subjects: expected a whole number of at least 1, received {subjects!r}")
+    phantoms = _stand_in(values.get("phantoms"), path)
+    return Protocol(path, mode, scale, recipe, pattern, phantoms, subjects, _printed(values.get("printed"), path))
+
+
+def _printed(value: object, study: Path) -> tuple[Path, str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or value.keys() != {"file", "setting"}:
+        raise ConfigError(f"{study}: printed: expected file and setting, received {value!r}")
+    return _beside(study, value["file"], "printed.file"), str(value["setting"])
+
+
+def _beside(study: Path, value: object, name: str) -> Path:
+    found = study.parent / str(value)
+    if not found.is_file():
+        raise ConfigError(f"{study}: {name}: expected a file, found none at {found}")
+    return found
+
+
+def _stand_in(value: object, study: Path) -> StandIn | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or value.keys() != set(StandIn._fields):
+        raise ConfigError(f"{study}: phantoms: expected {', '.join(StandIn._fields)}, received {value!r}")
+    return StandIn(**value)
