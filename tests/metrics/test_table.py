@@ -35,7 +35,7 @@ def test_a_calibration_error_is_better_low_and_finding_errors_better_high():
     for name in ("error_auroc", "error_aupr_dropout", "retention_dice"):
         assert METRICS[name].better == "higher", name
     assert {METRICS[name].better for name in ("entropy_mean", "probability_sd_dropout", "uncertainty")} == {""}
-    assert METRICS["ece_band_dropout"].name == "ECE, band (dropout)"
+    assert METRICS["ece_band_dropout"].name == "ECE in the band (dropout)"
 
 
 def test_empty_masks_give_the_values_that_the_table_declares():

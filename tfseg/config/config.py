@@ -45,6 +45,20 @@ class ScoringConfig(Section):
     """
 
 
+class UncertaintyConfig(Section):
+    """Measure on test subjects how far probabilities can be trusted, beside the scores of masks."""
+
+    samples: Annotated[int, Field(ge=2)] | None = None
+    """Passes with dropout on, whose mean is measured beside the plain network; null: none."""
+    temperature: Literal["none", "one", "per_class"] = "one"
+    """Temperature that is fitted within each fold on its validation subjects.
+
+    `one` for all channels, or one `per_class` (or region), for which a fold needs two validation subjects.
+    """
+    band_mm: Positive = 3.0
+    """Reach of the band around the truth's border to either side in millimetres."""
+
+
 class StageConfig(Section):
     """A stage of a training, by the settings that it changes."""
 
@@ -92,6 +106,7 @@ class Config(Section):
     scores flatter, and every report says so.
     """
     scoring: ScoringConfig = ScoringConfig()
+    uncertainty: UncertaintyConfig | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of splits, initial weights, order, augmentation and dropout."""
 

@@ -41,7 +41,9 @@ def choose_clean_up(predictor: Predictor, prepared: Prepared, cases: Sequence[Pr
         prepared: what its classes mean.
         cases: of the validation subjects.
     """
-    volumes = [_Masks(class_volume(predictor, case.image, case.grid, prepared.targets), _truth(case)) for case in cases]
+    volumes = [
+        _Masks(class_volume(predictor, case.image, case.grid, prepared.targets), case.truth_classes()) for case in cases
+    ]
     largest: list[str] = []
     fewest: dict[str, int] = {}
     lines: list[str] = []
@@ -62,11 +64,6 @@ def _candidates(name: str) -> Iterator[CleanUp]:
     yield CleanUp(largest=(name,))
     for voxels in MIN_VOXELS:
         yield CleanUp(min_voxels={name: voxels})
-
-
-def _truth(case: PreparedCase) -> Array:
-    """Class indices on the scan's own grid."""
-    return case.grid.from_slices(np.asarray(case.label)) if case.truth is None else np.asarray(case.truth)
 
 
 def _mean_dice(volumes: Sequence[_Masks], index: int, rules: CleanUp, labels: Mapping[int, str]) -> float:

@@ -58,9 +58,9 @@ def _count(name: str) -> Metric:
 
 
 # Whose probabilities: those of the plain network, the mean over dropout passes, the plain network's after temperature
-# scaling. The suffix of a metric, and how people read it.
+# scaling. The suffix of a metric, and the name.
 PLAIN, DROPOUT, CALIBRATED = "", "_dropout", "_calibrated"
-SOURCES = {PLAIN: "", DROPOUT: " (dropout)", CALIBRATED: " (calibrated)"}
+SOURCES = {PLAIN: "plain", DROPOUT: "dropout", CALIBRATED: "calibrated"}
 _ERRORS_OF_PROBABILITIES = {"ece": "ECE", "ace": "ACE", "brier": "Brier score", "nll": "NLL"}
 
 
@@ -74,11 +74,15 @@ def _of_probabilities(
     return Metric(name, better, unit, digits, both_empty, over_labels=True, of_probabilities=True)
 
 
+def _said(source: str) -> str:
+    return f" ({SOURCES[source]})" if source else ""
+
+
 def _calibration(source: str) -> dict[str, Metric]:
     """Errors of probabilities in the whole volume, in the foreground, which may be empty, and near the border."""
     return {
         f"{key}_{place}{source}": _of_probabilities(
-            f"{name}, {place}{SOURCES[source]}",
+            f"{name} in the {place}{_said(source)}",
             "lower",
             "nats" if key == "nll" else "",
             both_empty=0.0 if place == "foreground" else np.nan,
@@ -95,13 +99,11 @@ def _uncertainty(source: str) -> dict[str, Metric]:
         "probability_mean": _of_probabilities("Mean probability", digits=6),
         "probability_sd": _of_probabilities("SD of probability", digits=6),
         "uncertainty": _of_probabilities("Uncertainty per voxel", unit="nats", digits=3),
-        "error_auroc": _of_probabilities("AUROC of errors, band", "higher", digits=3),
-        "error_aupr": _of_probabilities("AUPR of errors, band", "higher", digits=3),
+        "error_auroc": _of_probabilities("AUROC of errors in the band", "higher", digits=3),
+        "error_aupr": _of_probabilities("AUPR of errors in the band", "higher", digits=3),
         "retention_dice": _of_probabilities("Retention Dice", "higher", digits=3, both_empty=1.0),
     }
-    return {
-        f"{key}{source}": metric._replace(name=f"{metric.name}{SOURCES[source]}") for key, metric in metrics.items()
-    }
+    return {f"{key}{source}": metric._replace(name=f"{metric.name}{_said(source)}") for key, metric in metrics.items()}
 
 
 METRICS = {

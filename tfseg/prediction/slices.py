@@ -65,5 +65,17 @@ def class_volume(
     return classes
 
 
+def probability_volume(slices: Array, grid: SliceGrid, targets: Targets) -> Array:
+    """Put probabilities `[slice, h, w, classes]` on the scan's own grid, float32 `[i, j, k, classes]`.
+
+    If the scan was resampled, they are interpolated linearly. What was cropped off is certain background.
+    """
+    volume = np.empty((*grid.shape, targets.channels), np.float32)
+    volume[...] = targets.background
+    for place, part in grid.slabs([slices]):
+        volume[place] = part
+    return volume
+
+
 def _as_type(values: Array, like: Array) -> Array:
     return np.rint(values * 255) if like.dtype == np.uint8 else values

@@ -51,8 +51,11 @@ class PreparedCase:
 
     def label_volume(self, labels: Iterable[int], ignore_label: int | None = None) -> Array:
         """Return the case's label values on the scan's own grid, as they were before any resampling."""
-        classes = self.grid.from_slices(np.asarray(self.label)) if self.truth is None else np.asarray(self.truth)
-        return to_values(classes, labels, ignore_label)
+        return to_values(self.truth_classes(), labels, ignore_label)
+
+    def truth_classes(self) -> Array:
+        """Return the case's class indices on the scan's own grid, as they were before any resampling."""
+        return self.grid.from_slices(np.asarray(self.label)) if self.truth is None else np.asarray(self.truth)
 
 
 class Prepared:

@@ -47,6 +47,11 @@ class Targets:
         values = (0, *self.labels)
         return np.array([[value in union for union in self.scored.values()] for value in values])
 
+    @property
+    def scored_channels(self) -> range:
+        """The channel of each scored label or region, in order: the background of a softmax is none."""
+        return range(int(self.activation == "softmax"), self.channels)
+
     @cached_property
     def _channels_of(self) -> Array:
         """The truth's channels for every class index, including `IGNORED`, uint8 `[256, regions]`."""

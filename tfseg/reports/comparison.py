@@ -15,6 +15,7 @@ from tfseg.reports.cases import draw_cases
 from tfseg.reports.evidence import evidence, records
 from tfseg.reports.run import facts, pages
 from tfseg.reports.tables import Table, printed_table, study_tables, values_by_case
+from tfseg.reports.trust import write_trust_tables
 from tfseg.statistics import VERDICT_COLUMNS
 
 SELECTED_ON_TEST = "The subjects that are scored also chose the epoch, so these scores flatter."
@@ -36,6 +37,7 @@ def write_comparison(folder: Path) -> list[str]:
         table.write(folder / "tables")
     by_case = values_by_case(comparison.scores, comparison.diagonals)
     files.write_text(folder / "tables" / "by_case.csv", by_case.to_csv(index=False))
+    write_trust_tables(comparison.scores, folder)
     said = statistics.headline(comparison.tests, comparison.prepared.unit)
     headline = [*said, *comparison.caveat, *comparison.caution]
     files.write_text(folder / "report.html", _render(comparison, headline))

@@ -14,6 +14,7 @@ from tfseg.core.words import duration
 from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.reports import figures, slices
+from tfseg.reports.trust import write_trust_tables
 from tfseg.runs.folder import Run, fold_folder, read_run
 
 ROLES = ("Best", "Median", "Worst")
@@ -25,7 +26,9 @@ def write_report(run: Path) -> Path:
     Raises:
         RunError: as `read_run`.
     """
-    page = render(read_run(run))
+    finished = read_run(run)
+    page = render(finished)
+    write_trust_tables(finished.scores, run)
     files.write_text(run / "report.html", page)
     return run / "report.html"
 

@@ -25,6 +25,7 @@ from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import FAILURE, STOPPED
+from tfseg.runs.trust import CURVES, check_uncertainty, fitted_temperature, measure_network
 from tfseg.training.checks import check_training
 from tfseg.training.fit import CHECKPOINTS
 from tfseg.training.progress import QUIET, Progress, Stopped
@@ -117,7 +118,9 @@ def run_cell(
         OSError: if `out` cannot be written to.
     """
     memory.reset_peak()
-    chosen = train_best_rate(config, prepared, split, network_seed(config.seed, fold), out, strategy, progress)
+    check_uncertainty(config, prepared, split)
+    seed = network_seed(config.seed, fold)
+    chosen = train_best_rate(config, prepared, split, seed, out, strategy, progress)
     trained, training = chosen.trained, chosen.config.training
     best = load_network(trained.path)
     predictor = make_predictor(compiled_forward(best), config.training, prepared)
@@ -129,6 +132,11 @@ def run_cell(
             progress.say(f"clean-up: {line}")
     rules = cleaning.rules if cleaning else None
     scores = evaluate(predictor, prepared, cases, config.scoring, out / "predictions", rules)
+    temperature = fitted_temperature(config, predictor, prepared, split)
+    measured = measure_network(config, best, predictor, temperature, prepared, split, seed, out)
+    if measured:
+        scores = pd.concat([scores, measured.scores], ignore_index=True)
+        files.write_text(out / CURVES, measured.curves.to_csv(index=False))
     for column, value in (("fold", fold), ("seed", config.seed), ("loss", losses.title(config.loss)), ("arm", arm)):
         scores.insert(0, column, value)
     history, last = pd.read_csv(out / "history.csv"), config.resolved_stages()[-1]
@@ -143,6 +151,7 @@ def run_cell(
         "peak_memory_bytes": memory.peak_bytes(),
         "checks": check_training(history, trained.best_epoch, config.total_epochs, last.training.select_by),
         **({"clean_up": str(cleaning.rules), "clean_up_tried": list(cleaning.lines)} if cleaning else {}),
+        **({"temperature": list(temperature.values)} if temperature else {}),
         **json.loads((out / "controls.json").read_text(encoding="utf-8")),
     }
     files.write_text(out / "fold.json", json.dumps(summary, indent=1))

@@ -45,6 +45,35 @@ def secondary_findings(table: pd.DataFrame) -> list[str]:
     return [f"{winner} is better than {loser} on {join(questions)}." for (winner, loser), questions in won.items()]
 
 
+def described_findings(table: pd.DataFrame, label: str, metrics: Sequence[str], unit: str = "mm") -> list[str]:
+    """Say which arm has the best values on exploratory questions, and which others its interval tells it apart from.
+
+    Args:
+        table: as `tfseg.statistics.compare_arms` returns it.
+        label: of the questions.
+        metrics: of the questions; those that are not in the table are left out.
+        unit: of the distances.
+    """
+    sentences = []
+    for metric in metrics:
+        pairs = table[(table["label"] == label) & (table["metric"] == metric)].dropna(subset=["difference", "low"])
+        if pairs.empty:
+            continue
+        best = best_arm(pairs)
+        rivals = against(pairs, best)
+        apart = (rivals["low"] > 0) | (rivals["high"] < 0)
+        near = join(list(rivals.loc[~apart, "second"])) if not apart.all() else ""
+        what = describe(label, metric)
+        asked = f"{what[0].upper()}{what[1:]}"
+        if not apart.any():
+            sentences.append(f"{asked}: {best} has the best mean, and no interval tells it from {near}.")
+            continue
+        won = rivals[apart]
+        unclear = f"; it is not told from {near}" if near else ""
+        sentences.append(f"{asked}: {best} is better than {join(list(won['second']))}, {_sizes(won, unit)}{unclear}.")
+    return sentences
+
+
 def best_arm(pairs: pd.DataFrame) -> str:
     """Return the arm with the best values in the pairs of one question."""
     gain = pairs["difference"] * METRICS[pairs["metric"].iloc[0]].sign
