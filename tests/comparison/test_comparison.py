@@ -1,21 +1,28 @@
-"""A comparison from end to end: equal conditions, kept networks, failures, and the report."""
+"""A comparison from end to end: equal conditions, kept networks, failures, masks of other methods, and the report."""
 
 import html
 import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from tfseg import metrics
+from tfseg.cli import train
+from tfseg.cli.datasets import Source
+from tfseg.comparison.contestants import add_contestants, with_contestants
 from tfseg.comparison.endpoint import Endpoint
-from tfseg.comparison.folder import read_comparison
-from tfseg.core.errors import ConfigError, RunError
+from tfseg.comparison.folder import model_of_arm, read_comparison
+from tfseg.comparison.study import load_study
+from tfseg.core.errors import ConfigError, DataError, RunError
+from tfseg.prediction.ensemble import unseen_by
 from tfseg.reports.comparison import write_comparison
-from tfseg.runs.folder import read_scores
+from tfseg.runs.folder import open_prepared, read_scores
 from tfseg.statistics import VERDICT_COLUMNS
 
 UNFIT, UNFIT_RUN = "jaccard:class_weights=[1, 2, 3, 4]", "jaccard_class_weights=_1_2_3_4_s0"
@@ -85,24 +92,46 @@ def test_every_pair_is_tested(compared):
     assert row["difference"] == pytest.approx(means["dice"] - means["bce"])
 
 
-def test_a_report_written_again_follows_the_run_folders(compared, tmp_path):
-    out = shutil.copytree(compared[0], tmp_path / "cmp")
-    before = pd.read_csv(out / "verdicts.csv")
+@pytest.fixture(scope="module")
+def changed(compared, tmp_path_factory):
+    """Write the report again after one arm's scores and one network's initial weights were changed."""
+    out = shutil.copytree(compared[0], tmp_path_factory.mktemp("changed") / "cmp")
     path = out / "runs" / "ce_s0" / "scores.csv"
     scores = read_scores(path)
     scores.loc[scores["metric"] == "dice", "value"] = 0.25
     scores.to_csv(path, index=False)
+    path = out / "runs" / "ce_s0" / "fold_1" / "fold.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_weights_sha256": "f" * 64}))
     for name in ("scores.csv", "means.csv", "tests.csv", "verdicts.csv"):
         (out / name).unlink()
-    write_comparison(out)
+    return out, write_comparison(out)
+
+
+def test_a_report_written_again_follows_the_run_folders(compared, changed):
+    out, _ = changed
+    before = pd.read_csv(compared[0] / "verdicts.csv")
     after, means = pd.read_csv(out / "verdicts.csv"), pd.read_csv(out / "means.csv")
     liver = means.query("label == 'liver' and metric == 'dice'").set_index("arm")["mean"]
-    changed = after.query("label == 'liver' and metric == 'dice' and first == 'dice' and second == 'ce'").iloc[0]
+    row = after.query("label == 'liver' and metric == 'dice' and first == 'dice' and second == 'ce'").iloc[0]
     assert liver["ce"] == 0.25
-    assert changed["difference"] == pytest.approx(liver["dice"] - 0.25)
+    assert row["difference"] == pytest.approx(liver["dice"] - 0.25)
     others = (before["first"] != "ce") & (before["second"] != "ce") & (before["label"] == "liver")
     columns = ["label", "metric", "first", "second", "difference", "low", "high"]
     pd.testing.assert_frame_equal(after.loc[others, columns], before.loc[others, columns])
+
+
+def test_unequal_training_is_reported_as_unfair(changed, read_page):
+    text = read_page((changed[0] / "report.html").read_text(encoding="utf-8")).text
+    assert "Not a fair comparison" in text
+    assert "no: initial weights" in text
+
+
+def test_the_conclusion_comes_first(changed, read_page):
+    out, conclusion = changed
+    text = read_page((out / "report.html").read_text(encoding="utf-8")).text
+    assert conclusion
+    for sentence in conclusion:
+        assert " ".join(sentence.split()) in text.partition("Scores")[0]
 
 
 def test_a_row_per_case_and_a_column_per_arm(compared):
@@ -161,28 +190,12 @@ def test_the_page_agrees_with_the_scores(compared, page):
         assert rows[loss][2].startswith(f"{by_loss.mean()[loss]:.3f} ± {by_loss.std()[loss]:.3f} ")
 
 
-def test_the_conclusion_comes_first(compared, page):
-    out, _, _ = compared
-    for sentence in write_comparison(out):
-        assert " ".join(sentence.split()) in page.text.partition("Scores")[0]
-
-
 def test_the_page_shows_the_hashes(compared, page, cell_facts):
     out, _, _ = compared
     for facts in cell_facts(out).values():
         assert facts["initial_weights_sha256"][:16] in page.text
         assert facts["batches_sha256"][:16] in page.text
     assert "all losses started from the same weights" in page.text
-
-
-def test_unequal_training_is_reported_as_unfair(compared, tmp_path, read_page):
-    out = shutil.copytree(compared[0], tmp_path / "cmp")
-    path = out / "runs" / "ce_s0" / "fold_1" / "fold.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"initial_weights_sha256": "f" * 64}))
-    write_comparison(out)
-    text = read_page((out / "report.html").read_text(encoding="utf-8")).text
-    assert "Not a fair comparison" in text
-    assert "no: initial weights" in text
 
 
 def test_runs_with_other_splits_are_refused(compared, compare, tmp_path):
@@ -225,3 +238,66 @@ def test_a_browser_draws_the_page_without_horizontal_scrolling(compared, tmp_pat
     needed, available = map(int, re.search(r"<title>(\d+) of (\d+)", drawn).groups())
     assert needed <= available
     assert np.isclose(available, width, atol=20)
+
+
+def test_an_arm_has_the_networks_of_every_seed(compared):
+    out, *_ = compared
+    model = model_of_arm(out, "dice")
+    assert [member.name for member in model.members] == ["dice_s0, fold 0", "dice_s0, fold 1"]
+    splits = json.loads((out / "runs" / "dice_s0" / "splits.json").read_text())
+    for member, split in zip(model.members, splits, strict=True):
+        assert member.seen == {*split["train"], *split["val"]}
+    subject = splits[1]["test"][0]
+    assert [member.name for member in unseen_by(model.members, {subject})] == ["dice_s0, fold 1"]
+    assert subject in model.description.subjects.values()
+    with pytest.raises(ConfigError, match=r"expected one of the finished arms .* received focal"):
+        model_of_arm(out, "focal")
+
+
+@pytest.fixture(scope="module")
+def joined(compared, scans, tmp_path_factory):
+    """A finished comparison with an oracle: masks that are the truth, one of them stored in another order."""
+    folder = tmp_path_factory.mktemp("joined")
+    out = shutil.copytree(compared[0], folder / "cmp")
+    masks = shutil.copytree(scans / "labelsTr", folder / "masks")
+    first = sorted(masks.glob("*.nii.gz"))[0]
+    turned = nib.load(first).as_reoriented(np.array([[2, 1], [0, -1], [1, 1]]))
+    nib.save(turned, folder / "turned.nii.gz")
+    shutil.move(folder / "turned.nii.gz", first)
+    settings = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=6", "folds=2"]
+    study = load_study(None, None, settings, "dice,ce", None)
+    with pytest.raises(RunError, match="2 of 8 networks failed"):  # an arm of the comparison cannot be trained
+        train.compare(study, Source(data=scans), out, None, None, "tfseg compare", False, {"oracle": masks})
+    return out, masks
+
+
+def test_a_contestant_is_scored_under_every_seed_and_compared(joined, read_page):
+    out, _ = joined
+    scores = pd.read_csv(out / "scores.csv", keep_default_na=False)
+    oracle, dice = (scores[scores["arm"] == arm].reset_index(drop=True) for arm in ("oracle", "dice"))
+    keys = ["seed", "fold", "subject", "case"]
+    assert set(map(tuple, oracle[keys].to_numpy())) == set(map(tuple, dice[keys].to_numpy()))
+    assert set(oracle.loc[oracle["metric"] == "dice", "value"]) <= {"1.0", ""}
+    verdicts = pd.read_csv(out / "verdicts.csv")
+    primary = verdicts[(verdicts["role"] == "primary") & (verdicts["second"] == "oracle")]
+    assert (primary["difference"] < -0.1).all()
+    page = read_page((out / "report.html").read_text())
+    assert "Nothing is known of how oracle was trained" in page.text
+    assert "oracle" in {row[0] for row in page.tables[0]}
+
+
+def test_names_and_cases_must_be_clear(joined, compared, tmp_path):
+    out, masks = joined
+    run = next(path for path in (out / "runs").iterdir() if (path / "scores.csv").is_file())
+    prepared = open_prepared(run)
+    for name, arms in (("dice", ["dice"]), ("oracle", [])):
+        other = shutil.copytree(masks, tmp_path / name)
+        with pytest.raises(ConfigError, match=f"the comparison has another {name}"):
+            add_contestants(out, {name: other}, arms, prepared, prepared.subjects, 1.0)
+    lacking = shutil.copytree(masks, tmp_path / "lacking")
+    next(lacking.glob("*.nii.gz")).unlink()
+    with pytest.raises(DataError, match="no label map of"):
+        add_contestants(tmp_path, {"new": lacking}, [], prepared, prepared.subjects, 1.0)
+    assert json.loads((out / "contestants.json").read_text()).keys() == {"oracle"}
+    scores = pd.DataFrame({"seed": [0], "fold": [1], "subject": ["a"], "value": [0.5]})
+    pd.testing.assert_frame_equal(with_contestants(scores, Path(tmp_path / "none")), scores)

@@ -1,28 +1,25 @@
 """One cell from plain values: equal in this process and a fresh one, stopped, resumed, locked."""
 
 import json
-import multiprocessing
 import subprocess
 import sys
 from dataclasses import asdict
 
+import keras
 import pytest
 
 from tfseg.config.config import load_config
-from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import make_splits
 from tfseg.runs.cell import CellFailed, network_seed, run_cell_here
 from tfseg.runs.folder import FAILURE, STOPPED, is_finished, is_stopped
-from tfseg.training.progress import Progress
+from tfseg.training.progress import Progress, Stopped
 from tfseg.training.strategy import threads_used
 
 SMALL = ["model.filters=2", "model.depth=1", "training.epochs=3", "training.batch_size=6", "folds=3", "loss=dice"]
 
 
-@pytest.fixture
-def values(prepared):
-    """Return the arguments of `run_cell_here`, except the folder to write."""
+def values_of(prepared):
     split = make_splits(prepared.subjects, 3, 0)[0]
     config = load_config(None, SMALL).model_dump(mode="json")
     return {
@@ -36,12 +33,25 @@ def values(prepared):
     }
 
 
-def test_a_cell_holds_all_results(values, tmp_path):
-    run_cell_here(**values, out=tmp_path / "cell")
+@pytest.fixture
+def values(prepared):
+    """Return the arguments of `run_cell_here`, except the folder to write."""
+    return values_of(prepared)
+
+
+@pytest.fixture(scope="module")
+def whole(prepared, tmp_path_factory):
+    """Return the folder of a cell that was never stopped."""
+    out = tmp_path_factory.mktemp("whole") / "cell"
+    run_cell_here(**values_of(prepared), out=out)
+    return out
+
+
+def test_a_cell_holds_all_results(whole):
     names = {"best.keras", "history.csv", "fold.json", "scores.csv", "predictions", "controls.json", "logs"}
-    assert {path.name for path in (tmp_path / "cell").iterdir()} == names
-    assert json.loads((tmp_path / "cell" / "fold.json").read_text())["epochs"] == 3
-    assert len(list((tmp_path / "cell" / "predictions").glob("*.nii.gz"))) == 2
+    assert {path.name for path in whole.iterdir()} == names
+    assert json.loads((whole / "fold.json").read_text())["epochs"] == 3
+    assert len(list((whole / "predictions").glob("*.nii.gz"))) == 2
 
 
 def test_a_cell_with_rates_keeps_the_network_of_one_and_reports_all(values, tmp_path):
@@ -65,20 +75,16 @@ run_cell_here(**values)
 """
 
 
-def test_a_fresh_process_gives_the_same_bits(values, tmp_path):
+def test_a_fresh_process_gives_the_same_bits(values, whole, tmp_path):
     """The arguments are plain values, passed as JSON."""
-    run_cell_here(**values, out=tmp_path / "here")
-    plain = values | {"prepared": str(values["prepared"]), "out": str(tmp_path / "fresh")}
+    plain = values | {"prepared": str(values["prepared"]), "out": str(tmp_path)}
     subprocess.run([sys.executable, "-c", FRESH, json.dumps(plain)], check=True, capture_output=True)
-    for name in ("scores.csv", "best.keras"):
-        first, second = ((tmp_path / place / name).read_bytes() for place in ("here", "fresh"))
-        assert name == "best.keras" or first == second
-    history = [(tmp_path / place / "history.csv").read_text().splitlines() for place in ("here", "fresh")]
+    assert (tmp_path / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
+    history = [(place / "history.csv").read_text().splitlines() for place in (whole, tmp_path)]
     assert [line.split(",")[:4] for line in history[0]] == [line.split(",")[:4] for line in history[1]]
 
 
-def test_a_cell_stopped_after_an_epoch_is_marked_and_resumes_with_the_same_scores(values, tmp_path):
-    run_cell_here(**values, out=tmp_path / "whole")
+def test_a_cell_stopped_after_an_epoch_is_marked_and_resumes_with_the_same_scores(values, whole, tmp_path):
     seen = []
 
     def stop_after(epoch, scores):
@@ -94,7 +100,7 @@ def test_a_cell_stopped_after_an_epoch_is_marked_and_resumes_with_the_same_score
     run_cell_here(**values, out=out, progress=Progress(on_resume=resumed.append))
     assert resumed == [2]
     assert is_finished(out) and not is_stopped(out)
-    assert (out / "scores.csv").read_bytes() == (tmp_path / "whole" / "scores.csv").read_bytes()
+    assert (out / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
 
 
 def test_a_failure_leaves_its_reason(values, tmp_path):
@@ -119,31 +125,37 @@ def test_another_number_of_threads_than_tensorflow_uses_is_refused(values, tmp_p
         run_cell_here(**(values | {"threads": threads_used() + 1}), out=tmp_path)
 
 
-def _hold(folder, ready, done):
-    with locked(folder):
-        ready.set()
-        done.wait(60)
+HOLD = """
+import sys
+from pathlib import Path
+from tfseg.core.claims import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_processes_never_share_a_cell(values, tmp_path):
-    context = multiprocessing.get_context("spawn")
-    ready, done = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, ready, done))
-    other.start()
-    try:
-        assert ready.wait(60)
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
         with pytest.raises(RunError, match=f"in use by process {other.pid} on "):
             run_cell_here(**values, out=tmp_path)
-    finally:
-        done.set()
-        other.join()
+        other.communicate()
+    assert other.returncode == 0
     assert not (tmp_path / FAILURE).exists()
 
 
-def test_every_network_has_its_own_start_the_same_for_every_arm(values, tmp_path):
+def test_every_network_has_its_own_start_the_same_for_every_arm(values, tmp_path, monkeypatch):
+    """The controls are written before the first step, at which these trainings are stopped."""
+
+    def stopped(*_, **__):
+        raise Stopped(0)
+
+    monkeypatch.setattr(keras.Model, "fit", stopped)
     starts = {}
     for seed, fold, arm in ((0, 0, "dice"), (0, 0, "ce"), (0, 1, "dice"), (1, 0, "dice")):
-        config = values["config"] | {"loss": {"name": arm}, "training": values["config"]["training"] | {"epochs": 1}}
+        config = values["config"] | {"loss": {"name": arm}}
         out = tmp_path / f"{arm}_{seed}_{fold}"
         run_cell_here(**(values | {"config": config, "seed": seed, "fold": fold}), out=out)
         controls = json.loads((out / "controls.json").read_text())

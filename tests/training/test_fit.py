@@ -23,12 +23,27 @@ def test_the_loss_falls(trained):
     assert losses.iloc[-1] < losses.iloc[0]
 
 
-def test_same_seed_same_bits(trained, small_config, prepared, split, tmp_path):
-    again = train(small_config, prepared, split, 0, tmp_path / "again", HERE)
-    other = train(small_config, prepared, split, 1, tmp_path / "other", HERE)
-    first, second, third = (keras.saving.load_model(t.path).get_weights() for t in (trained, again, other))
+def test_same_seed_same_bits_whatever_is_tested_and_listened_to(trained, small_config, prepared, split, tmp_path):
+    """Test subjects are not used: the second split has one that does not exist."""
+    blind = Split(split.train, split.val, ("nobody",))
+    steps, epochs = [], []
+    listener = Progress(lambda: steps.append(1), lambda epoch, logs: epochs.append((epoch, logs["val_dice"])))
+    again = train(small_config, prepared, blind, 0, tmp_path / "again", HERE, listener)
+    first, second = (keras.saving.load_model(each.path).get_weights() for each in (trained, again))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not all(np.array_equal(a, c) for a, c in zip(first, third, strict=True))
+    history = pd.read_csv(trained.path.with_name("history.csv"))
+    assert epochs == [(row["epoch"] - 1, pytest.approx(row["val_dice"])) for _, row in history.iterrows()]
+    assert len(steps) == 3 * -(-prepared.slices_of(split.train) // small_config.training.batch_size)
+
+
+def test_another_seed_gives_another_network(trained, small_config, prepared, split, tmp_path):
+    training = small_config.training.model_copy(update={"epochs": 1})
+    train(small_config.model_copy(update={"training": training}), prepared, split, 1, tmp_path, HERE)
+    folders = trained.path.parent, tmp_path
+    one, other = (json.loads((folder / "controls.json").read_text()) for folder in folders)
+    assert one["initial_weights_sha256"] != other["initial_weights_sha256"]
+    one, other = (pd.read_csv(folder / "history.csv")["loss"][0] for folder in folders)
+    assert one != other
 
 
 def test_best_epoch_is_the_one_with_the_highest_validation_dice(trained):
@@ -43,22 +58,6 @@ def test_patience_stops_a_training_that_no_longer_improves(prepared, split, smal
     config = small_config.model_copy(update={"training": training, "model": model})
     stopped = train(config, prepared, split, 0, tmp_path, HERE)
     assert (stopped.best_epoch, stopped.epochs) == (1, 3)
-
-
-def test_test_subjects_are_not_used(prepared, split, small_config, tmp_path):
-    """A split with an unknown test subject can be trained on."""
-    blind = Split(split.train[:1], split.val[:1], ("nobody",))
-    training = small_config.training.model_copy(update={"epochs": 1})
-    config = small_config.model_copy(update={"training": training})
-    assert train(config, prepared, blind, 0, tmp_path, HERE).path.is_file()
-
-
-def test_listeners_receive_every_step_and_epoch(prepared, split, small_config, tmp_path):
-    steps, epochs = [], []
-    listener = Progress(lambda: steps.append(1), lambda epoch, logs: epochs.append((epoch, logs["val_dice"])))
-    train(small_config, prepared, split, 0, tmp_path, HERE, listener)
-    assert [epoch for epoch, _ in epochs] == [0, 1, 2]
-    assert len(steps) == 3 * -(-prepared.slices_of(split.train) // small_config.training.batch_size)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("dice", "batch"), ("{name: dice, overlap_over: sample}", "sample")])
@@ -121,7 +120,7 @@ def test_labels_are_smoothed_in_training_and_not_in_validation(prepared, split, 
 
 
 def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
-    """On the same global batches, without dropout and with overlap per sample, up to rounding; stopped and resumed.
+    """On the same global batches, without dropout and with overlap per sample, up to rounding.
 
     SGD steps scale with the gradient; Adam makes full steps even if the gradient is only rounding error. With
     dropout and in half precision, which scales the loss, a training that was stopped ends with the same bits.
@@ -135,7 +134,7 @@ def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
     runs = [
         (str(tmp_path / name), each, stopped)
         for name, each, stopped in (
-            ("two", overrides, True),
+            ("two", overrides, False),
             ("dropout", dropout, False),
             ("stopped", dropout, True),
         )
@@ -143,7 +142,7 @@ def test_two_devices_learn_what_one_does(prepared, split, tmp_path):
     parts = [split.train, split.val, split.test]
     arguments = json.dumps([str(prepared.folder), runs, parts])
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES, arguments], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "from 1\nfrom 1\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "from 1\n"), done.stderr
     train(load_config(None, overrides), prepared, split, 0, tmp_path / "one", HERE)
     one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)

@@ -95,13 +95,13 @@ def ranking(question: Question, resamples: int = 2000) -> pd.DataFrame:
     keys, network = np.unique(
         np.stack([np.nonzero(observed)[0], question.folds[observed]]), axis=1, return_inverse=True
     )
-    ranks = np.empty((resamples, len(question.arms)))
-    for draw in range(resamples):
+    weights = np.zeros((resamples, *observed.shape))
+    for weight in weights:
         of_subject = np.bincount(rng.integers(values.shape[2], size=values.shape[2]), minlength=values.shape[2])
         of_network = np.bincount(rng.integers(keys.shape[1], size=keys.shape[1]), minlength=keys.shape[1])
-        weight = np.zeros(observed.shape)
         weight[observed] = of_network[network.ravel()]
-        ranks[draw] = _ranks(sign * _weighted_means(values, weight * of_subject))
+        weight *= of_subject
+    ranks = _ranks(sign * _weighted_means(values, weights))
     best = ranks == ranks.min(axis=1, keepdims=True)
     table = pd.DataFrame(
         {
@@ -115,15 +115,14 @@ def ranking(question: Question, resamples: int = 2000) -> pd.DataFrame:
     return table.sort_values("rank", kind="stable", ignore_index=True)[list(RANKING_COLUMNS)]
 
 
-def _weighted_means(values: Array, weight: Array) -> Array:
-    """Return the weighted means `[arms]` of values `[arms, seeds, subjects]` without NaN."""
-    weights = np.where(np.isnan(values), 0, weight)
-    total = weights.sum(axis=(1, 2))
-    sums = (np.nan_to_num(values) * weights).sum(axis=(1, 2))
+def _weighted_means(values: Array, weights: Array) -> Array:
+    """Return means `[draws, arms]` of `[arms, seeds, subjects]` without NaN, by weights `[draws, seeds, subjects]`."""
+    total = np.tensordot(weights, ~np.isnan(values), ((1, 2), (1, 2)))
+    sums = np.tensordot(weights, np.nan_to_num(values), ((1, 2), (1, 2)))
     return np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
 def _ranks(gains: Array) -> Array:
-    """Return ranks `[arms]` from 1, the largest gain; equals share the smaller rank, and no value comes last."""
+    """Return ranks `[..., arms]` from 1, the largest gain; equals share the smaller rank, and no value comes last."""
     filled = np.round(np.where(np.isnan(gains), -np.inf, gains), 10)
-    return 1.0 + (filled[None, :] > filled[:, None]).sum(axis=1)
+    return 1.0 + (filled[..., None, :] > filled[..., :, None]).sum(axis=-1)
