@@ -228,7 +228,11 @@ def compare(
         settings.append(f"training.rates=[{rates}]")
     chosen = protocol.Mode(mode.value), protocol.Scale(scale.value)
     read = load_study(study, config, settings, losses, seeds, *chosen)
-    source = follow(Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms)), read.protocol)
+    source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
+    if read.protocol.datasets:
+        load("several").compare(read, source, out, devices, command(), dry_run)
+        return
+    source = follow(source, read.protocol)
     from tfseg.evaluation.contestants import parse_contestants
 
     contestants = {} if predictions is None else parse_contestants(predictions)

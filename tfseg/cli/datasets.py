@@ -71,9 +71,10 @@ def follow(source: Source, protocol: "Protocol") -> Source:
         return source
     return replace(
         source,
+        data=source.data or protocol.data,
         recipe=source.recipe or protocol.recipe,
         subject_pattern=source.subject_pattern or protocol.subject_pattern,
-        phantoms=source.phantoms or (protocol.phantoms if source.is_phantoms else None),
+        phantoms=source.phantoms or (protocol.phantoms if source.is_phantoms and not protocol.data else None),
         subjects=protocol.subjects,
     )
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from tfseg.cli.terminal import Terminal
+from tfseg.comparison.several import RECORD
 from tfseg.core.errors import ConfigError
 from tfseg.prediction.clean_up import agreed
 from tfseg.prediction.description import METADATA
 from tfseg.prediction.export import check_formats, example_inputs, write_export
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
+from tfseg.reports.several import write_several
 from tfseg.runs.folder import open_prepared
 from tfseg.runs.members import model_of
 
@@ -38,12 +40,14 @@ def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) ->
 
 
 def write_again(folder: Path) -> None:
-    """Write the report of a run or a comparison again, and print where it is.
+    """Write the report of a run, a comparison, or one of several data sets again, and print where it is.
 
     Raises:
         RunError: if the folder is incomplete or damaged.
     """
-    if (folder / "study.yaml").is_file():
+    if (folder / RECORD).is_file():
+        write_several(folder)
+    elif (folder / "study.yaml").is_file():
         write_comparison(folder)
     else:
         write_report(folder)

@@ -1,7 +1,8 @@
 """Read how a study file follows a published protocol: its data, its own rules beside fair ones, a small scale."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from tfseg.config.yaml_files import merge
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.phantoms.stand_ins import StandIn
 
-KEYS = ("recipe", "subject_pattern", "phantoms", "subjects", "printed", "as_printed", "small")
+_OF_DATA = ("data", "recipe", "subject_pattern", "phantoms", "subjects")
+KEYS = (*_OF_DATA[1:], "printed", "as_printed", "small", "datasets")
 
 
 class Mode(StrEnum):
@@ -38,6 +40,8 @@ class Protocol:
         subject_pattern: a regular expression that finds the subject in a case's name.
         phantoms: what stands in for scans.
         subjects: how many are used, the first by a fixed draw; None for all.
+        data: the scans, if the study names them.
+        datasets: name → what a study says of each of several data sets.
         printed: a CSV file of published numbers, and the setting in it that this study follows.
     """
 
@@ -49,6 +53,8 @@ class Protocol:
     phantoms: StandIn | None = None
     subjects: int | None = None
     printed: tuple[Path, str] | None = None
+    data: Path | None = None
+    datasets: Mapping[str, "Protocol"] = field(default_factory=dict)
 
     def to_parts(self) -> dict[str, Any]:
         """Return what the `study.yaml` of a comparison keeps of it."""
@@ -93,8 +99,34 @@ def read_protocol(values: Mapping[str, Any], path: Path, mode: Mode, scale: Scal
         raise ConfigError(f"{path}: subject_pattern: expected a regular expression, received {pattern!r}")
     if subjects is not None and (not isinstance(subjects, int) or subjects < 1):
         raise ConfigError(f"{path}: subjects: expected a whole number of at least 1, received {subjects!r}")
-    phantoms = _stand_in(values.get("phantoms"), path)
-    return Protocol(path, mode, scale, recipe, pattern, phantoms, subjects, _printed(values.get("printed"), path))
+    return Protocol(
+        path,
+        mode,
+        scale,
+        recipe,
+        pattern,
+        _stand_in(values.get("phantoms"), path),
+        subjects,
+        _printed(values.get("printed"), path),
+        data=path.parent / str(values["data"]) if values.get("data") else None,
+        datasets=_datasets(values.get("datasets"), path, mode, scale),
+    )
+
+
+def _datasets(value: object, study: Path, mode: Mode, scale: Scale) -> dict[str, Protocol]:
+    if value is None:
+        return {}
+    listed = value if isinstance(value, Mapping) else {}
+    if len(listed) < 2 or not all(isinstance(each, Mapping) for each in listed.values()):
+        raise ConfigError(f"{study}: datasets: expected two names or more with settings of each, received {value!r}")
+    for name, own in listed.items():
+        if not re.fullmatch(r"\w[\w.-]*", str(name)):
+            raise ConfigError(f"{study}: datasets: expected names that can name a folder, received {name!r}")
+        if unknown := own.keys() - set(_OF_DATA):
+            raise ConfigError(f"{study}: datasets.{name}: expected {', '.join(_OF_DATA)}; received {min(unknown)}")
+        if not own.keys() & {"data", "phantoms"}:
+            raise ConfigError(f"{study}: datasets.{name}: expected data or phantoms, received neither")
+    return {str(name): read_protocol(own, study, mode, scale) for name, own in listed.items()}
 
 
 def _printed(value: object, study: Path) -> tuple[Path, str] | None:
