@@ -1,29 +1,41 @@
 """The public names of tfseg as Markdown with directives of mkdocstrings, read without importing them."""
 
+import ast
 import re
 from pathlib import Path
 
-import griffe
 from keys import table
 
 ROOT = Path(__file__).parents[2]
+# Public module → its source.
+MODULES = {
+    "tfseg.losses": "tfseg/losses/__init__.py",
+    "tfseg.metrics": "tfseg/metrics/__init__.py",
+    "tfseg.models": "tfseg/models/__init__.py",
+    "tfseg.errors": "tfseg/core/errors.py",
+}
 # A heading of docs/losses.md, and the line below it.
 CARD = re.compile(r"^### (\w+)\n\n(.+?) \*`(\w+)`, \w+\*$", flags=re.MULTILINE)
 
 
 def api() -> str:
     """Write a section for each public module: its summary, its functions and classes, and the table of losses."""
-    package = griffe.load("tfseg", search_paths=[ROOT])
     parts = []
-    for name in ("losses", "metrics", "models", "errors"):
-        module = package["core.errors" if name == "errors" else name]
-        assert module.docstring is not None
-        parts += [f"## tfseg.{name}", module.docstring.value]
-        names = module.exports or [each for each, member in module.members.items() if not member.is_alias]
-        parts += [f"::: {module.path}.{each}" for each in map(str, names) if not each.startswith("_")]
-        if name == "losses":
+    for module, source in MODULES.items():
+        tree = ast.parse((ROOT / source).read_text(encoding="utf-8"))
+        path = source.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        parts += [f"## {module}", ast.get_docstring(tree) or "", *(f"::: {path}.{name}" for name in exported(tree))]
+        if module == "tfseg.losses":
             parts += ["::: tfseg.losses.base.SegmentationLoss", loss_classes()]
     return "\n\n".join(parts)
+
+
+def exported(tree: ast.Module) -> list[str]:
+    """Read `__all__`."""
+    (names,) = (
+        each.value for each in tree.body if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "__all__"
+    )
+    return list(ast.literal_eval(names))
 
 
 def loss_classes() -> str:

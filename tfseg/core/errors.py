@@ -1,5 +1,7 @@
 """Define the errors about a user's call or data; any other exception is a fault of tfseg."""
 
+__all__ = ["ConfigError", "DataError", "RunError", "TfsegError", "is_fault", "one_line"]
+
 
 class TfsegError(Exception):
     """The base of every error that tfseg raises about a call, a configuration, data or a run."""
