@@ -86,7 +86,7 @@ def test_a_key_has_its_range_default_and_meaning(site):
     cells = [[html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall("<td>(.*?)</td>", row)] for row in rows]
     by_key = {cell[0]: cell[1:] for cell in cells if cell}
     assert by_key["training.patience"][:2] == ["whole number ≥ 1 or null", "null"]
-    assert by_key["model.dropout"][:2] == ["list of 2 numbers ≥ 0 and < 1", "[0.15, 0.3]"]
+    assert by_key["model.dropout"][:2] == ["list of 2 numbers ≥ 0 and < 1", "[0.0, 0.2]"]
     assert by_key["training.augmentation.flip.axes"][1] == "required"
     assert by_key["training.schedule.power"] == ["number > 0", "0.9", "Power of polynomial."]
 

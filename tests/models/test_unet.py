@@ -18,7 +18,7 @@ def test_default_has_the_weights_of_kethavath_2025():
     widths = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert widths[:10] == [16, 16, 32, 32, 64, 64, 128, 128, 256, 256]
     rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    assert rates == pytest.approx([0.15, 0.2, 0.25, 0.3, 0.3, 0.25, 0.2, 0.15])
+    assert rates == pytest.approx([0, 0.2 / 3, 0.4 / 3, 0.2, 0.2, 0.4 / 3, 0.2 / 3, 0])
 
 
 @pytest.mark.parametrize("classes", [1, 4])

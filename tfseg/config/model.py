@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 class ModelConfig(Section):
     """A network of tfseg by its name; what is not set is as the name says.
 
-    The defaults are those of `unet_2d`: 16 filters, depth 4 and dropout 0.15 to 0.3 follow Kethavath 2025
+    The defaults are those of `unet_2d`: 16 filters and depth 4 follow Kethavath 2025
     (10.1088/2057-1976/ae2b73).
     """
 
@@ -65,7 +65,7 @@ class ModelConfig(Section):
     """
     convolutions: tuple[Count, Count] = (2, 2)
     """Convolutions per stage of the encoder and of the decoder."""
-    dropout: tuple[Fraction, Fraction] = (0.15, 0.3)
+    dropout: tuple[Fraction, Fraction] = (0.0, 0.2)
     """Dropout rates of the finest and the coarsest stage; those between are interpolated."""
     norm: Literal["batch", "instance", "group", "none"] = "batch"
     """Normalisation after every convolution."""

@@ -18,7 +18,7 @@ def unet(
     depth: int = 4,
     pooling: Sequence[Sequence[int]] | None = None,
     convolutions: Sequence[int] = (2, 2),
-    dropout: Sequence[float] = (0.15, 0.3),
+    dropout: Sequence[float] = (0.0, 0.2),
     downsampling: str = "max_pool",
     upsampling: str = "transposed",
     transposed_width: int | None = 3,

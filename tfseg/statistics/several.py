@@ -156,7 +156,9 @@ def headline(pairs: pd.DataFrame, ranks: pd.DataFrame, names: Mapping[str, int])
     if not sentences:
         sentences.append(f"{over}, no arm is shown to be better than another.")
     first = ranks.iloc[0]
-    stable = f"{first['arm']} has the best mean rank, {first['mean_rank']:.2f}, in {first['best']:.0%} of resamples."
+    stable = (
+        f"{first['arm']} has the best mean rank, {first['mean_rank']:.2f}, in {100 * first['best']:.0f} % of resamples."
+    )
     return [*sentences, stable]
 
 
