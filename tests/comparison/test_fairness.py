@@ -96,7 +96,7 @@ def test_one_rate_for_all_arms_was_chosen_on_none_of_them():
         [load_config(None, []), load_config(None, ["training.learning_rate=0.01"])], [split(8, 5, 3)], NETWORKS
     )[0]
     assert not rate.is_well
-    assert rate.found.startswith("0.003, 0.01 was not chosen for each arm")
+    assert rate.found.startswith("0.006, 0.01 was not chosen for each arm")
 
 
 def test_rates_that_were_chosen_are_counted_by_arm():

@@ -66,7 +66,7 @@ class TrainingConfig(Section):
 
     input: InputConfig = InputConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    epochs: Count = 20
+    epochs: Count = 15
     """Epochs of every network."""
     steps_per_epoch: Count | None = None
     """Batches per epoch; null: every slice, patch or volume once."""
@@ -84,7 +84,7 @@ class TrainingConfig(Section):
     """This times the sum of the kernels' absolute values is added to the loss."""
     clip_norm: Positive | None = None
     """Largest global norm of the gradient; null: no limit."""
-    learning_rate: Positive = 3e-3
+    learning_rate: Positive = 6e-3
     """Learning rate at the start of the schedule."""
     rates: tuple[Positive, ...] | None = None
     """Learning rates, as `[0.001, 0.003, 0.01]`, in place of `learning_rate`; null: none.
