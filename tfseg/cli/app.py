@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfseg.comparison.protocol import Mode, Scale
 from tfseg.core.errors import ConfigError, is_fault, one_line
 
 if TYPE_CHECKING:
@@ -69,20 +70,6 @@ class Phantoms(StrEnum):
 
     head = "head"
     abdomen = "abdomen"
-
-
-class Mode(StrEnum):
-    """Whose rules a study follows."""
-
-    fair = "fair"
-    as_printed = "as_printed"
-
-
-class Scale(StrEnum):
-    """How large a study is."""
-
-    full = "full"
-    small = "small"
 
 
 TrainingData = Annotated[
@@ -220,14 +207,12 @@ def compare(
         return
     train = load("train")
     from tfseg.cli.datasets import Source, follow
-    from tfseg.comparison import protocol
     from tfseg.comparison.study import load_study
 
     settings = overrides_of(set_, folds, epochs, batch_size, seed)
     if rates is not None:
         settings.append(f"training.rates=[{rates}]")
-    chosen = protocol.Mode(mode.value), protocol.Scale(scale.value)
-    read = load_study(study, config, settings, losses, seeds, *chosen)
+    read = load_study(study, config, settings, losses, seeds, mode, scale)
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
     if read.protocol.datasets:
         load("several").compare(read, source, out, devices, command(), dry_run)
