@@ -68,6 +68,7 @@ def test_methods_are_scored_tested_and_reported_without_the_parts_about_training
     assert {path.name for path in (tmp_path / "cmp" / "tables").glob("*.md")} == {
         "by_class.md",
         "by_surface.md",
+        "paired_t.md",
         "by_label.md",
     }
     assert tfseg(*arguments)[0] == 0
