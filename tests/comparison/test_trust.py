@@ -3,13 +3,16 @@
 import pandas as pd
 import pytest
 
+from tfseg.core.errors import RunError
+from tfseg.reports.comparison import write_comparison
 from tfseg.runs.folder import read_scores
 
 
 @pytest.fixture(scope="module")
 def out(compare, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trust") / "cmp"
-    compare("dice,ce", folder, "uncertainty.samples=2", "uncertainty.temperature=one")
+    one_split = "folds={scheme: holdout, ratio: [2, 1, 3]}"
+    compare("dice,ce", folder, "uncertainty.samples=2", "uncertainty.temperature=one", one_split)
     return folder
 
 
@@ -30,3 +33,31 @@ def test_sources_and_flags_have_a_row_per_arm_and_label(out):
     liver = scores[(scores["label"] == "liver") & (scores["loss"] == "ce")].groupby("metric")["value"].mean()
     row = sources.query("arm == 'ce' and label == 'liver' and metric == 'nll_band' and source == 'calibrated'").iloc[0]
     assert row["difference"] == pytest.approx(liver["nll_band_calibrated"] - liver["nll_band"])
+
+
+def test_the_report_shows_what_the_scores_say(out, read_page):
+    page = read_page((out / "report.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    scores = read_scores(out / "scores.csv")
+    (table,) = [each for each in page.tables if each[0][:2] == ["Loss", "probabilities"] and len(each[0]) == 10]
+    assert [(row[0], row[1]) for row in table[1:]] == [
+        (arm, source) for arm in ("dice", "ce") for source in ("plain", "dropout", "calibrated")
+    ]
+    own = scores[(scores["loss"] == "ce") & (scores["metric"] == "ece_band_dropout")]
+    mean = own.groupby(["label", "subject"])["value"].mean().groupby("label").mean().mean()
+    assert table[5][2] == f"{mean:.4f}"
+    assert "Best and worst subject of every loss" in page.text
+    images = [attributes for tag, attributes in page.tags if tag == "img" and "entropy" in (attributes["alt"] or "")]
+    assert len([each for each in images if "Violin" not in (each["alt"] or "")]) == 4, "two losses, best and worst"
+    assert "One-way ANOVA of the mean entropies" in page.text
+
+
+def test_a_missing_file_of_curves_is_named(out):
+    path = next(out.glob("runs/ce_s0/fold_*/curves.csv"))
+    kept = path.read_text()
+    path.unlink()
+    try:
+        with pytest.raises(RunError, match=r"curves\.csv"):
+            write_comparison(out)
+    finally:
+        path.write_text(kept)

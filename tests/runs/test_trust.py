@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
@@ -54,18 +53,6 @@ def test_temperatures_curves_and_maps_are_in_the_folder(measured, prepared, spli
     assert len(temperature) == prepared.targets.channels and all(0.05 <= each <= 20 for each in temperature)
     assert set(pd.read_csv(out / "curves.csv")["subject"]) == set(split.test)
     assert len(list((out / "uncertainty").glob("*.nii.gz"))) == len(split.test)
-
-
-def test_the_same_seed_gives_the_same_numbers(measured, prepared, split, tmp_path):
-    _, scores = measured
-    again = cell(prepared, split, tmp_path, "uncertainty.samples=2", "uncertainty.temperature=per_class")
-    np.testing.assert_array_equal(again["value"], scores["value"])
-
-
-def test_without_the_section_nothing_is_measured(prepared, split, tmp_path):
-    scores = cell(prepared, split, tmp_path, "model.dropout=[0, 0]")
-    assert not any(METRICS[name].of_probabilities for name in scores["metric"])
-    assert not (tmp_path / "curves.csv").exists() and "temperature" not in (tmp_path / "fold.json").read_text()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tfseg.reports.cases import draw_cases
 from tfseg.reports.evidence import evidence, records
 from tfseg.reports.run import facts, pages
 from tfseg.reports.tables import Table, printed_table, study_tables, values_by_case
-from tfseg.reports.trust import write_trust_tables
+from tfseg.reports.trust import measured_by, trust, write_trust_tables
 from tfseg.statistics import VERDICT_COLUMNS
 
 SELECTED_ON_TEST = "The subjects that are scored also chose the epoch, so these scores flatter."
@@ -67,6 +67,7 @@ def _networks(cells: pd.DataFrame) -> pd.DataFrame:
 def _render(comparison: Comparison, headline: Sequence[str]) -> str:
     first = comparison.runs[0]
     shown = evidence(comparison, comparison.noted_tests, comparison.prepared.unit)
+    measured = measured_by(comparison.runs, comparison.scores)
     shown["plots"] |= {"learning": _learning(comparison), "networks": _networks_plot(comparison)}
     return (
         pages()
@@ -85,6 +86,7 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             printed=comparison.beside_printed,
             selected_on_test=SELECTED_ON_TEST if comparison.selects_on_test else "",
             headline=headline,
+            trust=measured and trust(measured, comparison.noted_tests, comparison.labels[-1]),
             cases=draw_cases(comparison),
             drawn=colors.label_colors(first.prepared.labels.values()),
             costs=_costs(comparison.cells),

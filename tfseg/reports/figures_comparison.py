@@ -15,7 +15,7 @@ from tfseg.core.words import shorten
 from tfseg.reports.figures import LINE_MARKERS, STYLE, draw_rows, to_svg
 from tfseg.statistics.sizes import SIZES
 
-_WIDTH_IN = 5.6  # legible at the width of a phone
+WIDTH_IN = 5.6  # legible at the width of a phone
 
 
 def boxes(values: Mapping[str, Mapping[str, ArrayLike]], title: str, best: float | None = None) -> str:
@@ -28,7 +28,7 @@ def boxes(values: Mapping[str, Mapping[str, ArrayLike]], title: str, best: float
     """
     rows = [row for label, losses in values.items() for row in ((label, None), *losses.items())]
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure((_WIDTH_IN, 0.6 + 0.34 * len(rows)), layout="constrained")
+        figure = Figure((WIDTH_IN, 0.6 + 0.34 * len(rows)), layout="constrained")
         draw_rows(figure.add_subplot(), rows, title, best)
         return to_svg(figure)
 
@@ -42,12 +42,12 @@ def learning(histories: Mapping[str, Sequence[pd.DataFrame]], column: str, title
         title: what is measured.
     """
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure((_WIDTH_IN, 3.2 + 0.17 * -(-len(histories) // 4)), layout="constrained")
+        figure = Figure((WIDTH_IN, 3.2 + 0.17 * -(-len(histories) // 4)), layout="constrained")
         axes = figure.add_subplot()
         for place, (loss, networks) in enumerate(histories.items()):
             by_epoch = pd.concat(networks).groupby("epoch")[column]
             mean, low, high = by_epoch.mean(), by_epoch.min(), by_epoch.max()
-            style = _line_style(place)
+            style = line_style(place)
             axes.fill_between(mean.index, low, high, color=style["color"], alpha=0.12, linewidth=0)
             every = max(len(mean) // 8, 1)
             axes.plot(mean.index, mean, markersize=5, mec="white", markevery=every, label=shorten(loss), **style)
@@ -77,7 +77,7 @@ def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
     columns = min(len(labels), 2)
     rows = -(-len(labels) // columns)
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure((_WIDTH_IN, 0.5 + 0.17 * -(-len(losses) // 4) + 2.3 * rows), layout="constrained")
+        figure = Figure((WIDTH_IN, 0.5 + 0.17 * -(-len(losses) // 4) + 2.3 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axes, label in zip(panels, labels, strict=False):
             _draw_sizes(axes, table[table["label"] == label], losses, unit)
@@ -92,7 +92,7 @@ def by_size(table: pd.DataFrame, title: str, unit: str = "ml") -> str:
         return to_svg(figure)
 
 
-def _line_style(place: int) -> dict[str, Any]:
+def line_style(place: int) -> dict[str, Any]:
     """Distinguish lines by colour and marker, and if these run out by dashes."""
     return {
         "color": LINE_COLORS[place % len(LINE_COLORS)],
@@ -109,7 +109,7 @@ def _draw_sizes(axes: Axes, table: pd.DataFrame, losses: list[str], unit: str) -
     present = [size for size in SIZES if size in set(table["size"])]
     for place, loss in enumerate(losses):
         means = table[table["arm"] == loss].set_index("size")["mean"].reindex(present)
-        axes.plot(range(len(present)), means, markersize=6, mec="white", label=shorten(loss), **_line_style(place))
+        axes.plot(range(len(present)), means, markersize=6, mec="white", label=shorten(loss), **line_style(place))
     ranges = table.drop_duplicates("size").set_index("size").reindex(present)
     axes.set_xticks(
         range(len(present)),

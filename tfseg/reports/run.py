@@ -13,9 +13,11 @@ from tfseg.core import colors, files, geometry
 from tfseg.core.words import duration
 from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.metrics.table import MINUS
 from tfseg.reports import figures, slices
-from tfseg.reports.trust import write_trust_tables
+from tfseg.reports.trust import measured_by, trust, write_trust_tables
 from tfseg.runs.folder import Run, fold_folder, read_run
+from tfseg.statistics.quantities import write_p
 
 ROLES = ("Best", "Median", "Worst")
 
@@ -95,6 +97,17 @@ def score(value: float, metric: str, unit: str = "") -> str:
     return f"{text} {unit}" if unit and math.isfinite(value) and metrics.metric_of(metric).is_distance else text
 
 
+def signed(value: float, metric: str) -> str:
+    """Write a difference of a metric with its sign, NaN as a dash.
+
+    >>> signed(-0.01234, "ece_band"), signed(0.5, "error_auroc")
+    ('−0.0123', '+0.500')
+    """
+    if math.isnan(value):
+        return "–"
+    return f"{value:+.{metrics.metric_of(metric).digits}f}".replace("-", MINUS)
+
+
 def pages() -> jinja2.Environment:
     """Return the environment that renders templates; all text from the data is escaped."""
     environment = jinja2.Environment(
@@ -104,7 +117,7 @@ def pages() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(fixed=fixed, score=score, duration=duration, heading=metrics.heading)
+    environment.filters.update(fixed=fixed, score=score, signed=signed, duration=duration, heading=metrics.heading)
     environment.globals.update(colors=colors, metrics=metrics.METRICS)
     return environment
 
@@ -112,6 +125,7 @@ def pages() -> jinja2.Environment:
 def render(run: Run) -> str:
     """Return the page as HTML."""
     ranked = rank_cases(run.scores)
+    measured = measured_by([run], run.scores)
     by_case = run.scores.pivot(index="case", columns=["metric", "label"], values="value")
     return (
         pages()
@@ -139,6 +153,8 @@ def render(run: Run) -> str:
             plots=_plots(run),
             panels=_panels(run, ranked),
             folds=_fold_rows(run),
+            trust=measured and trust(measured, label=run.labels[0] if len(run.labels) == 1 else MEAN_LABEL),
+            write_p=write_p,
             ranked=ranked.to_dict("records"),
             by_case={str(case): row for case, row in by_case.to_dict("index").items()},
             outcomes=outcomes(run.scores),

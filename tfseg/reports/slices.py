@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import patheffects
+from matplotlib import colormaps, patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
@@ -76,6 +76,16 @@ class View:
         grey, expected, predicted = (_upright(part[index][self.window]) for part in (self.grey, truth, prediction))
         outlines = _outlines(grey, expected, predicted, self.shape_mm, self.left_side)
         return outlines, _errors(grey, expected, predicted, self.shape_mm)
+
+    def draw_image(self, index: int) -> str:
+        """Draw a slice of the image alone."""
+        nothing = np.zeros_like(self.grey[index], int)[self.window]
+        return _errors(_upright(self.grey[index][self.window]) / 0.75, *(_upright(nothing),) * 2, self.shape_mm)
+
+    def draw_heat(self, index: int, values: Array, largest: float) -> str:
+        """Draw values `[slice, h, w]` from 0 (black) to `largest` (white), by lightness alone."""
+        heat = colormaps["inferno"](_in_pixels(_upright(values[index][self.window]), self.shape_mm) / largest)
+        return _png(np.rint(255 * heat[::-1, :, :3]).astype(np.uint8))
 
 
 def largest_and_worst(truth: Array, *predictions: Array) -> dict[int, str]:
