@@ -262,3 +262,10 @@ def test_a_check_across_keys_names_them_and_nothing_else():
     with pytest.raises(ConfigError) as refused:
         load_config(None, ["training.input.kind=patches"])
     assert str(refused.value) == f"the configuration: {expected}"
+
+
+def test_scored_subjects_that_choose_the_epoch_fit_nothing_else():
+    assert load_config(None, ["select_on=test", "uncertainty={samples: 2, temperature: none}"]).select_on == "test"
+    for setting in ("scoring.postprocess=auto", "uncertainty={samples: 2}"):
+        with pytest.raises(ConfigError, match="would be fitted on the subjects that are scored"):
+            load_config(None, ["select_on=test", setting])

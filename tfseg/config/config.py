@@ -134,6 +134,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _scored_subjects_choose_no_more_than_the_epoch(self) -> Self:
+        fitted = {
+            "scoring.postprocess: auto": self.scoring.postprocess == "auto",
+            "uncertainty.temperature": self.uncertainty is not None and self.uncertainty.temperature != "none",
+        }
+        if self.select_on == "test" and (chosen := [name for name, is_so in fitted.items() if is_so]):
+            raise ConfigError(f"{chosen[0]}: would be fitted on the subjects that are scored, with select_on: test")
+        return self
+
+    @model_validator(mode="after")
     def _stages_are_trainings(self) -> Self:
         self.resolved_stages()
         return self
