@@ -49,16 +49,22 @@ def value_and_gradient(loss, truth, prediction):
     return value.numpy(), tape.gradient(value, prediction).numpy()
 
 
+def check_finite(loss, inputs, dtype):
+    truth, prediction = (np.concatenate(images) for images in zip(*inputs.values(), strict=True))
+    results = value_and_gradient(loss, truth, prediction.astype(dtype))
+    values, gradients = (np.split(result, len(inputs)) for result in results)
+    for case, value, gradient in zip(inputs, values, gradients, strict=True):
+        assert np.isfinite(value).all() and np.isfinite(gradient).all(), (case, dtype)
+
+
 @pytest.mark.parametrize(("name", "params"), UNUSUAL)
 def test_value_and_gradient_are_finite(name, params):
-    loss = get(name, **params)
-    for case, (truth, prediction) in INPUTS.items():
+    """Inputs of one shape are samples of one batch."""
+    loss = get(name, reduction=None, **params)
+    for shape in {truth.shape for truth, _ in INPUTS.values()}:
         for dtype in ("float32", "float16"):
-            value, gradient = value_and_gradient(loss, truth, prediction.astype(dtype))
-            assert np.isfinite(value) and np.isfinite(gradient).all(), (case, dtype)
-    for case, (truth, prediction) in SOFTMAX_INPUTS.items():
-        value, gradient = value_and_gradient(loss, truth, prediction.astype("float32"))
-        assert np.isfinite(value) and np.isfinite(gradient).all(), f"softmax, {case}"
+            check_finite(loss, {case: pair for case, pair in INPUTS.items() if pair[0].shape == shape}, dtype)
+    check_finite(loss, SOFTMAX_INPUTS, "float32")
 
 
 @pytest.mark.parametrize("name", LOSSES)

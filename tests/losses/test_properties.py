@@ -124,6 +124,12 @@ def per_sample(name, truth, prediction, **params):
     return get(name, reduction=None, dtype="float64", **params)(truth, prediction).numpy()
 
 
+def together(name, *pairs, **params):
+    """Evaluate pairs of truth and prediction as one batch, which costs as much as one of them; an array per pair."""
+    truth, prediction = (np.concatenate(images) for images in zip(*pairs, strict=True))
+    return np.split(per_sample(name, truth, prediction, **params), len(pairs))
+
+
 def opposite(truth, params):
     """A prediction that is wrong everywhere."""
     return np.roll(truth, 1, axis=-1) if truth.shape[-1] > 1 and not params else 1 - truth
@@ -145,11 +151,13 @@ def test_every_loss_has_a_bound():
 @search
 def test_bounds(name, case):
     truth, prediction, params = case
-    for each in (prediction, opposite(truth, params)):
-        values = per_sample(name, truth, each, **params)
+    *others, perfect = together(
+        name, *((truth, each) for each in (prediction, opposite(truth, params), truth)), **params
+    )
+    for values in others:
         assert values.shape == (3,)
         assert (values >= -1e-12).all() and (values <= UPPER[name]).all(), values
-    np.testing.assert_allclose(per_sample(name, truth, truth, **params), 0, atol=1e-6)
+    np.testing.assert_allclose(perfect, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", sorted(NEIGHBOURS))
@@ -157,10 +165,10 @@ def test_bounds(name, case):
 @search
 def test_flips_change_nothing(name, case):
     truth, prediction, params = case
-    value = per_sample(name, truth, prediction, **params)
-    for axis in range(1, truth.ndim - 1):
-        flipped = per_sample(name, np.flip(truth, axis), np.flip(prediction, axis), **params)
-        np.testing.assert_allclose(flipped, value, rtol=1e-9, atol=1e-12, err_msg=f"axis {axis}")
+    flips = [(np.flip(truth, axis), np.flip(prediction, axis)) for axis in range(1, truth.ndim - 1)]
+    value, *flipped = together(name, (truth, prediction), *flips, **params)
+    for axis, each in enumerate(flipped, start=1):
+        np.testing.assert_allclose(each, value, rtol=1e-9, atol=1e-12, err_msg=f"axis {axis}")
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES.keys() - NEIGHBOURS))
@@ -170,8 +178,8 @@ def test_voxels_may_change_places(name, case, seed):
     truth, prediction, params = case
     order = np.random.default_rng(seed).permutation(truth[0, ..., 0].size)
     shuffled = (image.reshape(3, -1, image.shape[-1])[:, order].reshape(image.shape) for image in (truth, prediction))
-    value = per_sample(name, truth, prediction, **params)
-    np.testing.assert_allclose(per_sample(name, *shuffled, **params), value, rtol=1e-9, atol=1e-12)
+    value, moved = together(name, (truth, prediction), tuple(shuffled), **params)
+    np.testing.assert_allclose(moved, value, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -197,10 +205,9 @@ def test_classes_may_change_places_with_their_weights(name, case, data):
 @search
 def test_other_samples_change_nothing(name, case):
     truth, prediction, params = case
-    together = per_sample(name, truth, prediction, **params)
-    for sample in (slice(0, 1), slice(2, 3)):
-        separate = per_sample(name, truth[sample], prediction[sample], **params)
-        np.testing.assert_allclose(together[sample], separate, rtol=1e-9, atol=1e-12)
+    values = per_sample(name, truth, prediction, **params)
+    alone = per_sample(name, truth[1:2], prediction[1:2], **params)
+    np.testing.assert_allclose(values[1:2], alone, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", sorted(NEIGHBOURS))
@@ -211,8 +218,8 @@ def test_predictions_under_the_ignore_label_change_nothing(name, case, seed):
     ignored = np.random.default_rng(seed).random(truth.shape[:-1]) < 0.3
     truth = np.where(ignored[..., None], 255, truth)
     other = np.where(ignored[..., None], np.roll(prediction, 1, axis=1), prediction)
-    value = per_sample(name, truth, prediction, ignore_label=255, **params)
-    np.testing.assert_allclose(per_sample(name, truth, other, ignore_label=255, **params), value, rtol=1e-12)
+    value, changed = together(name, (truth, prediction), (truth, other), ignore_label=255, **params)
+    np.testing.assert_allclose(changed, value, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES.keys() - NEIGHBOURS))
@@ -262,10 +269,10 @@ def test_overlap_over_batch_is_one_large_sample(name, case):
 @search
 def test_regions_are_the_mean_of_their_binary_losses(name, case):
     truth, prediction, params = case
-    together = per_sample(name, truth, prediction, **params)
+    value = per_sample(name, truth, prediction, **params)
     channels = range(truth.shape[-1])
-    separate = [per_sample(name, truth[..., c : c + 1], prediction[..., c : c + 1]) for c in channels]
-    np.testing.assert_allclose(together, np.mean(separate, axis=0), rtol=1e-9, atol=1e-12)
+    separate = together(name, *((truth[..., c : c + 1], prediction[..., c : c + 1]) for c in channels))
+    np.testing.assert_allclose(value, np.mean(separate, axis=0), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"weighted_bce"}))  # its foreground of a softmax is each class
