@@ -186,3 +186,26 @@ def save_volume() -> Callable[..., Path]:
 def save_picture() -> Callable[..., Path]:
     """Writes `[row, column]` or `[row, column, colour]` as a picture."""
     return _save_picture
+
+
+@pytest.fixture
+def jobs_here(monkeypatch):
+    """Runs jobs in this process, which saves the seconds in which a fresh one starts; returns them as they come."""
+    from tfseg.runs.cell import CellFailed, run_cell_here
+    from tfseg.runs.dispatch import Outcome
+    from tfseg.runs.reporting import Reporter
+
+    jobs = []
+
+    def run(job, gpus=None):
+        jobs.append(job)
+        progress = Reporter(job.cell, job.stop_after).progress
+        where = (Path(job.prepared), job.split, job.fold, job.seed, job.devices, job.threads, job.cell)
+        try:
+            run_cell_here(job.config, *where, arm=job.arm, progress=progress)
+        except CellFailed as error:
+            return Outcome(failed=str(error))
+        return Outcome()
+
+    monkeypatch.setattr("tfseg.runs.pools.run_fresh", run)
+    return jobs

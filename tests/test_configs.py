@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
+from tfseg.cli.tuned import Tuning
 from tfseg.comparison.printed import read_printed
 from tfseg.comparison.protocol import Mode, Scale
 from tfseg.comparison.study import load_study
+from tfseg.comparison.tuned import Budget
 from tfseg.config.config import Config, load_config
 from tfseg.config.yaml_files import read_yaml_chain
 from tfseg.datasets.layouts import Dataset, read_dataset
@@ -20,11 +22,15 @@ from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import load_recipe, resolve
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import make_loss
+from tfseg.tuning.proposals import resolve_search
+from tfseg.tuning.space import check_space, read_space
+from tfseg.tuning.trials import is_prefix
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 STUDIES = [path for path in FILES if {"losses", "arms"} & read_yaml_chain(path).keys()]
 CONFIGS = [path for path in FILES if path not in STUDIES]
+SPACES = sorted(path for path in (ROOT / "tuning").glob("*.yaml") if path.stem not in ("cluster", "constant_rate"))
 RECIPES = sorted((ROOT / "data_prep").glob("*.yaml"))
 
 
@@ -71,6 +77,33 @@ def test_a_published_study_has_both_modes_both_scales_and_its_printed_numbers():
         if study.protocol.printed:
             printed = read_printed(*study.protocol.printed)
             assert {arm.name for arm in study.arms} <= set(printed["arm"]), path
+
+
+def test_a_space_is_valid_for_the_loss_of_its_command():
+    assert len(SPACES) == 7
+    for path in SPACES:
+        command, space = path.read_text().splitlines()[0], read_space(path)
+        assert f"--space {path.relative_to(ROOT)}" in command, path
+        if command.startswith("# tfseg compare"):
+            names = command.split("--losses ")[1].split()[0].split(",")
+            tuning = Tuning(Budget(12, yaml.safe_load(path.read_text())))
+            for name in names:
+                tuning.of_arm(name, load_config(None, [f"loss={name}"]))
+        else:
+            config = load_config(None, [f"loss={command.split('--loss ')[1].split()[0]}"])
+            check_space(space, config)
+            resolve_search(space.search, space, config)
+
+
+def test_neyestanak_2025_is_searched_as_printed():
+    """Thirty trials for the focal and the Tversky loss, read from five trainings under a constant rate."""
+    config = load_config(ROOT / "tuning/constant_rate.yaml", ["loss=focal"])
+    for name, trials in (("focal_alpha_epochs", 30), ("tversky_alpha_epochs", 30), ("dice_epochs", 6)):
+        space = read_space(ROOT / f"tuning/{name}.yaml")
+        points = list(space.points(config))
+        assert len(points) == trials and space.search.watch == "val_iou"
+        assert [point["training.epochs"] for point in points][:: trials // 6] == [5, 10, 15, 20, 25, 30]
+    assert is_prefix(config)
 
 
 def test_every_loss_is_made_from_its_name_under_the_default_training():

@@ -42,13 +42,13 @@ def compare(scans):
     settings = ["model.filters=2", "model.depth=1", "training.epochs=2", "training.batch_size=6", "folds=2"]
 
     def run(
-        losses: str | tuple, out: Path, *more: str, dry_run: bool = False, endpoint: Endpoint | None = None
+        losses: str | tuple, out: Path, *more: str, dry_run: bool = False, endpoint: Endpoint | None = None, tuning=None
     ) -> None:
         study = load_study(None, None, [*settings, *more], losses if isinstance(losses, str) else None, 1)
         if not isinstance(losses, str):
             study = replace(study, arms=tuple(map(Arm.of_loss, losses)))
         study = replace(study, endpoint=endpoint or study.endpoint)
-        train.compare(study, Source(data=scans), out, None, None, "tfseg compare", dry_run)
+        train.compare(study, Source(data=scans), out, None, None, "tfseg compare", dry_run, tuning=tuning)
 
     return run
 

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from tfseg.core.errors import ConfigError, is_fault, one_line
 
 if TYPE_CHECKING:
     from tfseg.datasets.phantoms.stand_ins import StandIn
+    from tfseg.runs.pools import Parallel as Ray
 
 INTERRUPTED = 130  # the exit code that typer gives a command that Ctrl+C stops
 
@@ -91,6 +93,16 @@ Seed = Annotated[int | None, typer.Option(help="Seed of splits, initial weights,
 Final = Annotated[bool, typer.Option("--final", help="Use the network that fit --final trained on all subjects.")]
 Devices = Annotated[str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: all GPUs, or the CPU.")]
 
+Parallel = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Train N networks at once on Ray; without N, as many as there are cores or GPUs.", metavar="[N]"
+    ),
+]
+RayAddress = Annotated[
+    str | None, typer.Option(help="Train on a Ray cluster: HOST:PORT of its head machine, or auto; implies --parallel.")
+]
+
 
 @app.command()
 def fit(
@@ -116,6 +128,8 @@ def fit(
     final: Annotated[
         bool, typer.Option("--final", help="Also train a network on all subjects, for the median best epoch.")
     ] = False,
+    parallel: Parallel = None,
+    ray_address: RayAddress = None,
 ) -> None:
     """Cross-validate a network: prepare, train, score every subject out of fold, report."""
     from tfseg.config.config import load_config
@@ -126,7 +140,8 @@ def fit(
     from tfseg.cli.datasets import Source
 
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
-    train.fit(train.with_loss(resolved, loss), source, out, splits, devices, command(), final)
+    at_once = parallel_of(parallel, ray_address)
+    train.fit(train.with_loss(resolved, loss), source, out, splits, devices, command(), final, at_once)
 
 
 @app.command()
@@ -157,6 +172,11 @@ def compare(
             "within each fold."
         ),
     ] = None,
+    tune_budget: Annotated[
+        int | None,
+        typer.Option(min=2, help="Also tune every loss, with as many trials of --space within each fold."),
+    ] = None,
+    space: Annotated[Path | None, typer.Option(help="Search space (YAML) for --tune-budget.")] = None,
     data: TrainingData = None,
     phantoms: PhantomKind = None,
     prep: Recipe = None,
@@ -191,6 +211,8 @@ def compare(
     ignore_label: Annotated[
         int | None, typer.Option(help="With --truth: truth voxels of this value do not count.")
     ] = None,
+    parallel: Parallel = None,
+    ray_address: RayAddress = None,
 ) -> None:
     """Compare losses fairly: same splits, weights, batches and steps; tests by subject; one report.
 
@@ -214,14 +236,81 @@ def compare(
         settings.append(f"training.rates=[{rates}]")
     read = load_study(study, config, settings, losses, seeds, mode, scale)
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
+    at_once = parallel_of(parallel, ray_address)
     if read.protocol.datasets:
-        load("several").compare(read, source, out, devices, command(), dry_run)
+        if tune_budget is not None or space is not None:
+            raise ConfigError("--tune-budget and --space tune the losses on one data set; the study lists several")
+        load("several").compare(read, source, out, devices, command(), dry_run, at_once)
         return
     source = follow(source, read.protocol)
     from tfseg.evaluation.contestants import parse_contestants
 
     contestants = {} if predictions is None else parse_contestants(predictions)
-    train.compare(read, source, out, splits, devices, command(), dry_run, contestants)
+    from tfseg.cli.tuned import tuning_of
+
+    tuning = tuning_of(out, tune_budget, space)
+    train.compare(read, source, out, splits, devices, command(), dry_run, contestants, at_once, tuning)
+
+
+@app.command()
+def tune(
+    space: Annotated[Path, typer.Option(help="Search space (YAML), such as tuning/focal_alpha_epochs.yaml.")],
+    loss: Annotated[str | None, typer.Option(help="A name, or name:param=value,param=value.")] = None,
+    data: TrainingData = None,
+    phantoms: PhantomKind = None,
+    prep: Recipe = None,
+    prepared: PreparedFolder = None,
+    config: Configuration = None,
+    set_: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="Sweep folder. Default: sweeps/SPACE.")] = None,
+    folds: Folds = None,
+    fold: Annotated[int, typer.Option(min=0, help="The fold whose validation subjects score the trials.")] = 0,
+    splits: Splits = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    devices: Devices = None,
+    subject_pattern: SubjectPattern = None,
+    skip_bad: SkipBad = False,
+    method: Annotated[str | None, typer.Option(help="grid, random or optuna. Default: as the space says.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Budget in trials.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Budget in hours; a batch that has begun is finished.")] = None,
+    inner_folds: Annotated[
+        int | None, typer.Option(min=1, help="Inner folds over which a trial's score is averaged. Default: 1.")
+    ] = None,
+    watch: Annotated[str | None, typer.Option(help="val_dice or val_iou, best over epochs.")] = None,
+    nested: Annotated[
+        bool, typer.Option("--nested", help="Search within every fold, and score its test subjects with the winner.")
+    ] = False,
+    parallel: Parallel = None,
+    ray_address: RayAddress = None,
+) -> None:
+    """Search hyper-parameters on validation subjects; the best are trained again and scored once."""
+    from tfseg.config.config import load_config
+
+    resolved = load_config(config, overrides_of(set_, folds, epochs, batch_size, seed))
+    train = load("train")
+    from tfseg.cli.datasets import Source
+    from tfseg.tuning.search import with_options
+    from tfseg.tuning.space import read_space
+
+    searched = read_space(space)
+    asked = {"method": method, "trials": trials, "hours": hours, "inner_folds": inner_folds, "watch": watch}
+    search = with_options(searched.search, asked)
+    source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
+    load("tune").tune(
+        train.with_loss(resolved, loss),
+        searched,
+        search,
+        source,
+        out or Path("sweeps") / space.stem,
+        splits,
+        devices,
+        command(),
+        fold,
+        nested,
+        parallel_of(parallel, ray_address),
+    )
 
 
 @app.command()
@@ -373,8 +462,8 @@ def losses(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A folder made by fit or compare.")]) -> None:
-    """Write the report of a run or a comparison again."""
+def report(folder: Annotated[Path, typer.Argument(help="A folder made by fit, compare or tune.")]) -> None:
+    """Write the report of a run, a comparison or a sweep again."""
     load("outputs").write_again(folder)
 
 
@@ -397,6 +486,28 @@ def stand_in(phantoms: Phantoms | None) -> "StandIn | None":
     return None if phantoms is None else STAND_INS[phantoms.value]
 
 
+def parallel_of(parallel: int | None, ray_address: str | None) -> "Ray | None":
+    """Return how to train at once, if that is asked for."""
+    from tfseg.runs.pools import Parallel
+
+    return None if parallel is None and ray_address is None else Parallel(parallel or None, ray_address)
+
+
+def with_numbers(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which `--parallel` has a number: 0, for as many as possible, if none follows.
+
+    >>> with_numbers(["fit", "--parallel", "--epochs", "3"])
+    ['fit', '--parallel=0', '--epochs', '3']
+    >>> with_numbers(["fit", "--parallel", "2"])
+    ['fit', '--parallel', '2']
+    """
+    following = [*arguments[1:], ""]
+    return [
+        "--parallel=0" if each == "--parallel" and not after.isdigit() else each
+        for each, after in zip(arguments, following, strict=True)
+    ]
+
+
 def load(commands: str) -> ModuleType:
     """Import a module of commands that need TensorFlow, which takes seconds."""
     from tfseg.core.quiet import quiet_stderr
@@ -417,7 +528,7 @@ def main() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments)
+        app(with_numbers(arguments))
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             typer.echo("tfseg: interrupted; the same command resumes from here", err=True)

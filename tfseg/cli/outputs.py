@@ -11,8 +11,10 @@ from tfseg.prediction.export import check_formats, example_inputs, write_export
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
 from tfseg.reports.several import write_several
+from tfseg.reports.sweep import write_sweep
 from tfseg.runs.folder import open_prepared
 from tfseg.runs.members import model_of
+from tfseg.tuning.folder import SPACE
 
 
 def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) -> None:
@@ -40,7 +42,7 @@ def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) ->
 
 
 def write_again(folder: Path) -> None:
-    """Write the report of a run, a comparison, or one of several data sets again, and print where it is.
+    """Write the report of a run, a comparison, a sweep, or one of several data sets again, and print where it is.
 
     Raises:
         RunError: if the folder is incomplete or damaged.
@@ -49,6 +51,8 @@ def write_again(folder: Path) -> None:
         write_several(folder)
     elif (folder / "study.yaml").is_file():
         write_comparison(folder)
+    elif (folder / SPACE).is_file():
+        write_sweep(folder)
     else:
         write_report(folder)
     Terminal().show_paths(folder, "report.html")

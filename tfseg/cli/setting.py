@@ -1,6 +1,7 @@
 """Set up a training: check devices, prepare scans, split subjects."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from tfseg.cli.datasets import Source, prepare
 from tfseg.cli.terminal import Terminal
 from tfseg.config.config import Config
 from tfseg.core.errors import ConfigError
+from tfseg.core.machine import usable_cores
 from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.phantoms.stand_ins import STAND_INS
 from tfseg.datasets.splits import Split, to_json
@@ -16,7 +18,7 @@ from tfseg.evaluation.networks import scored_labels
 from tfseg.prepared.inputs import check_input, input_shape
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.training.network import check_network
-from tfseg.training.strategy import choose_devices, open_strategy
+from tfseg.training.strategy import choose_devices, open_strategy, set_threads
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,20 @@ class Setting:
         return {"inputs.json": json.dumps({"prepared_sha256": self.prepared.digest})}
 
 
-def check_devices(configs: Sequence[Config], devices: str | None) -> list[str]:
-    """Return the devices to train on, checked before any work begins.
+def check_devices(configs: Sequence[Config], devices: str | None, one_each: bool = False) -> list[str]:
+    """Return the devices of a network, checked before any work begins.
+
+    If networks that train at the same time have one each, this process takes little of the first one's memory.
 
     Raises:
         ConfigError: if a device does not exist, or a batch cannot be divided evenly among the devices.
     """
-    open_strategy(devices, configs[0].training.threads)
+    threads = configs[0].training.threads
+    if one_each:
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        set_threads(threads or usable_cores())
+        devices = devices or choose_devices(None)[0]
+    open_strategy(devices, threads)
     chosen = choose_devices(devices)
     for stage in (stage for config in configs for stage in config.resolved_stages()):
         if stage.training.batch_size % len(chosen):

@@ -13,9 +13,18 @@ from tfseg.core.claims import claimed
 from tfseg.core.errors import ConfigError
 from tfseg.core.resumable import resumable
 from tfseg.reports.several import write_several
+from tfseg.runs.pools import Parallel
 
 
-def compare(study: Study, source: Source, out: Path, devices: str | None, command: str, dry_run: bool) -> None:
+def compare(
+    study: Study,
+    source: Source,
+    out: Path,
+    devices: str | None,
+    command: str,
+    dry_run: bool,
+    parallel: Parallel | None = None,
+) -> None:
     """Run a study on each of its data sets, in folders of their names, and report what holds over all of them.
 
     Raises:
@@ -29,7 +38,9 @@ def compare(study: Study, source: Source, out: Path, devices: str | None, comman
     with resumable(out), claimed(out, {RECORD: yaml.safe_dump({"datasets": names})}, "comparison of data sets"):
         for name, protocol in study.protocol.datasets.items():
             terminal.say(f"data set {name}")
-            train.compare(study, follow(source, protocol), out / name, None, devices, command, dry_run)
+            train.compare(
+                study, follow(source, protocol), out / name, None, devices, command, dry_run, parallel=parallel
+            )
         if dry_run:
             return
         for sentence in write_several(out):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfseg.comparison.estimate import Estimate
+    from tfseg.runs.cells import Listener
     from tfseg.training.fit import Progress as TrainingProgress
 
 SUMMARY_METRICS = ("dice", "hd95", "nsd")
@@ -62,13 +63,16 @@ class Terminal:
             progress.update(task, completed=total)  # some work may have been skipped
 
     @contextmanager
-    def training(self, what: str, networks: int) -> Iterator["TrainingLines"]:
-        """Show the training of some networks; yields the listener that a run reports to."""
+    def training(self, what: str, networks: int, at_once: bool = False) -> Iterator["Listener"]:
+        """Show the training of some networks, one after another or several at once; yields the listener of a run."""
+        from tfseg.cli.parallel_lines import ParallelLines
+
+        lines = ParallelLines if at_once else TrainingLines
         if not self._console.is_terminal:
-            yield TrainingLines(self, what, networks, None)
+            yield lines(self, what, networks, None)
             return
         with _progress(self._console, TextColumn("{task.fields[left]}")) as progress:
-            yield TrainingLines(self, what, networks, progress)
+            yield lines(self, what, networks, progress)
 
     def show_paths(self, folder: Path, *names: str) -> None:
         """Print the paths of files in a folder."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,11 +11,13 @@ from tfseg import losses
 from tfseg.cli.datasets import Source
 from tfseg.cli.setting import Setting, check_devices, set_up
 from tfseg.cli.terminal import Terminal
+from tfseg.cli.tuned import Tuning, choose, tuned_study
 from tfseg.comparison import estimate, grid
 from tfseg.comparison.contestants import add_contestants, contestants_of
 from tfseg.comparison.folder import PRINTED, keep_splits
 from tfseg.comparison.printed import read_printed
 from tfseg.comparison.study import Study
+from tfseg.comparison.tuned import RECORD, is_tuned
 from tfseg.config.config import Config
 from tfseg.core import files
 from tfseg.core.claims import add_records, claim, claimed
@@ -38,6 +41,8 @@ from tfseg.runs.environment import (
 )
 from tfseg.runs.final import final_config, final_epochs, train_final
 from tfseg.runs.folder import FINAL, FINAL_DESCRIPTION, is_finished, read_failures, read_scores
+from tfseg.runs.parallel import run_cells_in
+from tfseg.runs.pools import Parallel, ray_pool
 from tfseg.training.fit import make_loss
 from tfseg.training.strategy import open_strategy
 
@@ -67,10 +72,11 @@ def fit(
     devices: str | None,
     command: str,
     final: bool = False,
+    parallel: Parallel | None = None,
 ) -> None:
     """Cross-validate one configuration; print its table and the paths of the results.
 
-    With `final`, also train one more network on all subjects.
+    With `final`, also train one more network on all subjects; with `parallel`, train several folds at once on Ray.
 
     Raises:
         ConfigError: if the call, the config or the folder to write is wrong.
@@ -80,8 +86,9 @@ def fit(
     terminal = Terminal()
     title = losses.title(config.loss)
     out = out or Path("runs") / re.sub(r"[^A-Za-z0-9.=-]+", "_", title)
-    config = with_threads(config, out)
-    chosen = check_devices([config], devices)
+    networks = config.folds if isinstance(config.folds, int) else 1
+    config = with_threads(config, out, parallel.threads(networks) if parallel else None)
+    chosen = check_devices([config], devices, parallel is not None)
     records = {"config.yaml": config.to_yaml(), **describe_start(config), **describe_network(config)}
     with resumable(out), claimed(out, records, same=SAME):
         setting = set_up([config], [config.seed], source, out, splits, terminal)
@@ -98,8 +105,7 @@ def fit(
                 Cell(f"fold {fold + 1}/{len(folds)}", title, config, split, fold, out)
                 for fold, split in enumerate(folds)
             ]
-            with terminal.training(f"{title}: folds", len(cells)) as listener:
-                failed = run_cells(cells, setting.prepared, devices, listener)
+            failed = train_cells(cells, setting.prepared, devices, parallel, f"{title}: folds", terminal)
             if len(failed) == len(cells):
                 raise RunError(f"every fold failed; the first: {next(iter(failed.values()))}")
             collect(out, setting.prepared, folds)
@@ -139,11 +145,14 @@ def compare(
     command: str,
     dry_run: bool,
     contestants: Mapping[str, Path] = MappingProxyType({}),
+    parallel: Parallel | None = None,
+    tuning: Tuning | None = None,
 ) -> None:
     """Train every arm of a study on the same folds under the same seeds, and report which is better.
 
     Arms and seeds that `out` already holds stay in the comparison, and so do contestants: masks of methods that were
-    trained elsewhere, by name the place where they are.
+    trained elsewhere, by name the place where they are. With `parallel`, several networks train at once on Ray. With
+    `tuning`, every arm is also trained with the values that validate best among some trials, within each fold.
 
     Raises:
         ConfigError: if the call, the study or the folder to write is wrong.
@@ -152,12 +161,16 @@ def compare(
     """
     terminal = Terminal()
     study = study.joined_to(out / "study.yaml")
+    if tuning:
+        study = tuned_study(study, tuning)
     if len(study.arms) + len(contestants_of(out).keys() | contestants.keys()) < 2 or not study.arms:
         listed = ", ".join(arm.name for arm in study.arms) or "none"
         raise ConfigError(f"a comparison needs two losses or arms, as in --losses dice,bce; received {listed}")
-    study = replace(study, config=with_threads(study.config, out))
+    networks = len(study.arms) * len(study.every_seed)  # at least
+    threads = parallel.threads(networks) if parallel else None
+    study = replace(study, config=with_threads(study.config, out, threads))
     configs = [config for _, config in study.configs(study.config.seed)]
-    chosen = check_devices(configs, devices)
+    chosen = check_devices(configs, devices, parallel is not None)
     shared = {"config.yaml": study.shared_yaml(), **describe_start(study.config)}
     with resumable(out), claimed(out, shared, "comparison", SAME):
         setting = set_up(configs, study.every_seed, source, out, splits, terminal)
@@ -176,7 +189,9 @@ def compare(
         )
         if open_cells:
             with terminal.bar("measuring a few steps of every arm", len(study.arms)) as advance:
-                needed = estimate.estimate(open_cells, setting.prepared, devices, out, advance)
+                trials, one = tuning.budget.trials if tuning else 0, chosen[0] if parallel else devices
+                planned = [cell for cell in open_cells for _ in range(1 + trials * is_tuned(cell.arm))]
+                needed = estimate.estimate(planned, setting.prepared, one, out, advance)
             terminal.show_estimate(needed)
         if dry_run:
             return
@@ -186,11 +201,14 @@ def compare(
             claim(cell.run, records, same=SAME)
             _write_environment(cell.run, setting, [cell.config], chosen, command, source)
         _write_environment(out, setting, configs, chosen, command, source)
+        if tuning:
+            tuning.budget.write(out / RECORD)
         study.write(out / "study.yaml")
         if study.protocol.printed:
             files.write_text(out / PRINTED, read_printed(*study.protocol.printed).to_csv(index=False))
-        with terminal.training("networks", len(cells)) as listener:
-            failed = run_cells(cells, setting.prepared, devices, listener)
+        if tuning:
+            cells = choose(cells, tuning, out, setting.prepared, devices, parallel, terminal)
+        failed = train_cells(cells, setting.prepared, devices, parallel, "networks", terminal)
         runs = finish_runs(cells, setting.prepared)
         listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         if contestants:
@@ -208,6 +226,33 @@ def compare(
     terminal.show_paths(out, "report.html", "scores.csv", "means.csv", "verdicts.csv", "tables")
     if failed:
         raise RunError(problem)
+
+
+def train_cells(
+    cells: Sequence[Cell],
+    prepared: Prepared,
+    devices: str | None,
+    parallel: Parallel | None,
+    what: str,
+    terminal: Terminal,
+) -> dict[str, str]:
+    """Train every unfinished cell, one after another in this process or several at once on Ray; show the progress.
+
+    Returns:
+        The reason for each failure by the cell's name.
+
+    Raises:
+        ConfigError, OSError, RunError: as `run_cells`.
+    """
+    if parallel is None or all(is_finished(cell.folder) for cell in cells):
+        with terminal.training(what, len(cells)) as listener:
+            return run_cells(cells, prepared, devices, listener)
+    threads = cells[0].config.training.threads or usable_cores()
+    with terminal.bar("starting Ray" if parallel.address is None else f"connecting to {parallel.address}", 1):
+        pools = ExitStack()
+        pool = pools.enter_context(ray_pool(parallel, threads, devices))
+    with pools, terminal.training(what, len(cells), at_once=True) as listener:
+        return run_cells_in(pool, cells, prepared, devices, listener)
 
 
 def finish_runs(cells: Sequence[Cell], prepared: Prepared) -> list[Path]:

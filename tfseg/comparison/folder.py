@@ -17,15 +17,17 @@ from tfseg.comparison.grid import by_arm
 from tfseg.comparison.means import means_and_failures
 from tfseg.comparison.printed import KEYS, beside_printed
 from tfseg.comparison.study import arm_names
+from tfseg.comparison.tuned import RECORD, Budget, is_tuned, read_budget, read_choice, side_by_side
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm
+from tfseg.metrics import metric_of
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.prediction.model import Model
 from tfseg.prepared.prepared import Prepared
-from tfseg.runs.folder import FAILURE, Run, read_json, read_run, read_scores, require
+from tfseg.runs.folder import FAILURE, Run, fold_folder, read_json, read_run, read_scores, require
 from tfseg.runs.members import model_of
 from tfseg.statistics import Question
 
@@ -77,6 +79,28 @@ class Comparison:
     def caution(self) -> list[str]:
         """A sentence about the contestants, if there are any."""
         return [caution(self.contestants)] if self.contestants else []
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        """How the arms were tuned, if they were."""
+        return read_budget(self.folder / RECORD) if (self.folder / RECORD).is_file() else None
+
+    @cached_property
+    def tuned(self) -> pd.DataFrame:
+        """Every arm as it is and tuned, by the primary question."""
+        label, metric = self.primary
+        return side_by_side(self.means, label, metric, metric_of(metric).better == "higher")
+
+    @cached_property
+    def choices(self) -> pd.DataFrame:
+        """What was chosen for every tuned network: columns `arm, seed, fold, values, score`."""
+        chosen = [
+            {"arm": run.arm, "seed": run.config.seed, "fold": fold, **read_choice(fold_folder(run.folder, fold))}
+            for run in self.runs
+            if is_tuned(run.arm)
+            for fold in run.numbers
+        ]
+        return pd.DataFrame(chosen, columns=["arm", "seed", "fold", "values", "score"])
 
     @cached_property
     def endpoint(self) -> Endpoint:

@@ -19,6 +19,10 @@ LOCK = ".lock"
 Same = Callable[[str, str], bool]
 
 
+class InUse(RunError):
+    """A folder that another process works in."""
+
+
 def claim(out: Path, records: Mapping[str, str], what: str = "run", same: Mapping[str, Same] | None = None) -> None:
     """Take a folder: write the records that say what makes it, or check that they say the same.
 
@@ -128,7 +132,7 @@ def locked(folder: Path) -> Iterator[None]:
     did not exist and into which the block wrote nothing is removed again.
 
     Raises:
-        RunError: if another process holds it, with its id.
+        InUse: if another process holds it, with its id.
     """
     is_new = not folder.exists()
     path = folder / LOCK
@@ -141,7 +145,7 @@ def locked(folder: Path) -> Iterator[None]:
                 who = (
                     f"process {owner['pid']} on {owner['host']} since {owner['since']}" if owner else "another process"
                 )
-                raise RunError(f"{folder}: in use by {who}; wait until it ends, or stop it") from None
+                raise InUse(f"{folder}: in use by {who}; wait until it ends, or stop it") from None
             if not _is_same_file(file.fileno(), path):
                 continue  # the owner before removed the file between opening and locking it
             try:

@@ -55,7 +55,7 @@ def evaluate(
         clean: rules that clean up a prediction before it is written and scored.
 
     Returns:
-        Columns `subject, case, label, metric, value`, as `score_targets` gives them.
+        Columns `subject, case, label, metric, value`, as `score_targets` gives them; no rows if there are no cases.
     """
     tables = []
     for case in cases:
@@ -67,7 +67,8 @@ def evaluate(
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)
         tables.append(scores)
-    return pd.concat(tables, ignore_index=True)
+    columns = ["subject", "case", "label", "metric", "value"]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def score_targets(

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from tfseg import statistics
 from tfseg.comparison.folder import Comparison, read_comparison
+from tfseg.comparison.tuned import sentence
 from tfseg.core import colors, files
 from tfseg.reports import figures_comparison
 from tfseg.reports.cases import draw_cases
@@ -17,6 +19,7 @@ from tfseg.reports.run import facts, pages
 from tfseg.reports.tables import Table, printed_table, study_tables, values_by_case
 from tfseg.reports.trust import measured_by, trust, write_trust_tables
 from tfseg.statistics import VERDICT_COLUMNS
+from tfseg.tuning.trials import describe
 
 SELECTED_ON_TEST = "The subjects that are scored also chose the epoch, so these scores flatter."
 
@@ -39,7 +42,8 @@ def write_comparison(folder: Path) -> list[str]:
     files.write_text(folder / "tables" / "by_case.csv", by_case.to_csv(index=False))
     write_trust_tables(comparison.scores, folder)
     said = statistics.headline(comparison.tests, comparison.prepared.unit)
-    headline = [*said, *comparison.caveat, *comparison.caution]
+    turned = [sentence(comparison.tuned)] if len(comparison.tuned) > 1 else []
+    headline = [*said, *turned, *comparison.caveat, *comparison.caution]
     files.write_text(folder / "report.html", _render(comparison, headline))
     return headline
 
@@ -89,6 +93,10 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             trust=measured and trust(measured, comparison.noted_tests, comparison.labels[-1]),
             cases=draw_cases(comparison),
             drawn=colors.label_colors(first.prepared.labels.values()),
+            tuned=records(comparison.tuned),
+            budget=comparison.budget,
+            choices=_choices(comparison),
+            space_text="" if comparison.budget is None else yaml.safe_dump(comparison.budget.space, sort_keys=False),
             costs=_costs(comparison.cells),
             controls=_controls(comparison.cells),
             answers=comparison.answers,
@@ -104,6 +112,10 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             recipe_text=(comparison.prepared.folder / "recipe.yaml").read_text(encoding="utf-8"),
         )
     )
+
+
+def _choices(comparison: Comparison) -> list[dict[str, Any]]:
+    return [{**row, "values": describe(row["values"])} for row in records(comparison.choices)]
 
 
 def _learning(comparison: Comparison) -> str:

@@ -1,6 +1,6 @@
 """Train many networks one after another, in the loop that `fit` and `compare` share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -62,11 +62,7 @@ def run_cells(cells: Sequence[Cell], prepared: Prepared, devices: str | None, li
         RunError: if another process works in a cell's folder.
     """
     failed = {}
-    for cell in cells:
-        if is_finished(cell.folder):
-            remove_checkpoints(cell.folder)
-            listener.skipped(cell.name)
-            continue
+    for cell in skip_finished(cells, listener):
         progress = listener.begin(cell.name, epoch_steps(cell.config, prepared, cell.split))
         try:
             run_cell_here(
@@ -85,6 +81,16 @@ def run_cells(cells: Sequence[Cell], prepared: Prepared, devices: str | None, li
             failed[cell.name] = str(error)
             progress.say(f"{cell.name} failed: {error}")
     return failed
+
+
+def skip_finished(cells: Iterable[Cell], listener: Listener) -> Iterator[Cell]:
+    """Yield the unfinished cells; report the others, and remove what a kill at their very end left."""
+    for cell in cells:
+        if is_finished(cell.folder):
+            remove_checkpoints(cell.folder)
+            listener.skipped(cell.name)
+        else:
+            yield cell
 
 
 def epoch_steps(config: Config, prepared: Prepared, split: Split) -> list[int]:

@@ -21,8 +21,10 @@ from tfseg.prepared.prepared import Prepared
 LIBRARIES = ("tfseg", "tensorflow", "keras", "numpy", "scipy", "nibabel", "opencv-python-headless", "edt")
 
 
-def with_threads(config: Config, out: Path) -> Config:
-    """Resolve `training.threads`: the number recorded in `out`, else the configured one, else the number of cores.
+def with_threads(config: Config, out: Path, default: int | None = None) -> Config:
+    """Resolve `training.threads`: the number recorded in `out`, else the configured one, else `default`.
+
+    The default is the number of cores.
 
     Results are bit-identical only if every network of a run uses the same number.
 
@@ -35,7 +37,7 @@ def with_threads(config: Config, out: Path) -> Config:
         raise ConfigError(
             f"training.threads: {out} was started with {recorded}, received {asked}; choose another folder"
         )
-    training = config.training.model_copy(update={"threads": recorded or asked or usable_cores()})
+    training = config.training.model_copy(update={"threads": recorded or asked or default or usable_cores()})
     return config.model_copy(update={"training": training})
 
 

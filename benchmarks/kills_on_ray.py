@@ -1,0 +1,132 @@
+"""Kill commands, workers and networks of parallel folds and searches again and again, and compare what they end with.
+
+    python benchmarks/kills_on_ray.py --kills 40
+
+Each kill is SIGKILL at a random time to the command, to one of Ray's workers, or to the process of a network. A command
+that was killed is started again. Scores and trials (without seconds) must be the same as those of a run that was never
+killed, bit for bit; the exit code is 1 if they are not.
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+MAIN = "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"
+SMALL = ("model.filters=2", "model.depth=2", "training.batch_size=8", "training.epochs=20", "training.threads=1")
+COMMAND, WORKER, NETWORK = "the command", "a worker of Ray", "the process of a network"
+
+
+def command(data: Path, out: Path, space: Path | None) -> list[str]:
+    """The call of `tfseg fit`, or of `tfseg tune` if there is a space."""
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    what = ["fit"] if space is None else ["tune", "--space", str(space)]
+    words = ["--prepared", str(data), "--out", str(out), "--loss", "dice_ce", "--folds", "2"]
+    return [sys.executable, "-c", MAIN, *what, *words, *settings]
+
+
+def networks(out: Path) -> list[int]:
+    """The ids of processes that train, from the locks of their folders."""
+    found = []
+    for lock in out.rglob("fold_*/.lock"):
+        try:
+            found.append(int(json.loads(lock.read_text())["pid"]))
+        except (OSError, ValueError, KeyError):
+            continue
+    return [process for process in found if Path(f"/proc/{process}").exists()]
+
+
+def parent_of(process: int) -> int:
+    """The id of a process's parent."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def kill_some(process: subprocess.Popen[bytes], out: Path, draw: random.Random, longest_s: float) -> list[str]:
+    """Kill until the command itself is killed or ends; return what was killed."""
+    killed: list[str] = []
+    while process.poll() is None:
+        try:
+            process.wait(draw.uniform(2, longest_s))
+            break
+        except subprocess.TimeoutExpired:
+            target = draw.choice((COMMAND, WORKER, NETWORK))
+        try:
+            if target == COMMAND:
+                process.kill()
+                process.wait()
+            else:
+                network = draw.choice(networks(out))
+                os.kill(parent_of(network) if target == WORKER else network, signal.SIGKILL)
+        except (IndexError, OSError):
+            continue  # nothing trains, or it has just ended
+        killed.append(target)
+    return killed
+
+
+def result(out: Path) -> list[object]:
+    """All that must be the same."""
+    scores = [path.read_bytes() for path in sorted(out.glob("fold_*/scores.csv")) + sorted(out.glob("best/scores.csv"))]
+    trials = out / "trials.csv"
+    return [*scores, pd.read_csv(trials).drop(columns="seconds").to_csv() if trials.is_file() else ""]
+
+
+def main() -> None:
+    """Kill, compare, and print what was killed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    draw, counts = random.Random(arguments.seed), collections.Counter[str]()
+    different = runs = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        quiet = {"check": True, "stdout": subprocess.DEVNULL}
+        subprocess.run(
+            [sys.executable, "-c", MAIN, "phantom", str(folder / "p"), "--subjects", "4", "--size", "32"], **quiet
+        )
+        subprocess.run(
+            [sys.executable, "-c", MAIN, "prep", "--data", str(folder / "p"), "--out", str(folder / "d")], **quiet
+        )
+        space = folder / "space.yaml"
+        space.write_text("training.learning_rate: {grid: [0.001, 0.003]}\n")
+        expected, usual_s = {}, {}
+        for kind in (None, space):
+            started = time.monotonic()
+            subprocess.run(command(folder / "d", folder / f"whole_{kind is None}", kind), **quiet)
+            usual_s[kind] = time.monotonic() - started
+            expected[kind] = result(folder / f"whole_{kind is None}")
+        while counts.total() < arguments.kills:
+            runs += 1
+            kind = draw.choice((None, space))
+            out = folder / f"run_{runs}"
+            call: Sequence[str] = [*command(folder / "d", out, kind), "--parallel", "2"]
+            code = None
+            while code != 0:
+                process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+                counts.update(kill_some(process, out, draw, usual_s[kind]))
+                code = process.returncode
+                if code not in (0, -signal.SIGKILL):
+                    sys.exit(f"run {runs} ended with code {code}")
+            is_same = result(out) == expected[kind]
+            different += not is_same
+            print(
+                f"run {runs}: {counts.total()} kills so far, {'the same bits' if is_same else 'DIFFERENT'}", flush=True
+            )
+    print(f"{counts.total()} kills in {runs} runs, {different} of which ended with other scores")
+    for target, count in counts.most_common():
+        print(f"{count:4} {target}")
+    sys.exit(1 if different else 0)
+
+
+if __name__ == "__main__":
+    main()

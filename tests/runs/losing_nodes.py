@@ -1,0 +1,96 @@
+"""Train folds on two machines of a cluster, and lose a worker and a machine on the way; run by test_parallel.py.
+
+Arguments: a prepared folder, a run folder to write, the text of a configuration.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+from ray.cluster_utils import Cluster
+
+from tfseg.config.config import parse_config
+from tfseg.core.claims import owner_of
+from tfseg.datasets.splits import make_splits
+from tfseg.prepared.prepared import Prepared
+from tfseg.runs.cells import Cell
+from tfseg.runs.folder import is_finished
+from tfseg.runs.parallel import run_cells_in
+from tfseg.runs.pools import Parallel, ray_pool
+from tfseg.training.progress import Progress
+
+
+class Followed:
+    """Count what is reported."""
+
+    def __init__(self):
+        self.begun, self.resumed = [], []
+
+    def begin(self, name, steps):
+        self.begun.append(name)
+        return Progress(on_resume=lambda epochs: self.resumed.append(name))
+
+    def skipped(self, name):
+        raise AssertionError(name)
+
+
+def in_work(folders):
+    """The id of the first process whose training has saved an epoch."""
+    while True:
+        for folder in folders:
+            owner = owner_of(folder)
+            is_alive = owner is not None and Path(f"/proc/{owner['pid']}").exists()
+            history = folder / "history.csv"
+            epochs = len(history.read_text().splitlines()) - 1 if history.is_file() else 0
+            if is_alive and epochs >= 2 and not is_finished(folder):
+                return owner["pid"]
+        time.sleep(0.01)
+
+
+def machine_of(process, nodes):
+    """The node whose raylet is an ancestor of a process."""
+    raylets = {node.all_processes["raylet"][0].process.pid: node for node in nodes}
+    while process not in raylets:
+        process = parent_of(process)
+    return raylets[process]
+
+
+def parent_of(process):
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def main():
+    prepared, out, text = Prepared(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
+    config = parse_config(text, "config.yaml")
+    splits = make_splits(prepared.subjects, 3, 0)
+    cells = [Cell(f"fold {fold}", "dice", config, split, fold, out) for fold, split in enumerate(splits)]
+    memory = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
+    nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
+    lost = []
+
+    def lose():
+        process = in_work([cell.folder for cell in cells])
+        os.kill(parent_of(process), signal.SIGKILL)
+        lost.append("worker")
+        while Path(f"/proc/{process}").exists():  # its child ends too
+            time.sleep(0.01)
+        process = in_work([cell.folder for cell in cells])
+        cluster.remove_node(machine_of(process, nodes), allow_graceful=False)
+        lost.append("machine")
+
+    losing, followed = threading.Thread(target=lose, daemon=True), Followed()
+    losing.start()
+    with ray_pool(Parallel(2, cluster.address), 1, "CPU:0") as pool:
+        failed = run_cells_in(pool, cells, prepared, "CPU:0", followed)
+    cluster.shutdown()
+    print(json.dumps({"failed": failed, "lost": lost, "begun": followed.begun, "resumed": followed.resumed}))
+
+
+if __name__ == "__main__":
+    main()

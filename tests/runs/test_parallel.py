@@ -1,0 +1,194 @@
+"""Cells on a real cluster end with the same bits, whatever is lost on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tfseg.config.config import load_config
+from tfseg.core.errors import ConfigError, RunError
+from tfseg.datasets.splits import make_splits
+from tfseg.runs.dispatch import run_fresh
+from tfseg.runs.job import Job
+from tfseg.runs.pools import OneAtATime, Parallel, ray_pool
+
+EPOCHS = 30
+SMALL = {"model": {"filters": 2, "depth": 1}, "training": {"epochs": EPOCHS, "batch_size": 6, "threads": 1}}
+TFSEG = [sys.executable, "-c", "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"]
+
+
+def alone_on_its_network():
+    """What to put before a command so that Ray listens where nobody else can reach it; nothing if that is refused."""
+    inside = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    try:
+        done = subprocess.run([*inside, "true"], capture_output=True)
+    except OSError:
+        return []
+    return inside if done.returncode == 0 else []
+
+
+@pytest.fixture(scope="module")
+def inside():
+    return alone_on_its_network()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "config.yaml"
+    path.write_text(yaml.safe_dump({"loss": "dice", "folds": 3, **SMALL}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def sequential(prepared, config, tmp_path_factory):
+    """Scores of the folds one after another, with one thread, without Ray."""
+    out = tmp_path_factory.mktemp("sequential") / "run"
+    done = subprocess.run([*TFSEG, *arguments(prepared, config, out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {fold: (out / f"fold_{fold}" / "scores.csv").read_bytes() for fold in range(3)}
+
+
+def arguments(prepared, config, out):
+    return ["fit", "--prepared", str(prepared.folder), "--config", str(config), "--out", str(out)]
+
+
+def test_a_lost_worker_and_a_lost_machine_change_nothing(inside, prepared, config, sequential, tmp_path):
+    script, out = Path(__file__).with_name("losing_nodes.py"), tmp_path / "run"
+    text = load_config(config).to_yaml()
+    done = subprocess.run(
+        [*inside, sys.executable, str(script), str(prepared.folder), str(out), text], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    ended = json.loads(done.stdout.splitlines()[-1])
+    assert ended["failed"] == {}
+    assert ended["lost"] == ["worker", "machine"]
+    assert sorted(ended["begun"]) == ["fold 0", "fold 1", "fold 2"]
+    assert ended["resumed"], "nothing was trained when the worker was lost"
+    for fold, scores in sequential.items():
+        table = pd.read_csv(out / f"fold_{fold}" / "scores.csv").drop(columns="arm")
+        expected = out / "expected.csv"
+        expected.write_bytes(scores)
+        pd.testing.assert_frame_equal(table, pd.read_csv(expected).drop(columns="arm"), check_exact=True)
+        assert not (out / f"fold_{fold}" / "progress.jsonl").exists()
+
+
+def test_a_killed_command_resumes_with_the_same_bits(inside, prepared, config, sequential, tmp_path):
+    out = tmp_path / "run"
+    command = [*inside, *TFSEG, *arguments(prepared, config, out), "--parallel", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in process.stdout:
+        if "epoch 2/" in line:
+            break
+    process.send_signal(signal.SIGKILL)  # unshare and sh have become the command
+    process.stdout.close()
+    process.wait()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "resumes after epoch" in done.stdout
+    assert {fold: (out / f"fold_{fold}" / "scores.csv").read_bytes() for fold in sequential} == sequential
+    assert (out / "report.html").is_file()
+
+
+def job_of(prepared, out, **training):
+    split = {name: list(part) for name, part in asdict(make_splits(prepared.subjects, 3, 0)[0]).items()}
+    values = {**SMALL["training"], **training}
+    config = load_config(None, ["loss=dice", "model.filters=2", "model.depth=1"]).model_dump(mode="json")
+    config["training"] |= values
+    return Job(config, str(prepared.folder), split, 0, 0, "CPU:0", 1, str(out), "dice")
+
+
+def test_a_process_that_is_killed_again_and_again_is_a_failure_with_a_reason(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("tfseg.runs.dispatch._run_once", lambda job, gpus: (-signal.SIGKILL, "", "Killed"))
+    outcome = run_fresh(job_of(prepared, tmp_path))
+    assert outcome.failed == "killed by SIGKILL 3 times in a row, as happens if memory is short"
+    failure = json.loads((tmp_path / "failure.json").read_text())
+    assert (failure["reason"], failure["traceback"], failure["fold"]) == (outcome.failed, "Killed", 0)
+
+
+def test_a_process_that_comes_further_each_time_is_started_again(prepared, tmp_path, monkeypatch):
+    codes = iter([-9] * 6 + [0])
+    history = tmp_path / "history.csv"
+    history.write_text("epoch\n")
+
+    def once(job, gpus):
+        with history.open("a") as file:
+            file.write("1\n")
+        return next(codes), "{}", ""
+
+    monkeypatch.setattr("tfseg.runs.dispatch._run_once", once)
+    assert run_fresh(job_of(prepared, tmp_path)).failed is None
+
+
+def test_a_fresh_process_says_what_is_wrong_with_the_call(prepared, tmp_path):
+    outcome = run_fresh(job_of(prepared, tmp_path, epochs=0))
+    with pytest.raises(ConfigError, match=r"training.epochs: Input should be greater than or equal to 1; received 0"):
+        outcome.raise_error()
+
+
+def test_a_fresh_process_ends_with_the_one_that_started_it(prepared, tmp_path):
+    job = job_of(prepared, tmp_path, epochs=1000)
+    code = "import sys; from tfseg.runs.dispatch import run_fresh; from tfseg.runs.job import Job\n"
+    code += "run_fresh(Job.from_json(sys.argv[1]))"
+    starter = subprocess.Popen([sys.executable, "-c", code, job.to_json()])
+    lock = tmp_path / ".lock"
+    while not lock.is_file() or not lock.read_text():
+        time.sleep(0.05)
+    process = json.loads(lock.read_text())["pid"]
+    starter.kill()
+    starter.wait()
+    started = time.monotonic()
+    while is_alive(process):
+        assert time.monotonic() - started < 20, "it lives on"
+        time.sleep(0.05)
+
+
+def is_alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_threads_are_divided_among_the_networks(monkeypatch):
+    monkeypatch.setattr("tfseg.runs.pools.usable_cores", lambda: 8)
+    assert [Parallel(number).threads(5) for number in (None, 1, 2, 3, 8, 20)] == [1, 8, 4, 2, 1, 1]
+    assert Parallel().threads(2) == 4
+    assert Parallel(2, "head:6379").threads(5) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        ("127.0.0.1:1", RunError, "--ray-address 127.0.0.1:1: no cluster answers: Connection refused"),
+        ("head", ConfigError, "--ray-address: expected HOST:PORT of the head machine, or auto; received head"),
+        ("ray://head:10001", ConfigError, "received ray://head:10001"),
+    ],
+)
+def test_a_cluster_that_does_not_answer(address, error, message):
+    with pytest.raises(error, match=message), ray_pool(Parallel(None, address), 1, None):
+        pass
+
+
+def test_devices_of_a_machine_are_not_those_of_a_network():
+    message = "--devices: Ray divides the GPUs among the networks; leave out GPU:0"
+    with pytest.raises(ConfigError, match=message), ray_pool(Parallel(), 1, "GPU:0"):
+        pass
+
+
+def test_one_at_a_time_needs_no_ray(prepared, tmp_path):
+    code = (
+        "import sys; from tfseg.runs.pools import OneAtATime, Parallel; from tfseg.runs.job import Job\n"
+        "print(sorted({'ray', 'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert OneAtATime().capacity() == 1
+    assert os.environ.get("RAY_ADDRESS") is None

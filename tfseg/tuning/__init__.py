@@ -1,0 +1,1 @@
+"""Search hyper-parameters fairly: spaces, proposals, trials on validation subjects, sweeps."""
