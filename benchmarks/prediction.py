@@ -44,7 +44,7 @@ def measure(data: Path, folder: Path) -> None:
                 forward(image[start : start + batch])
 
     bare = once(passes)
-    whole = once(lambda: predict(Chosen(run), data / "imagesTr", folder / "out", Options()))
+    whole = once(lambda: predict(Chosen((run,)), data / "imagesTr", folder / "out", Options()))
     for name, seconds in (("forward passes", bare), ("tfseg predict", whole)):
         print(f"{name:16} {seconds['clock_s']:7.1f} s, {seconds['cpu_s']:7.1f} s of processors")
     print(

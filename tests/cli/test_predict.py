@@ -14,7 +14,7 @@ from tfseg.config.config import load_config
 from tfseg.training.strategy import threads_used
 
 SMALL = ["model.filters=2", "model.depth=1", "folds=2", "training.epochs=1", "training.batch_size=8"]
-SMALL += ["training.picture_every=null", "scoring.postprocess=auto"]
+SMALL += ["training.picture_every=null", "model.dropout=[0.2,0.2]", "scoring.postprocess=auto"]
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +156,86 @@ def test_wrong_calls_are_refused_in_one_line(run, new, tfseg, tmp_path):
         received, _, error = tfseg("predict", *arguments, *out)
         assert (received, message in error, len(error.strip().splitlines())) == (code, True, 1), error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def plain_run(decathlon, tmp_path_factory):
+    """Networks of another seed, without dropout."""
+    out = tmp_path_factory.mktemp("plain") / "plain"
+    settings = [*SMALL, f"training.threads={threads_used()}", "seed=1", "model.dropout=[0,0]"]
+    fit(load_config(None, settings), Source(data=decathlon), out, None, None, "tfseg fit")
+    return out
+
+
+MAPS = ("entropy", "std", "mutual_information")
+
+
+def maps(folder, case):
+    images = [nib.load(folder / f"{case}_{name}.nii.gz") for name in MAPS]
+    return np.stack([np.asarray(image.dataobj) for image in images])
+
+
+def test_dropout_passes_give_maps_and_only_of_networks_that_have_not_seen_the_scan(run, decathlon, tfseg, tmp_path):
+    """For a training scan the maps are those of its fold alone."""
+    fold = fold_by_case(run)["case_3"]
+    call = ("predict", run, "--input", decathlon / "imagesTr" / "case_3.nii.gz", "--mc-samples", 3)
+    written = {}
+    for name, *more in (("all",), ("again", "--class-std"), ("own", "--fold", fold), ("seed", "--seed", 1)):
+        assert tfseg(*call, "--output", tmp_path / name, *more)[0] == 0
+        written[name] = maps(tmp_path / name, "case_3")
+    np.testing.assert_array_equal(written["own"], written["all"])
+    np.testing.assert_array_equal(written["again"], written["all"])
+    assert np.abs(written["seed"] - written["all"])[1].mean() > 1e-5
+    assert written["all"][1].max() > 1e-3
+    image, scan = (nib.load(path) for path in (tmp_path / "all" / "case_3_std.nii.gz", call[3]))
+    assert (image.shape, image.get_data_dtype()) == (scan.shape, np.float32)
+    np.testing.assert_allclose(image.affine, scan.affine, atol=1e-4)
+    assert nib.load(tmp_path / "again" / "case_3_class_std.nii.gz").shape == (*scan.shape, 3)
+    record = json.loads((tmp_path / "again" / "prediction.json").read_text())
+    assert record["sampling"] == {"passes": 3, "seed": 0, "per_class": True}
+    assert pd.read_csv(tmp_path / "all" / "predictions.csv")["networks"].tolist() == [f"fold {fold}"]
+
+
+def test_mc_of_a_saved_model_gives_the_same_maps(run, new, tfseg, tmp_path):
+    assert tfseg("export", run, "--out", tmp_path / "model", "--fold", 0)[0] == 0
+    for out, *model in (("run", run, "--fold", 0), ("saved", tmp_path / "model")):
+        arguments = ("--input", new / "a.nii.gz", "--output", tmp_path / out, "--mc-samples", 3)
+        assert tfseg("predict", *model, *arguments)[::2] == (0, "")
+    np.testing.assert_allclose(maps(tmp_path / "saved", "a"), maps(tmp_path / "run", "a"), atol=2e-5)
+
+
+def test_several_seeds_are_an_ensemble_of_networks_that_have_not_seen_the_scan(
+    run, plain_run, decathlon, tfseg, tmp_path
+):
+    """For a training scan the network of each run that had it as a test subject; half their difference is the SD."""
+    scan = decathlon / "imagesTr" / "case_3.nii.gz"
+    probabilities = []
+    for each in (run, plain_run):
+        arguments = ("--input", scan, "--output", tmp_path / each.name, "--probabilities", "float32")
+        assert tfseg("predict", each, *arguments)[0] == 0
+        probabilities.append(values(tmp_path / each.name / "case_3_probability.nii.gz"))
+    arguments = ("--input", scan, "--output", tmp_path / "both", "--uncertainty")
+    code, printed, error = tfseg("predict", run, plain_run, *arguments)
+    assert (code, error) == (0, "")
+    names = [f"{each.name}, fold {fold_by_case(each)['case_3']}" for each in (run, plain_run)]
+    assert f"predicted by {', '.join(names)}, which did not see it" in printed
+    spread = np.abs(probabilities[0][..., 0] - probabilities[1][..., 0]) / 2
+    np.testing.assert_allclose(maps(tmp_path / "both", "case_3")[1], spread, atol=1e-6)
+
+
+def test_what_cannot_be_drawn_is_refused_in_one_line(run, plain_run, new, decathlon, tfseg, tmp_path):
+    assert tfseg("export", plain_run, "--out", tmp_path / "model")[0] == 0
+    scan = decathlon / "imagesTr" / "case_3.nii.gz"
+    for code, message, *arguments in (
+        (2, "--mc-samples: expected 2 passes or more, received 1", run, "--mc-samples", 1),
+        (2, "--class-std: expected --mc-samples or --uncertainty", run, "--class-std"),
+        (2, "has no dropout, so all of its passes are the same", plain_run, "--mc-samples", 2),
+        (2, "networks of several seeds: tfseg predict CMP --arm NAME --uncertainty", plain_run, "--mc-samples", 2),
+        (2, "no signature mc", tmp_path / "model", "--mc-samples", 2),
+        (2, "--uncertainty: expected several networks, received one, fold 0", run, "--fold", 0, "--uncertainty"),
+        (2, "a SavedModel predicts alone", run, tmp_path / "model", "--uncertainty"),
+        (1, "one network is no ensemble; use --mc-samples", run, "--uncertainty", "--input", scan),
+    ):
+        source = [] if "--input" in arguments else ["--input", new / "a.nii.gz"]
+        received, _, error = tfseg("predict", *arguments, *source, "--output", tmp_path / "out")
+        assert (received, message in error, len(error.strip().splitlines())) == (code, True, 1), error

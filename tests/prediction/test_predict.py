@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK
+import tensorflow as tf
 from PIL import Image
 
 from tfseg.config.training import TrainingConfig
@@ -16,12 +17,16 @@ from tfseg.datasets.layouts import Case
 from tfseg.datasets.writing import write_label_map
 from tfseg.prediction.clean_up import CleanUp, parse_clean_up
 from tfseg.prediction.description import describe
+from tfseg.prediction.draws import Sampling
+from tfseg.prediction.dropout import Passes
 from tfseg.prediction.ensemble import Member
-from tfseg.prediction.model import Model
+from tfseg.prediction.model import Model, joined
 from tfseg.prediction.predict import Options, label_map_path, predict_scan
+from tfseg.prediction.uncertainty import entropy
 from tfseg.prepared.targets import Targets
 
 LABELS = {1: "left", 2: "right"}
+NAMES = ("entropy", "std", "mutual_information", "class_std", "probability")
 
 
 def by_value_and_row(image):
@@ -219,6 +224,87 @@ def test_probabilities_lie_on_the_scan_and_decide_the_mask(model, scan, tmp_path
         np.testing.assert_allclose(values.sum(axis=-1), 1, atol=3 * step)
         if kind == "float32":
             np.testing.assert_array_equal(model.description.targets.decide(values), mask)
+
+
+def brighter_or_darker(features, seeds):
+    """A pass of the stand-in: each seed makes an image brighter or darker."""
+    shift = tf.where(seeds[:, 0] % 2 == 0, 0.3, -0.3)
+    value = features[0] + shift[:, None, None, None]
+    return tf.nn.softmax(4 * tf.concat([tf.zeros_like(value), value, 2 * value - 1.5], axis=-1))
+
+
+def sampling_model(description):
+    passes = Passes((*description.shape, 1), lambda images: [images], brighter_or_darker)
+    member = Member("stand-in", frozenset(), lambda: by_value_and_row, passes=lambda: passes)
+    return Model("stand-in", description, (member,), ())
+
+
+def test_maps_of_uncertainty_lie_on_the_scan(model, scan, tmp_path):
+    """However it is stored; what was cropped off is certain, and the entropy is that of the probabilities beside it."""
+    recipe = model.description.recipe.model_copy(update={"crop": "nonzero", "crop_margin_mm": 0})
+    sampling = sampling_model(replace(model.description, recipe=recipe))
+    padded = np.pad(scan, ((4, 0), (0, 3), (0, 0)))
+
+    def maps(array, affine):
+        nib.save(nib.Nifti1Image(array, affine), tmp_path / "scan.nii.gz")
+        options = {"sampling": Sampling(6, per_class=True), "probabilities": "float32"}
+        predict(sampling, tmp_path / "scan.nii.gz", tmp_path / "out", **options)
+        images = [nib.load(tmp_path / "out" / f"scan_{name}.nii.gz") for name in NAMES]
+        for image in images:
+            assert (image.get_data_dtype(), image.shape[:3]) == (np.float32, array.shape)
+            np.testing.assert_allclose(image.affine, affine, atol=1e-4)
+        return [np.asarray(image.dataobj) for image in images]
+
+    for affine in (PLAIN, OBLIQUE):
+        reference = maps(padded, affine)
+        entropies, spread, information, class_spread, probability = reference
+        np.testing.assert_allclose(entropies, entropy(probability, "softmax"), atol=1e-6)
+        np.testing.assert_allclose(spread, class_spread[..., 0], atol=1e-6)  # of 1 - p as of p
+        assert (spread.max(), information.max()) > (0.1, 0.05)
+        for outside in (each[:4] for each in reference[:4]):
+            np.testing.assert_array_equal(outside, 0)
+        for axes, flips in (((2, 0, 1), (1, -1, 1)), ((0, 2, 1), (-1, -1, 1)), ((1, 0, 2), (1, 1, -1))):
+            for received, expected in zip(maps(*turned(padded, affine, axes, flips)), reference, strict=True):
+                np.testing.assert_allclose(received, turned(expected, affine, axes, flips)[0], atol=2e-6)
+
+
+def test_windows_and_large_slices_have_maps_too(model, scan, tmp_path):
+    """Of a stand-in that sees single pixels: one pass is as uncertain in windows as at once."""
+    nib.save(nib.Nifti1Image(scan, PLAIN), tmp_path / "scan.nii.gz")
+    maps = []
+    for shape, overlap in ((model.description.shape, 0.0), ((16, 16), 0.0), ((4, 16, 16), 0.5)):
+        description = replace(model.description, shape=shape, overlap=overlap)
+        passes = Passes((*shape, 1), lambda images: [images], lambda features, _: brightness(features[0]))
+        member = Member("stand-in", frozenset(), lambda: by_value_and_row, passes=lambda passes=passes: passes)
+        stand_in = Model("stand-in", description, (member,), ())
+        predict(stand_in, tmp_path / "scan.nii.gz", tmp_path / "out", sampling=Sampling(2))
+        written = [nib.load(tmp_path / "out" / f"scan_{name}.nii.gz").get_fdata() for name in NAMES[:3]]
+        np.testing.assert_allclose(written[1:], 0, atol=1e-6)
+        maps.append(written[0])
+    np.testing.assert_allclose(maps[1], maps[0], atol=2e-6)
+    np.testing.assert_allclose(maps[2], maps[0], atol=2e-6)
+
+
+def brightness(images):
+    return tf.nn.softmax(tf.concat([tf.zeros_like(images), images, 2 * images - 1.5], axis=-1))
+
+
+def test_an_ensemble_that_has_seen_the_scan_is_refused():
+    members = [Member(name, frozenset("a"), lambda: by_value_and_row) for name in ("fold 0", "fold 1")]
+    with pytest.raises(DataError, match="every network has seen it"):
+        Sampling(2).check_unseen(members, frozenset("a"))
+    Sampling(2).check_unseen(members, frozenset("b"))
+    Sampling(2).check_unseen(members[:1], frozenset("a"))  # one network alone, which is reported
+    with pytest.raises(DataError, match="only fold 0 has not seen it, and one network is no ensemble"):
+        Sampling(None).check_unseen(members[:1], frozenset("b"))
+
+
+def test_models_of_other_images_are_no_ensemble(model):
+    pair = joined([replace(model, name="a"), replace(model, name="b")], "both")
+    assert [member.name for member in pair.members] == ["a, stand-in", "b, stand-in"]
+    other = replace(model, name="b", description=replace(model.description, channels=("CT",)))
+    with pytest.raises(ConfigError, match="b: trained on other scans"):
+        joined([model, other], "both")
 
 
 def test_rules_clean_up_the_mask(model, scan, tmp_path):

@@ -393,7 +393,9 @@ class ProbabilityType(StrEnum):
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A folder made by fit, compare (with --arm) or export.")],
+    model: Annotated[
+        list[Path], typer.Argument(help="A folder made by fit, compare (with --arm) or export; or several made by fit.")
+    ],
     input_: Annotated[
         Path,
         typer.Option("--input", help="A scan, a folder of scans, a DICOM series, or a CSV list; no labels needed."),
@@ -416,11 +418,23 @@ def predict(
         typer.Option(help="Also predict mirror images: left-right,anterior-posterior,superior-inferior."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Allow flips that the training never made.")] = False,
+    mc_samples: Annotated[
+        int | None,
+        typer.Option(help="Dropout passes of each network; also write CASE_entropy, _std and _mutual_information."),
+    ] = None,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also write these maps without dropout, from several networks.")
+    ] = False,
+    class_std: Annotated[
+        bool, typer.Option("--class-std", help="Also write CASE_class_std: the standard deviation of every class.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the dropout passes.")] = 0,
 ) -> None:
     """Predict new scans: label maps on each scan's own grid."""
     commands = load("predict")
-    chosen = commands.Chosen(model, fold, arm, final)
-    commands.predict(chosen, input_, output, commands.options_of(clean, flip, force, probabilities))
+    chosen = commands.Chosen(tuple(model), fold, arm, final)
+    sampling = commands.sampling_of(mc_samples, uncertainty, class_std, seed)
+    commands.predict(chosen, input_, output, commands.options_of(clean, flip, force, probabilities, sampling))
 
 
 @app.command()

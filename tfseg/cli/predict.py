@@ -20,8 +20,9 @@ from tfseg.datasets.layouts import Case
 from tfseg.datasets.reading import read_case_header
 from tfseg.datasets.unlabelled import find_scans
 from tfseg.prediction.clean_up import parse_clean_up
+from tfseg.prediction.draws import Sampling
 from tfseg.prediction.memory_needs import fitted_batch, peak_bytes
-from tfseg.prediction.model import Model, read_saved_model
+from tfseg.prediction.model import Model, joined, read_saved_model
 from tfseg.prediction.predict import Options, Predicted, ProbabilityType, predict_scan
 from tfseg.preparation.index import hashes_of
 from tfseg.runs.cell import reason_of
@@ -34,9 +35,9 @@ COLUMNS = ("case", "file", "networks", "subjects", "out_of_sample", "unlike", "d
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which networks predict: all folds of a run, one of them or the final one; an arm of a comparison; an export."""
+    """Which networks predict: all folds of runs, one of them or the final one; an arm of a comparison; an export."""
 
-    model: Path
+    models: tuple[Path, ...]
     fold: int | None = None
     arm: str | None = None
     final: bool = False
@@ -45,34 +46,57 @@ class Chosen:
         """Open the model, with the threads that its networks were trained with.
 
         Raises:
-            ConfigError: if the folder is none of a model, or an option does not go with it.
+            ConfigError: if a folder is none of a model, an option does not go with it, or folders do not go together.
         """
+        models = [self._open(folder) for folder in self.models]
+        return models[0] if len(models) == 1 else joined(models, ", ".join(model.name for model in models))
+
+    def _open(self, folder: Path) -> Model:
         if sum((self.fold is not None, self.arm is not None, self.final)) > 1:
             raise ConfigError("expected one of --fold, --arm and --final, received several")
-        if (self.model / "saved_model.pb").is_file():
+        if (folder / "saved_model.pb").is_file():
+            if len(self.models) > 1:
+                raise ConfigError(f"{folder}: a SavedModel predicts alone; expected run folders beside one another")
             if self.fold is not None or self.arm is not None or self.final:
-                raise ConfigError(f"{self.model}: a SavedModel is one network: leave out --fold, --arm and --final")
-            return read_saved_model(self.model)
-        if not (self.model / "config.yaml").is_file():
-            raise ConfigError(f"{self.model}: expected a run folder, a comparison or a SavedModel")
-        set_threads(load_config(self.model / "config.yaml").training.threads or usable_cores())
-        if (self.model / "study.yaml").is_file():
+                raise ConfigError(f"{folder}: a SavedModel is one network: leave out --fold, --arm and --final")
+            return read_saved_model(folder)
+        if not (folder / "config.yaml").is_file():
+            raise ConfigError(f"{folder}: expected a run folder, a comparison or a SavedModel")
+        set_threads(load_config(folder / "config.yaml").training.threads or usable_cores())
+        if (folder / "study.yaml").is_file():
             if self.arm is None:
-                raise ConfigError(f"{self.model}: a comparison: choose an arm with --arm, without --fold and --final")
-            return model_of_arm(self.model, self.arm)
+                raise ConfigError(f"{folder}: a comparison: choose an arm with --arm, without --fold and --final")
+            return model_of_arm(folder, self.arm)
         if self.arm is not None:
-            raise ConfigError(f"{self.model}: not a comparison, which --arm belongs to")
-        return model_of(self.model, self.fold, self.final)
+            raise ConfigError(f"{folder}: not a comparison, which --arm belongs to")
+        return model_of(folder, self.fold, self.final)
 
 
-def options_of(clean: str | None, flip: str | None, force: bool, probabilities: ProbabilityType | None) -> Options:
+def options_of(
+    clean: str | None, flip: str | None, force: bool, probabilities: ProbabilityType | None, sampling: Sampling | None
+) -> Options:
     """Return the options of a command line.
 
     Raises:
         ConfigError: if a rule of `clean` is none.
     """
     flips = () if flip is None else tuple(name.strip() for name in flip.split(","))
-    return Options(None if clean is None else parse_clean_up(clean), flips, force, probabilities)
+    return Options(None if clean is None else parse_clean_up(clean), flips, force, probabilities, sampling)
+
+
+def sampling_of(passes: int | None, uncertainty: bool, class_std: bool, seed: int) -> Sampling | None:
+    """Return how predictions are drawn by the options of a command line; None if they are not.
+
+    Raises:
+        ConfigError: if there is only one pass, or `--class-std` without draws.
+    """
+    if passes is not None and passes < 2:
+        raise ConfigError(f"--mc-samples: expected 2 passes or more, received {passes}")
+    if passes is None and not uncertainty:
+        if class_std:
+            raise ConfigError("--class-std: expected --mc-samples or --uncertainty with it")
+        return None
+    return Sampling(passes, seed, class_std)
 
 
 def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
@@ -85,7 +109,7 @@ def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
     terminal = Terminal()
     model = chosen.open()
     logical_devices()  # TensorFlow starts them here, quietly
-    options.check(model.description)
+    options.check(model)
     scans = find_scans(source, model.description.channels)
     record = {"model": model.name, "networks_sha256": model.digest, **options.record()}
     with resumable(out), claimed(out, {RECORD: json.dumps(record, indent=1)}, "prediction"):
@@ -93,7 +117,7 @@ def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
         unfinished = [case for case in scans if case.name not in rows]
         if len(unfinished) < len(scans):
             terminal.say(f"{len(scans) - len(unfinished)} of {len(scans)} scans are predicted already")
-        batches = _batch_sizes(unfinished, model, terminal)
+        batches = _batch_sizes(unfinished, model, options, terminal)
         failed: dict[str, str] = {}
         with terminal.bar("predicting", len(unfinished)) as advance:
             for case in unfinished:
@@ -168,9 +192,10 @@ def _report(case: Case, predicted: Predicted, rows: dict[str, dict[str, str]], t
             terminal.say(f"warning: {case.name}: the same voxels as {other['case']}")
 
 
-def _batch_sizes(scans: Sequence[Case], model: Model, terminal: Terminal) -> dict[str, int]:
+def _batch_sizes(scans: Sequence[Case], model: Model, options: Options, terminal: Terminal) -> dict[str, int]:
     """Return the slices to predict at a time for each scan, and say what the largest needs in memory."""
-    description = model.description
+    description, sampling = model.description, options.sampling
+    measures = 0 if sampling is None else sampling.moments(description.targets).measures
     base, available = memory.resident_bytes(), memory.available_bytes()
     sizes, needs = {}, {}
     for case in scans:
@@ -179,8 +204,9 @@ def _batch_sizes(scans: Sequence[Case], model: Model, terminal: Terminal) -> dic
             header = read_case_header(case)
         except DataError:  # reported when the scan is read
             continue
-        sizes[case.name] = fitted_batch(header, description, available)
-        needs[case.name] = base + peak_bytes(header, description, sizes[case.name]), header.shape
+        sizes[case.name] = fitted_batch(header, description, available, measures)
+        peak = peak_bytes(header, description, sizes[case.name], measures)
+        needs[case.name] = base + peak, header.shape
     if needs:
         name, (peak, shape) = max(needs.items(), key=lambda each: each[1][0])
         terminal.say(

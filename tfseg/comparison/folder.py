@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics import metric_of
 from tfseg.metrics.summary import MEAN_LABEL
-from tfseg.prediction.model import Model
+from tfseg.prediction.model import Model, joined
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import FAILURE, Run, fold_folder, read_json, read_run, read_scores, require
 from tfseg.runs.members import model_of
@@ -233,7 +233,4 @@ def model_of_arm(folder: Path, arm: str) -> Model:
     if arm not in runs_by_arm:
         known = ", ".join(runs_by_arm) or "none"
         raise ConfigError(f"--arm: expected one of the finished arms of {folder}, {known}; received {arm}")
-    models = [model_of(run) for run in runs_by_arm[arm]]
-    members = [replace(member, name=f"{model.name}, {member.name}") for model in models for member in model.members]
-    networks = [network for model in models for network in model.networks]
-    return Model(f"{folder.resolve().name}, {arm}", models[0].description, tuple(members), tuple(networks))
+    return joined([model_of(run) for run in runs_by_arm[arm]], f"{folder.resolve().name}, {arm}")

@@ -89,25 +89,29 @@ def dropout_passes(network: keras.Model) -> Passes:
     return Passes(image_shape, lambda images: keras.tree.flatten(before(images, training=False)), second_part)
 
 
-def saved_model_passes(folder: Path) -> Passes:
+def saved_model_passes(folder: Path, image_shape: tuple[int, ...]) -> Passes:
     """Load the dropout passes of an exported SavedModel, which has one part.
+
+    Args:
+        folder: the SavedModel.
+        image_shape: of an image, `(*spatial, channels)`.
 
     Raises:
         ConfigError: if it has no signature `mc`.
         RunError: if it is damaged.
     """
     with files.reading(folder):
-        signatures = tf.saved_model.load(str(folder)).signatures
-    if "mc" not in signatures:
+        loaded = tf.saved_model.load(str(folder))
+    if "mc" not in loaded.signatures:
         raise ConfigError(
             f"{folder}: no signature mc, which draws dropout passes; export has it if the run's networks have dropout "
             "(model.dropout)"
         )
-    mc = signatures["mc"]
-    image_shape = tuple(mc.structured_input_signature[1]["image"].shape[1:])
-    return Passes(
-        image_shape, lambda images: [images], lambda features, seed: mc(image=features[0], seed=seed)["probability"]
-    )
+
+    def one_pass(features: list[tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
+        return loaded.signatures["mc"](image=features[0], seed=seed)["probability"]  # `loaded` keeps the weights
+
+    return Passes(image_shape, lambda images: [images], one_pass)
 
 
 class _Seeds:
@@ -134,13 +138,14 @@ class _SeededDropout(keras.layers.Layer):
         shape = self._shape_of_noise(x)
         units = math.prod(shape)
 
+        least = tf.constant(round(self._rate * LEVELS), tf.uint16)
+
         def draw(seed: tf.Tensor) -> tf.Tensor:
             own = seed + tf.constant([0, self._place])
             pairs = tf.random.stateless_uniform([(units + 1) // 2], own, None, None, tf.uint32, alg="philox")
-            return tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:units]
+            return tf.reshape(tf.bitcast(pairs, tf.uint16), [-1])[:units] >= least
 
-        bits = tf.map_fn(draw, self._seeds.current, fn_output_signature=tf.uint16)
-        kept = tf.reshape(bits >= tf.constant(int(self._rate * LEVELS), tf.uint16), [-1, *shape])
+        kept = tf.reshape(tf.map_fn(draw, self._seeds.current, fn_output_signature=tf.bool), [-1, *shape])
         return tf.where(kept, x, tf.zeros([], x.dtype)) * (1 / (1 - self._rate))
 
     def _shape_of_noise(self, x: tf.Tensor) -> list[Any]:

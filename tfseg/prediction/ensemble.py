@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tfseg.datasets.grids import Array
 from tfseg.prediction.clean_up import CleanUp
+from tfseg.prediction.dropout import Passes
 from tfseg.prediction.forward import Forward
 from tfseg.prediction.predictor import Predictor
 from tfseg.prepared.stored import Slices
@@ -37,12 +38,14 @@ class Member:
         seen: subjects that it was trained on or selected by.
         load: returns it; it is kept once it is loaded.
         clean: rules that its validation subjects chose for its label maps.
+        passes: returns its dropout passes; None if it has none. They are kept once they are loaded.
     """
 
     name: str
     seen: frozenset[str]
     load: Callable[[], Forward]
     clean: CleanUp = field(default_factory=CleanUp)
+    passes: Callable[[], Passes] | None = None
 
 
 def unseen_by(members: Sequence[Member], subjects: Collection[str]) -> list[Member]:

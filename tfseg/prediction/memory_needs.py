@@ -10,19 +10,20 @@ FLOAT = 4
 ACTIVATIONS = 128
 
 
-def peak_bytes(header: Header, description: Description, batch_size: int) -> int:
+def peak_bytes(header: Header, description: Description, batch_size: int, measures: int = 0) -> int:
     """Estimate the peak memory of reading, preparing and predicting one scan, beside that of the process itself.
 
     Args:
         header: of the scan.
         description: of the network.
         batch_size: slices or windows that are predicted at a time.
+        measures: values of each voxel that are predicted beside its probabilities.
     """
     voxels, channels = math.prod(header.shape), header.channels
     height, width = description.recipe.size or (0, 0)
     # A scan is read, and each channel is filtered, scaled and resampled beside it.
     preparing = voxels * (FLOAT * channels + 3 * FLOAT + 1) + FLOAT * voxels * channels
-    classes = description.targets.channels
+    classes = description.targets.channels + measures
     inputs = batch_size * math.prod(description.shape)
     depth = batch_size if description.by_slices else description.shape[0]
     # The network's activations, and a block of probabilities while it is resampled, decided or averaged.
@@ -31,9 +32,9 @@ def peak_bytes(header: Header, description: Description, batch_size: int) -> int
     return max(preparing, predicting)
 
 
-def fitted_batch(header: Header, description: Description, available_bytes: int) -> int:
+def fitted_batch(header: Header, description: Description, available_bytes: int, measures: int = 0) -> int:
     """Return the slices to predict at a time: those of training, or fewer if memory is short."""
     batch_size = description.batch_size
-    while batch_size > 1 and peak_bytes(header, description, batch_size) > available_bytes:
+    while batch_size > 1 and peak_bytes(header, description, batch_size, measures) > available_bytes:
         batch_size //= 2
     return batch_size

@@ -1,12 +1,15 @@
 """A model: networks, whom they have seen, and what they expect."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
 from tfseg.core import files
+from tfseg.core.errors import ConfigError
 from tfseg.prediction.description import Description, read_description
+from tfseg.prediction.dropout import saved_model_passes
 from tfseg.prediction.ensemble import Member
 from tfseg.prediction.forward import saved_model_forward
 
@@ -35,6 +38,23 @@ class Model:
         return hashlib.sha256(hashes.encode()).hexdigest()
 
 
+def joined(models: Sequence[Model], name: str) -> Model:
+    """Return the networks of several models as one model.
+
+    Raises:
+        ConfigError: if they were not trained on the same images, with the same targets.
+    """
+    first = models[0].description
+    for model in models:
+        if replace(model.description, batch_size=first.batch_size, flips=first.flips) != first:
+            raise ConfigError(
+                f"{model.name}: trained on other scans, or images of another kind, than {models[0].name}; the networks "
+                "of an ensemble have those in common"
+            )
+    members = [replace(member, name=f"{model.name}, {member.name}") for model in models for member in model.members]
+    return Model(name, first, tuple(members), tuple(network for model in models for network in model.networks))
+
+
 def read_saved_model(folder: Path) -> Model:
     """Read an export; its networks have seen every subject of their training data.
 
@@ -45,6 +65,9 @@ def read_saved_model(folder: Path) -> Model:
     description = read_description(folder)
     name = folder.resolve().name
     member = Member(
-        "the exported networks", frozenset(description.subjects.values()), cache(partial(saved_model_forward, folder))
+        "the exported networks",
+        frozenset(description.subjects.values()),
+        cache(partial(saved_model_forward, folder)),
+        passes=cache(partial(saved_model_passes, folder, (*description.shape, len(description.channels)))),
     )
     return Model(name, description, (member,), (folder,))

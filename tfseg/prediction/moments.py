@@ -56,6 +56,11 @@ class Moments:
     activation: str
     per_class: bool = False
 
+    @property
+    def measures(self) -> int:
+        """The number of channels beside the mean of each class."""
+        return 3 + (self.classes if self.per_class else 0)
+
     def of_passes(self, passes: Passes) -> DrawnForward:
         """Compile a network's dropout passes to one graph, which keeps running sums, not the passes."""
         images = tf.TensorSpec([None, *passes.image_shape], tf.float32)

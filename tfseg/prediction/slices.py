@@ -1,6 +1,6 @@
 """Predict a prepared case slice by slice, and decide its labels on the scan's grid."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +40,12 @@ def label_volume(predictor: Predictor, case: PreparedCase, targets: Targets, cle
     return to_values(clean.apply(classes, targets.labels) if clean else classes, targets.labels)
 
 
+# Called with a part of the scan's grid and its channels `[i, j, k, channels]`.
+Record = Callable[[tuple[slice, ...], Array], None]
+
+
 def class_volume(
-    predictor: Predictor, image: Slices, grid: SliceGrid, targets: Targets, probabilities: Array | None = None
+    predictor: Predictor, image: Slices, grid: SliceGrid, targets: Targets, record: Record | None = None
 ) -> Array:
     """Predict a prepared image and return class indices uint8 on its scan's own grid, `[i, j, k]`.
 
@@ -49,19 +53,17 @@ def class_volume(
     off is background. Only one block of probabilities is in memory at a time.
 
     Args:
-        predictor: yields probabilities in blocks.
+        predictor: yields blocks whose first channels are the probabilities.
         image: float32 `[slice, h, w, channels]`.
         grid: between the scan's voxels and the slices.
         targets: what the output channels mean.
-        probabilities: an array `[i, j, k, classes]` to fill with them, float32, or uint8 for a scale of 0 to 255.
+        record: is called with every part of the grid that was not cropped off.
     """
     classes = np.zeros(grid.shape, np.uint8)
-    if probabilities is not None:
-        probabilities[...] = _as_type(targets.background, probabilities)
     for place, block in grid.slabs(predictor.blocks(image)):
-        classes[place] = targets.decide(block)
-        if probabilities is not None:
-            probabilities[place] = _as_type(block, probabilities)
+        classes[place] = targets.decide(block[..., : targets.channels])
+        if record is not None:
+            record(place, block)
     return classes
 
 
@@ -75,7 +77,3 @@ def probability_volume(slices: Array, grid: SliceGrid, targets: Targets) -> Arra
     for place, part in grid.slabs([slices]):
         volume[place] = part
     return volume
-
-
-def _as_type(values: Array, like: Array) -> Array:
-    return np.rint(values * 255) if like.dtype == np.uint8 else values

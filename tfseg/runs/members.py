@@ -4,9 +4,11 @@ from functools import cache, partial
 from pathlib import Path
 
 from tfseg.config.config import load_config
+from tfseg.core.errors import ConfigError
 from tfseg.models.imported import load_network
 from tfseg.prediction.clean_up import CleanUp, parse_clean_up
 from tfseg.prediction.description import describe
+from tfseg.prediction.dropout import Passes, dropout_passes, has_dropout
 from tfseg.prediction.ensemble import Member
 from tfseg.prediction.forward import Forward, compiled_forward
 from tfseg.prediction.model import Model
@@ -30,7 +32,13 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
         splits, folds = read_json(run / "splits.json"), {network: fold_of(network) for network in networks}
         seen = {each: (f"fold {k}", [*splits[k]["train"], *splits[k]["val"]]) for each, k in folds.items()}
     members = [
-        Member(name, frozenset(subjects), cache(partial(_forward, network)), _clean_up_of(network))
+        Member(
+            name,
+            frozenset(subjects),
+            cache(partial(_forward, network)),
+            _clean_up_of(network),
+            cache(partial(_passes, network)),
+        )
         for network, (name, subjects) in seen.items()
     ]
     description = describe(prepared, load_config(run / "config.yaml").training)
@@ -39,6 +47,16 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
 
 def _forward(network: Path) -> Forward:
     return compiled_forward(load_network(network))
+
+
+def _passes(network: Path) -> Passes:
+    loaded = load_network(network)
+    if not has_dropout(loaded):
+        raise ConfigError(
+            f"--mc-samples: {network} has no dropout, so all of its passes are the same; train with model.dropout, or "
+            "take networks of several seeds: tfseg predict CMP --arm NAME --uncertainty"
+        )
+    return dropout_passes(loaded)
 
 
 def _clean_up_of(network: Path) -> CleanUp:
