@@ -7,7 +7,8 @@ from tfseg.config.config import load_config
 from tfseg.datasets.splits import make_splits
 from tfseg.training.fit import train
 
-SMALL = ["model.filters=2", "model.depth=1", "training.epochs=3", "training.batch_size=6", "folds=3"]
+SMALL = ["model.filters=2", "model.depth=1", "folds=3"]
+SMALL += ["training.epochs=3", "training.batch_size=6", "training.learning_rate=0.003"]
 
 
 @pytest.fixture(scope="session")
