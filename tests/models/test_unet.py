@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfseg.config.model import ModelConfig
 from tfseg.models import MODELS, unet, unet_2d, unet_3d
@@ -95,8 +96,21 @@ def test_pooling_halves_some_axes_less_often():
 
 def test_only_axes_that_are_halved_are_padded():
     model = unet((3, 15, 16, 1), 2, filters=2, depth=2, pooling=[(1, 2, 2), (1, 2, 2)])
-    assert shapes_of(model, keras.layers.ZeroPadding3D) == [(3, 16, 16)]
+    assert shapes_of(model, keras.layers.Conv3D)[0] == (3, 16, 16)
     assert model.output_shape == (None, 3, 15, 16, 2)
+
+
+@pytest.mark.parametrize("size", [(7, 8, 9), (10, 12, 12), (1, 5, 6)])
+def test_sizes_that_cannot_be_halved_run_in_a_graph_and_are_filled_with_zeros(size):
+    """With oneDNN, TensorFlow takes a padding and the convolution after it as one step, which fails in 3D."""
+    model = unet_3d((*size, 1), 2, filters=2, depth=2)
+    image = np.random.default_rng(0).normal(size=(2, *size, 1)).astype("float32")
+    missing = [(0, -length % 4) for length in size]
+    filled = [length + more for length, (_, more) in zip(size, missing, strict=True)]
+    whole = unet_3d((*filled, 1), 2, filters=2, depth=2)
+    whole.set_weights(model.get_weights())
+    expected = np.asarray(whole(np.pad(image, [(0, 0), *missing, (0, 0)])))[:, : size[0], : size[1], : size[2]]
+    np.testing.assert_allclose(np.asarray(tf.function(model)(image)), expected, atol=1e-6)
 
 
 def test_filters_double_at_the_first_stages_only():

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import keras
+from keras import ops
 
 from tfseg.models.blocks import Strides, rank_of
 
-PADDINGS = {2: keras.layers.ZeroPadding2D, 3: keras.layers.ZeroPadding3D}
 CROPPINGS = {2: keras.layers.Cropping2D, 3: keras.layers.Cropping3D}
 
 
@@ -33,9 +33,16 @@ def products(strides: Sequence[Strides], rank: int) -> list[Strides]:
 
 
 def pad(x: keras.KerasTensor, multiples: Strides) -> keras.KerasTensor:
-    """Append zeros until every length is a multiple; unknown lengths must be multiples already."""
-    missing = [-(length or 0) % multiple for length, multiple in zip(x.shape[1:-1], multiples, strict=True)]
-    return PADDINGS[rank_of(x)](tuple((0, each) for each in missing))(x) if any(missing) else x
+    """Append zeros until every length is a multiple; unknown lengths must be multiples already.
+
+    The zeros are joined on, not padded: TensorFlow's oneDNN takes a padding and the convolution after it as one step,
+    and fails at that in 3D.
+    """
+    for axis, (length, multiple) in enumerate(zip(x.shape[1:-1], multiples, strict=True), start=1):
+        if missing := -(length or 0) % multiple:
+            first = ops.zeros_like(ops.take(x, [0], axis=axis))
+            x = ops.concatenate([x, ops.repeat(first, missing, axis=axis)], axis=axis)
+    return x
 
 
 def crop(x: keras.KerasTensor, size: Sequence[int | None]) -> keras.KerasTensor:
