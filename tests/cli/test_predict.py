@@ -11,6 +11,7 @@ import pytest
 from tfseg.cli.datasets import Source
 from tfseg.cli.train import fit
 from tfseg.config.config import load_config
+from tfseg.prediction.temperature import Temperature
 from tfseg.training.strategy import threads_used
 
 SMALL = ["model.filters=2", "model.depth=1", "folds=2", "training.epochs=1", "training.batch_size=8"]
@@ -239,3 +240,25 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(run, plain_run, new, decath
         source = [] if "--input" in arguments else ["--input", new / "a.nii.gz"]
         received, _, error = tfseg("predict", *arguments, *source, "--output", tmp_path / "out")
         assert (received, message in error, len(error.strip().splitlines())) == (code, True, 1), error
+
+
+def test_calibrated_probabilities_are_those_of_the_fold_scaled_by_its_temperature(run, decathlon, tfseg, tmp_path):
+    """In a run and in an export of one network, which keeps the temperature; decisions stay as they are."""
+    copied = shutil.copytree(run, tmp_path / "run")
+    scan = decathlon / "imagesTr" / "case_3.nii.gz"
+    fold = fold_by_case(run)["case_3"]
+    call = ("--input", scan, "--probabilities", "float32", "--calibrated", "--output")
+    code, _, error = tfseg("predict", copied, *call, tmp_path / "none")
+    assert code == 2 and "--calibrated: no temperature of fold 0, fold 1" in error
+    for number, temperature in enumerate((2.0, 3.0)):
+        path = copied / f"fold_{number}" / "fold.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"temperature": [temperature]}))
+    assert tfseg("export", copied, "--out", tmp_path / "model", "--fold", fold)[0] == 0
+    assert tfseg("predict", run, *call[:4], "--output", tmp_path / "plain", "--fold", fold)[0] == 0
+    plain = values(tmp_path / "plain" / "case_3_probability.nii.gz")
+    expected = Temperature(((2.0, 3.0)[fold],), "softmax").apply(plain)
+    for name, model in (("scaled", copied), ("saved", tmp_path / "model")):
+        assert tfseg("predict", model, *call, tmp_path / name)[0] == 0, name
+        found = values(tmp_path / name / "case_3_probability.nii.gz")
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=name)
+    assert np.abs(expected - plain).max() > 0.01

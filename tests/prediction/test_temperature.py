@@ -1,13 +1,18 @@
 """Temperatures against grids of likelihoods, known distortions, and the rule that one temperature decides nothing."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfseg.config.training import TrainingConfig
 from tfseg.core.errors import ConfigError
-from tfseg.prediction.temperature import CalibratedPredictor, Temperature, fit_temperature, temperature_of
+from tfseg.prediction.description import METADATA, describe, read_temperature, to_json
+from tfseg.prediction.ensemble import Member, check_temperatures, predictor_of
+from tfseg.prediction.temperature import CalibratedPredictor, Temperature, fit_temperature
 
 
 def one_channel(temperature: float, voxels: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +100,40 @@ def test_a_predictor_is_scaled_block_by_block():
     np.testing.assert_array_equal(np.concatenate(blocks), temperature.apply(image))
 
 
-def test_a_network_without_a_temperature_is_named():
-    assert temperature_of([1.5], "sigmoid", "fold 0").values == (1.5,)
-    with pytest.raises(ConfigError, match="--calibrated: fold 0 has no temperature; train it with"):
-        temperature_of(None, "sigmoid", "fold 0")
+class Constant:
+    """Predicts the same probability everywhere."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def blocks(self, image):
+        yield np.full((len(image), 1), self.value, np.float32)
+
+
+def test_every_network_is_scaled_by_its_own_temperature_before_the_mean():
+    members = [
+        Member(f"fold {fold}", frozenset(), lambda value=value: value, temperature=Temperature((of_fold,), "sigmoid"))
+        for fold, (value, of_fold) in enumerate(((0.9, 2.0), (0.2, 0.5)))
+    ]
+    (mean,) = predictor_of(members, Constant, calibrated=True).blocks(np.zeros((1, 1)))
+    assert mean.item() == pytest.approx((0.75 + 1 / (1 + 16)) / 2)
+    (plain,) = predictor_of(members, Constant).blocks(np.zeros((1, 1)))
+    assert plain.item() == pytest.approx(0.55)
+
+
+def test_networks_without_a_temperature_are_named():
+    known = Member("fold 0", frozenset(), ..., temperature=Temperature((2.0,), "sigmoid"))
+    check_temperatures([known], "run")
+    with pytest.raises(ConfigError, match="--calibrated: no temperature of fold 1 in run; fit fits one on"):
+        check_temperatures([known, Member("fold 1", frozenset(), ...)], "run")
+
+
+def test_an_export_of_one_network_keeps_its_temperature(prepared, tmp_path):
+    description = describe(prepared, TrainingConfig())
+    one, other = Temperature((1.5,), "softmax"), Temperature((0.7,), "softmax")
+    for name, temperatures, expected in (("one", [one], one), ("two", [one, other], None), ("none", [None], None)):
+        (tmp_path / name).mkdir()
+        text = to_json(description, "run", len(temperatures), temperatures=temperatures)
+        (tmp_path / name / METADATA).write_text(text, encoding="utf-8")
+        assert read_temperature(tmp_path / name) == expected
+        assert json.loads(text)["temperatures"] == [each and list(each.values) for each in temperatures]

@@ -429,12 +429,16 @@ def predict(
         bool, typer.Option("--class-std", help="Also write CASE_class_std: the standard deviation of every class.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the dropout passes.")] = 0,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Scale each network's probabilities by the temperature of its fold.")
+    ] = False,
 ) -> None:
     """Predict new scans: label maps on each scan's own grid."""
     commands = load("predict")
     chosen = commands.Chosen(tuple(model), fold, arm, final)
     sampling = commands.sampling_of(mc_samples, uncertainty, class_std, seed)
-    commands.predict(chosen, input_, output, commands.options_of(clean, flip, force, probabilities, sampling))
+    options = commands.options_of(clean, flip, force, probabilities, sampling, calibrated)
+    commands.predict(chosen, input_, output, options)
 
 
 @app.command()

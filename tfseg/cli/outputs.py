@@ -34,7 +34,8 @@ def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) ->
     images = example_inputs(prepared.case(prepared.index["case"].iloc[0]).image, model.description)
     terminal = Terminal()
     clean = agreed([member.clean for member in model.members])
-    differences = write_export(model.networks, model.description, out, model.name, listed, images, clean)
+    temperatures = [member.temperature for member in model.members]
+    differences = write_export(model.networks, model.description, out, model.name, listed, images, clean, temperatures)
     for name, difference in differences.items():
         terminal.say(f"{name}: checked on {len(images)} images, probabilities differ by {difference:.1g} at most")
     what = "one network" if len(model.networks) == 1 else f"the mean of {len(model.networks)} networks"

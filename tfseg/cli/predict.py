@@ -73,7 +73,12 @@ class Chosen:
 
 
 def options_of(
-    clean: str | None, flip: str | None, force: bool, probabilities: ProbabilityType | None, sampling: Sampling | None
+    clean: str | None,
+    flip: str | None,
+    force: bool,
+    probabilities: ProbabilityType | None,
+    sampling: Sampling | None,
+    calibrated: bool = False,
 ) -> Options:
     """Return the options of a command line.
 
@@ -81,7 +86,8 @@ def options_of(
         ConfigError: if a rule of `clean` is none.
     """
     flips = () if flip is None else tuple(name.strip() for name in flip.split(","))
-    return Options(None if clean is None else parse_clean_up(clean), flips, force, probabilities, sampling)
+    rules = None if clean is None else parse_clean_up(clean)
+    return Options(rules, flips, force, probabilities, sampling, calibrated)
 
 
 def sampling_of(passes: int | None, uncertainty: bool, class_std: bool, seed: int) -> Sampling | None:

@@ -1,6 +1,7 @@
 """Describe what a network expects and what its output means: `metadata.json` of an export."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.prediction.clean_up import CleanUp, parse_clean_up
 from tfseg.prediction.likeness import UsualChannel, UsualScans, usual_scans
+from tfseg.prediction.temperature import Temperature
 from tfseg.preparation.instructions import preparation_steps, restoration_steps
 from tfseg.preparation.steps import Recipe
 from tfseg.prepared.inputs import input_shape
@@ -82,7 +84,13 @@ def describe(prepared: Prepared, training: TrainingConfig) -> Description:
     )
 
 
-def to_json(description: Description, run: str, networks: int, clean: CleanUp | None = None) -> str:
+def to_json(
+    description: Description,
+    run: str,
+    networks: int,
+    clean: CleanUp | None = None,
+    temperatures: Sequence[Temperature | None] = (),
+) -> str:
     """Return the text of `metadata.json`: for programs, and in sentences for people who work without tfseg.
 
     Args:
@@ -90,6 +98,7 @@ def to_json(description: Description, run: str, networks: int, clean: CleanUp | 
         run: name of the run.
         networks: number of networks whose mean it is.
         clean: rules for the label maps.
+        temperatures: of the networks, which `--calibrated` divides their logits by.
     """
     recipe, targets = description.recipe, description.targets
     about = {
@@ -118,6 +127,7 @@ def to_json(description: Description, run: str, networks: int, clean: CleanUp | 
         "preparation": preparation_steps(recipe, description.in_pixels),
         "restoration": restoration_steps(recipe, description.in_pixels),
         "clean_up": str(clean or "none"),
+        "temperatures": [None if each is None else list(each.values) for each in temperatures],
         "recipe": recipe.model_dump(mode="json"),
         "training_scans": asdict(description.scans),
         "training_subjects": description.subjects,
@@ -144,6 +154,17 @@ def read_clean_up(folder: Path) -> CleanUp:
         ConfigError: as `read_description`.
     """
     return parse_clean_up(_read(folder)["clean_up"])
+
+
+def read_temperature(folder: Path) -> Temperature | None:
+    """Read the temperature of an export of one network; None if it has none, or is the mean of several networks.
+
+    Raises:
+        ConfigError: as `read_description`.
+    """
+    about = _read(folder)
+    values = about.get("temperatures") or [None]
+    return Temperature(tuple(values[0]), about["output"]["activation"]) if len(values) == 1 and values[0] else None
 
 
 def _read(folder: Path) -> dict[str, Any]:

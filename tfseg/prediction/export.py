@@ -19,6 +19,7 @@ from tfseg.prediction.description import METADATA, Description, to_json
 from tfseg.prediction.dropout import dropout_passes, has_dropout
 from tfseg.prediction.forward import Forward, compiled_forward, saved_model_forward
 from tfseg.prediction.runtimes import litert_forward, onnx_forward
+from tfseg.prediction.temperature import Temperature
 from tfseg.prepared.boxes import cut, start_of
 from tfseg.prepared.stored import Slices
 
@@ -47,6 +48,7 @@ def write_export(
     formats: Sequence[str] = ("savedmodel",),
     images: Array | None = None,
     clean: CleanUp | None = None,
+    temperatures: Sequence[Temperature | None] = (),
 ) -> dict[str, float]:
     """Write the mean of some networks in some formats, each checked against the networks by its own runtime.
 
@@ -62,6 +64,7 @@ def write_export(
         formats: of `FORMATS`.
         images: prepared images to check with, `[batch, *spatial, channels]`; not checked if absent.
         clean: rules for the label maps, for the metadata.
+        temperatures: of the networks, for the metadata; the exported probabilities are not scaled.
 
     Returns:
         The largest difference of a probability, by format.
@@ -84,7 +87,8 @@ def write_export(
             forward = _write(mean, name, unfinished)
             if images is not None:
                 differences[name] = _difference(forward, mean, images, name)
-        (unfinished / METADATA).write_text(to_json(description, run, len(networks), clean), encoding="utf-8")
+        about = to_json(description, run, len(networks), clean, temperatures)
+        (unfinished / METADATA).write_text(about, encoding="utf-8")
     return differences
 
 

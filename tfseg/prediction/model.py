@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
-from tfseg.prediction.description import Description, read_description
+from tfseg.prediction.description import Description, read_description, read_temperature
 from tfseg.prediction.dropout import saved_model_passes
 from tfseg.prediction.ensemble import Member
 from tfseg.prediction.forward import saved_model_forward
@@ -69,5 +69,6 @@ def read_saved_model(folder: Path) -> Model:
         frozenset(description.subjects.values()),
         cache(partial(saved_model_forward, folder)),
         passes=cache(partial(saved_model_passes, folder, (*description.shape, len(description.channels)))),
+        temperature=read_temperature(folder),
     )
     return Model(name, description, (member,), (folder,))

@@ -10,6 +10,7 @@ from typing import Literal
 import nibabel as nib
 import numpy as np
 
+from tfseg.core.errors import ConfigError
 from tfseg.core.files import replacing
 from tfseg.datasets.grids import Array
 from tfseg.datasets.layouts import Case
@@ -18,7 +19,7 @@ from tfseg.prediction.choice import predictor_of_large_slices, predictor_of_shap
 from tfseg.prediction.clean_up import CleanUp, agreed
 from tfseg.prediction.description import Description
 from tfseg.prediction.draws import Sampling
-from tfseg.prediction.ensemble import Member, predictor_of, unseen_by
+from tfseg.prediction.ensemble import Member, check_temperatures, predictor_of, unseen_by
 from tfseg.prediction.flips import FlippedPredictor, flip_axes
 from tfseg.prediction.forward import Forward
 from tfseg.prediction.model import Model
@@ -41,6 +42,7 @@ class Options:
         force: allow flips that the training never made.
         probabilities: the type in which probabilities are written; uint8 counts 1/255. None: they are not written.
         sampling: how predictions are drawn for maps of uncertainty. None: there are none, and nothing is drawn.
+        calibrated: scale the probabilities of each network by the temperature of its validation subjects.
     """
 
     clean: CleanUp | None = None
@@ -48,9 +50,10 @@ class Options:
     force: bool = False
     probabilities: ProbabilityType | None = None
     sampling: Sampling | None = None
+    calibrated: bool = False
 
     def check(self, model: Model) -> None:
-        """Refuse labels and flips that the networks do not know, and draws that they do not have.
+        """Refuse labels and flips that the networks do not know, and draws and temperatures that they do not have.
 
         Raises:
             ConfigError: with what they know.
@@ -58,6 +61,10 @@ class Options:
         if self.clean is not None:
             self.clean.check(model.description.targets.labels)
         self.flip_axes(model.description)
+        if self.calibrated:
+            check_temperatures(model.members, model.name)
+        if self.calibrated and self.sampling is not None:
+            raise ConfigError("--calibrated: temperatures are fitted to plain predictions; leave out the draws")
         if self.sampling is not None:
             self.sampling.check(model.members)
 
@@ -73,7 +80,9 @@ class Options:
         """Return the options as a folder of predictions records them."""
         clean = None if self.clean is None else str(self.clean)
         sampling = {} if self.sampling is None else {"sampling": asdict(self.sampling)}
-        return {"clean": clean, "flips": list(self.flips), "probabilities": self.probabilities, **sampling}
+        calibrated = {"calibrated": True} if self.calibrated else {}
+        shown = {"clean": clean, "flips": list(self.flips), "probabilities": self.probabilities}
+        return {**shown, **calibrated, **sampling}
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,7 @@ def _predictor(
         return predictor_of_shape(forward, description.shape, description.overlap, batch_size)
 
     if options.sampling is None:
-        predictor = predictor_of(members, make)
+        predictor = predictor_of(members, make, options.calibrated)
     else:
         predictor = options.sampling.predictor(members, description.targets, make, case.name, batch_size)
     axes = options.flip_axes(description)

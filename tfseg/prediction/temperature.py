@@ -1,13 +1,12 @@
 """Temperature scaling: soften or sharpen a network's probabilities, by numbers fitted on its validation subjects."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
 import scipy.special
 
-from tfseg.core.errors import ConfigError
 from tfseg.datasets.grids import Array
 from tfseg.prediction.predictor import Predictor
 from tfseg.prepared.stored import Slices
@@ -96,22 +95,3 @@ def fit_temperature(probabilities: Array, truth: Array, activation: str, per_cla
         return Temperature((float(np.exp(found.x)),), activation)
     found = scipy.optimize.minimize(cost, np.zeros(channels), bounds=[(low, high)] * channels, method="L-BFGS-B")
     return Temperature(tuple(np.exp(found.x).tolist()), activation)
-
-
-def temperature_of(values: Sequence[float] | None, activation: str, where: str) -> Temperature:
-    """Return the temperature that was stored with a network.
-
-    Args:
-        values: as stored; None if there is none.
-        activation: of the network.
-        where: names the network, for the message.
-
-    Raises:
-        ConfigError: if there is none.
-    """
-    if not values:
-        raise ConfigError(
-            f"--calibrated: {where} has no temperature; train it with --set uncertainty.temperature=one, which fits it "
-            "on validation subjects"
-        )
-    return Temperature(tuple(map(float, values)), activation)

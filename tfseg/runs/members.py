@@ -12,6 +12,7 @@ from tfseg.prediction.dropout import Passes, dropout_passes, has_dropout
 from tfseg.prediction.ensemble import Member
 from tfseg.prediction.forward import Forward, compiled_forward
 from tfseg.prediction.model import Model
+from tfseg.prediction.temperature import Temperature
 from tfseg.runs.folder import final_network_of, fold_of, networks_of, open_prepared, read_json
 
 
@@ -38,6 +39,7 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
             cache(partial(_forward, network)),
             _clean_up_of(network),
             cache(partial(_passes, network)),
+            _temperature_of(network, prepared.targets.activation),
         )
         for network, (name, subjects) in seen.items()
     ]
@@ -63,3 +65,10 @@ def _clean_up_of(network: Path) -> CleanUp:
     """The rules that a fold chose on its validation subjects; none of the final network, which has no such subjects."""
     described = network.with_name("fold.json")
     return parse_clean_up(read_json(described).get("clean_up", "none") if described.is_file() else "none")
+
+
+def _temperature_of(network: Path, activation: str) -> Temperature | None:
+    """The temperature that was fitted on a fold's validation subjects; none of the final network."""
+    described = network.with_name("fold.json")
+    values = read_json(described).get("temperature") if described.is_file() else None
+    return Temperature(tuple(values), activation) if values else None
