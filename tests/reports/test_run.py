@@ -80,7 +80,7 @@ def make_run(folder: Path, labels: list[str], folds: int | dict = 3) -> Path:
         pd.DataFrame(history).to_csv(run / f"fold_{fold}" / "history.csv", index=False)
         summary = {"best_epoch": 2, "epochs": 2, "train_seconds": 192.4}
         (run / f"fold_{fold}" / "fold.json").write_text(json.dumps(summary))
-    scores = pd.concat(tables)[[*metrics.summary.COLUMNS]]
+    scores = pd.concat(tables)[["arm", *metrics.summary.COLUMNS]]
     scores.to_csv(run / "scores.csv", index=False)
     diagonal = geometry.diagonal_mm(SHAPE, (1, 1, 2.5))
     metrics.summarise(scores, dict.fromkeys(CASES, diagonal)).to_csv(run / "summary.csv", index=False)
