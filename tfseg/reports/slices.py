@@ -85,7 +85,7 @@ class View:
     def draw_heat(self, index: int, values: Array, largest: float) -> str:
         """Draw values `[slice, h, w]` from 0 (black) to `largest` (white), by lightness alone."""
         heat = colormaps["inferno"](_in_pixels(_upright(values[index][self.window]), self.shape_mm) / largest)
-        return _png(np.rint(255 * heat[::-1, :, :3]).astype(np.uint8))
+        return _png(_bytes(heat[::-1, :, :3]))
 
 
 def largest_and_worst(truth: Array, *predictions: Array) -> dict[int, str]:
@@ -233,7 +233,12 @@ def _errors(grey: Array, truth: Array, prediction: Array, shape_mm: tuple[float,
     shown[(truth > 0) & (prediction == 0)] = to_rgb(colors.MISSED)
     shown[(truth == 0) & (prediction > 0) & striped] = to_rgb(colors.FALSE_ALARM)
     shown[(truth > 0) & (prediction > 0) & (truth != prediction) & chequered] = to_rgb(colors.CONFUSED)
-    return _png(np.rint(255 * shown[::-1]).astype(np.uint8))
+    return _png(_bytes(shown[::-1]))
+
+
+def _bytes(shares: Array) -> Array:
+    """Turn shares of light, 0 to 1, into bytes; what is not a number is black."""
+    return np.rint(255 * np.nan_to_num(shares)).astype(np.uint8)
 
 
 def _in_pixels(part: Array, shape_mm: tuple[float, float]) -> Array:
