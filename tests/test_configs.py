@@ -11,11 +11,11 @@ import yaml
 
 from tfseg.cli.tuned import Tuning
 from tfseg.comparison.printed import read_printed
-from tfseg.comparison.protocol import Mode, Scale
 from tfseg.comparison.study import load_study
 from tfseg.comparison.tuned import Budget
 from tfseg.config.config import Config, load_config
 from tfseg.config.yaml_files import read_yaml_chain
+from tfseg.core.modes import Mode, Scale
 from tfseg.datasets.layouts import Dataset, read_dataset
 from tfseg.losses import LOSSES
 from tfseg.preparation.prepare import prepare_dataset

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tfseg.comparison.estimate import Estimate
-from tfseg.comparison.protocol import Mode, Scale
 from tfseg.comparison.study import load_study
+from tfseg.core.modes import Mode, Scale
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TINY = ["model.filters=2", "training.epochs=1", "training.augmentation={}"]

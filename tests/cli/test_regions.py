@@ -100,7 +100,7 @@ def test_what_is_ignored_is_in_no_region(decathlon, tmp_path):
     (case,) = prepared.cases_of(prepared.subjects[:1])
     everywhere = np.ones((*case.label.shape, 1), "float32")
     scores = evaluate(
-        SlicePredictor(lambda image: everywhere, len(everywhere)), prepared, [case], 1.0, tmp_path / "found"
+        SlicePredictor(lambda image: everywhere, len(everywhere)), prepared, [case], ScoringConfig(), tmp_path / "found"
     )
     values = scores.set_index(["label", "metric"])["value"]
     on_grid = case.grid.unpad(case.label)

@@ -123,7 +123,11 @@ def test_a_search_cannot_reach_test_subjects(prepared, space, jobs_here, tmp_pat
         (SPACE, ("--method", "random", "--trials", 3), "trials: a budget of 3 is smaller than one batch, 4"),
         (SPACE, ("--method", "gird"), "the command line: method"),
         (SPACE, ("--fold", 3), "--fold: expected 0 to 2, received 3"),
-        (SPACE, ("--ray-address", "head"), "--ray-address: expected HOST:PORT of the head machine, or auto"),
+        (
+            SPACE,
+            ("--ray-address", "head", "--set", "training.threads=2"),
+            "--ray-address: expected HOST:PORT of the head machine, or auto",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(tune, space, text, more, message):
@@ -134,5 +138,5 @@ def test_what_is_wrong_is_one_line(tune, space, text, more, message):
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(tune):
-    code, _, errors = tune("--ray-address", "127.0.0.1:1")
+    code, _, errors = tune("--ray-address", "127.0.0.1:1", "--set", "training.threads=2")
     assert (code, errors) == (1, "tfseg: --ray-address 127.0.0.1:1: no cluster answers: Connection refused\n")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tfseg.cli.datasets import Source, follow
-from tfseg.comparison.protocol import Mode, Scale
 from tfseg.comparison.study import load_study
 from tfseg.core.errors import ConfigError
+from tfseg.core.modes import Mode, Scale
 from tfseg.datasets.phantoms.stand_ins import STAND_INS, StandIn
 
 STUDY = """

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tfseg.comparison.protocol import Mode, Scale
 from tfseg.comparison.several import read_several
 from tfseg.comparison.study import load_study
 from tfseg.core.errors import ConfigError
+from tfseg.core.modes import Mode, Scale
 
 STUDY = """
 losses: [dice, ce]
@@ -34,7 +34,7 @@ def test_every_data_set_is_compared_as_the_study_says(study, compared, tmp_path,
 
     asked = {}
 
-    def compare(study, source, out, *_):
+    def compare(study, source, out, *_, **__):
         asked[out.name] = source
         shutil.copytree(compared[0], out)
 

@@ -12,7 +12,14 @@ from tfseg.runs.folder import read_scores
 def out(compare, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trust") / "cmp"
     one_split = "folds={scheme: holdout, ratio: [2, 1, 3]}"
-    compare("dice,ce", folder, "uncertainty.samples=2", "uncertainty.temperature=one", one_split)
+    compare(
+        "dice,ce",
+        folder,
+        "uncertainty.samples=2",
+        "model.dropout=[0.15, 0.3]",
+        "uncertainty.temperature=one",
+        one_split,
+    )
     return folder
 
 

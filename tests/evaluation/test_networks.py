@@ -9,7 +9,8 @@ import pytest
 from tfseg.config.config import ScoringConfig
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.layouts import read_dataset
-from tfseg.evaluation.networks import diagonals_mm, evaluate, scored_labels
+from tfseg.evaluation.networks import diagonals_mm, evaluate
+from tfseg.evaluation.scored import scored_labels
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
 from tfseg.prepared.prepared import Prepared

@@ -221,6 +221,7 @@ UNUSUAL = {
     "focus_weight": 0.6,
     "radius": 1,
     "window": 5,
+    "bins": 7,
     "blob_weight": 0.5,
     "class_distances": [[0.0, 1.0], [2.0, 0.0]],
 }

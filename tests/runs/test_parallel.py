@@ -80,23 +80,6 @@ def test_a_lost_worker_and_a_lost_machine_change_nothing(inside, prepared, confi
         assert not (out / f"fold_{fold}" / "progress.jsonl").exists()
 
 
-def test_a_killed_command_resumes_with_the_same_bits(inside, prepared, config, sequential, tmp_path):
-    out = tmp_path / "run"
-    command = [*inside, *TFSEG, *arguments(prepared, config, out), "--parallel", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    for line in process.stdout:
-        if "epoch 2/" in line:
-            break
-    process.send_signal(signal.SIGKILL)  # unshare and sh have become the command
-    process.stdout.close()
-    process.wait()
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "resumes after epoch" in done.stdout
-    assert {fold: (out / f"fold_{fold}" / "scores.csv").read_bytes() for fold in sequential} == sequential
-    assert (out / "report.html").is_file()
-
-
 def job_of(prepared, out, **training):
     split = {name: list(part) for name, part in asdict(make_splits(prepared.subjects, 3, 0)[0]).items()}
     values = {**SMALL["training"], **training}

@@ -12,7 +12,14 @@ from tfseg.datasets.splits import Split
 from tfseg.metrics import METRICS
 from tfseg.runs.cell import run_cell
 
-SMALL = ["model.filters=2", "model.depth=1", "training.epochs=1", "training.batch_size=6", "loss=dice_ce"]
+SMALL = [
+    "model.filters=2",
+    "model.depth=1",
+    "model.dropout=[0.15, 0.3]",
+    "training.epochs=1",
+    "training.batch_size=6",
+    "loss=dice_ce",
+]
 HERE = tf.distribute.get_strategy()
 
 

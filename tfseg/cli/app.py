@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfseg.comparison.protocol import Mode, Scale
 from tfseg.core.errors import ConfigError, is_fault, one_line
+from tfseg.core.modes import Mode, Scale
 
 if TYPE_CHECKING:
     from tfseg.datasets.phantoms.stand_ins import StandIn

@@ -14,7 +14,7 @@ from tfseg.core.machine import usable_cores
 from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.phantoms.stand_ins import STAND_INS
 from tfseg.datasets.splits import Split, to_json
-from tfseg.evaluation.networks import scored_labels
+from tfseg.evaluation.scored import scored_labels
 from tfseg.prepared.inputs import check_input, input_shape
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.training.network import check_network

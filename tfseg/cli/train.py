@@ -25,7 +25,7 @@ from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import usable_cores
 from tfseg.core.resumable import resumable
 from tfseg.datasets.splits import Split
-from tfseg.evaluation.networks import scored_labels
+from tfseg.evaluation.scored import scored_labels
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report

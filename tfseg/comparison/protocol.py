@@ -3,30 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from tfseg.config.yaml_files import merge
 from tfseg.core.errors import ConfigError
+from tfseg.core.modes import Mode, Scale
 from tfseg.datasets.phantoms.stand_ins import StandIn
 
 _OF_DATA = ("data", "recipe", "subject_pattern", "phantoms", "subjects")
 KEYS = (*_OF_DATA[1:], "printed", "as_printed", "small", "datasets")
-
-
-class Mode(StrEnum):
-    """Whose rules a study follows: fair ones, or those of the printed study, even if they flatter."""
-
-    fair = "fair"
-    as_printed = "as_printed"
-
-
-class Scale(StrEnum):
-    """How large a study is: as it should be, or small enough for minutes on two cores."""
-
-    full = "full"
-    small = "small"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import yaml
 from tfseg import losses
 from tfseg.comparison import protocol
 from tfseg.comparison.endpoint import KEYS, Endpoint, read_endpoint
-from tfseg.comparison.protocol import Mode, Protocol, Scale, apply_mode, read_protocol
+from tfseg.comparison.protocol import Protocol, apply_mode, read_protocol
 from tfseg.config.config import Config, validate
 from tfseg.config.yaml_files import merge, parse_override, read_yaml, read_yaml_chain
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
+from tfseg.core.modes import Mode, Scale
 from tfseg.losses.spec import parse, parse_list
 
 SEEDS = 3  # fewer cannot tell small differences from the luck of a training

@@ -8,32 +8,14 @@ import pandas as pd
 
 from tfseg.config.config import ScoringConfig
 from tfseg.core import geometry
-from tfseg.core.errors import ConfigError
 from tfseg.datasets.grids import Array
 from tfseg.datasets.volume import write_volume
+from tfseg.evaluation.scored import ALL, BACKGROUND
 from tfseg.evaluation.structures import score_structures
 from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.predictor import Predictor
 from tfseg.prediction.slices import label_volume
 from tfseg.prepared.prepared import Prepared, PreparedCase
-
-BACKGROUND = "background"
-ALL = "all voxels"  # the label of quantities of whole cases
-
-
-def scored_labels(prepared: Prepared, scoring: ScoringConfig) -> list[str]:
-    """Return the names of what is scored: the background if asked for, then the labels or regions.
-
-    Raises:
-        ConfigError: if the background cannot be scored beside them.
-    """
-    names = list(prepared.targets.scored)
-    if not scoring.background:
-        return names
-    if prepared.regions or BACKGROUND in names:
-        found = "regions, which have no background" if prepared.regions else f"a label called {BACKGROUND}"
-        raise ConfigError(f"scoring.background: expected labels without one; {prepared.folder} has {found}")
-    return [BACKGROUND, *names]
 
 
 def evaluate(

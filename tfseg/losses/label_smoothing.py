@@ -28,7 +28,7 @@ def smooth_labels(
     Example:
         >>> import numpy as np
         >>> from tfseg.losses.label_smoothing import smooth_labels
-        >>> np.asarray(smooth_labels(np.array([[[0], [2]]]), channels=3, amount=0.3)).round(1).tolist()
+        >>> np.asarray(smooth_labels(np.array([[[0], [2]]]), channels=3, amount=0.3), float).round(1).tolist()
         [[[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]]
     """
     y_true = ops.convert_to_tensor(y_true)

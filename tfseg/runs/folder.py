@@ -10,7 +10,7 @@ import pandas as pd
 from tfseg.config.config import Config, load_config
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
-from tfseg.evaluation.networks import scored_labels
+from tfseg.evaluation.scored import scored_labels
 from tfseg.prepared.prepared import Prepared
 
 TEXT_COLUMNS = ("arm", "loss", "subject", "case", "label", "metric")

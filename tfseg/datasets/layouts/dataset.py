@@ -133,7 +133,7 @@ def some_subjects(dataset: Dataset, number: int) -> Dataset:
 
     >>> cases = tuple(Case(name, name, (Path(name),), Path(name)) for name in "abcde")
     >>> [case.name for case in some_subjects(Dataset("five", ("t1",), {1: "liver"}, cases), 3).cases]
-    ['b', 'c', 'd']
+    ['c', 'd', 'e']
     """
     names = sorted({case.subject for case in dataset.cases})
     kept = set(np.random.default_rng(0).permutation(names)[:number])

@@ -1,0 +1,17 @@
+"""Name the modes and scales of a study, which the command line and studies share."""
+
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """Whose rules a study follows: fair ones, or those of the printed study, even if they flatter."""
+
+    fair = "fair"
+    as_printed = "as_printed"
+
+
+class Scale(StrEnum):
+    """How large a study is: as it should be, or small enough for minutes on two cores."""
+
+    full = "full"
+    small = "small"
