@@ -25,7 +25,7 @@ STUDIES = {
     "kim_2025/dice_and_dice_ce": (Mode.fair, ["model.depth=1", "training.input.per_case=2"], ("dice", "dice_ce")),
     "he_2024/stages": (
         Mode.fair,
-        ["model.depth=2", "model.deep_supervision=2", "training.input.per_case=1"],
+        ["model.depth=1", "model.deep_supervision=1", "training.input.per_case=1"],
         ("global", "global, total"),
     ),
     "bonbid_hie_2025/six_losses": (Mode.as_printed, ["model.depth=1"], ("dice", "tversky_hausdorff")),

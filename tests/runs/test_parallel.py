@@ -9,7 +9,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -35,49 +34,15 @@ def alone_on_its_network():
     return inside if done.returncode == 0 else []
 
 
-@pytest.fixture(scope="module")
-def inside():
-    return alone_on_its_network()
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    path = tmp_path_factory.mktemp("config") / "config.yaml"
-    path.write_text(yaml.safe_dump({"loss": "dice", "folds": 3, **SMALL}))
-    return path
-
-
-@pytest.fixture(scope="module")
-def sequential(prepared, config, tmp_path_factory):
-    """Scores of the folds one after another, with one thread, without Ray."""
-    out = tmp_path_factory.mktemp("sequential") / "run"
-    done = subprocess.run([*TFSEG, *arguments(prepared, config, out)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return {fold: (out / f"fold_{fold}" / "scores.csv").read_bytes() for fold in range(3)}
-
-
-def arguments(prepared, config, out):
-    return ["fit", "--prepared", str(prepared.folder), "--config", str(config), "--out", str(out)]
-
-
-def test_a_lost_worker_and_a_lost_machine_change_nothing(inside, prepared, config, sequential, tmp_path):
-    script, out = Path(__file__).with_name("losing_nodes.py"), tmp_path / "run"
-    text = load_config(config).to_yaml()
-    done = subprocess.run(
-        [*inside, sys.executable, str(script), str(prepared.folder), str(out), text], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    ended = json.loads(done.stdout.splitlines()[-1])
-    assert ended["failed"] == {}
-    assert ended["lost"] == ["worker", "machine"]
-    assert sorted(ended["begun"]) == ["fold 0", "fold 1", "fold 2"]
-    assert ended["resumed"], "nothing was trained when the worker was lost"
-    for fold, scores in sequential.items():
-        table = pd.read_csv(out / f"fold_{fold}" / "scores.csv").drop(columns="arm")
-        expected = out / "expected.csv"
-        expected.write_bytes(scores)
-        pd.testing.assert_frame_equal(table, pd.read_csv(expected).drop(columns="arm"), check_exact=True)
-        assert not (out / f"fold_{fold}" / "progress.jsonl").exists()
+def test_parallel_folds_have_the_bits_of_folds_one_after_another(prepared, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"loss": "dice", "folds": 3, **SMALL}))
+    words = ["fit", "--prepared", str(prepared.folder), "--config", str(tmp_path / "config.yaml"), "--epochs", "1"]
+    for name, before, more in (("alone", [], []), ("ray", alone_on_its_network(), ["--parallel", "2"])):
+        command = [*before, *TFSEG, *words, "--out", str(tmp_path / name), *more]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    for file in ("scores.csv", "fold_0/scores.csv", "fold_2/scores.csv", "summary.csv"):
+        assert (tmp_path / "alone" / file).read_bytes() == (tmp_path / "ray" / file).read_bytes()
 
 
 def job_of(prepared, out, **training):
