@@ -55,10 +55,18 @@ def test_the_command_line_takes_precedence_over_what_a_study_says_of_its_data(st
 
 
 def test_a_comparison_keeps_to_its_mode_and_scale(study, tmp_path):
-    load(study).write(tmp_path / "kept.yaml")
-    assert load(study).joined_to(tmp_path / "kept.yaml")
-    with pytest.raises(ConfigError, match="another mode or scale"):
-        load(study, scale=Scale.small).joined_to(tmp_path / "kept.yaml")
+    """Whoever adds a loss to it without its study would take away the mark that its scores flatter."""
+    more = load_study(None, None, [], "focal", 1)
+    load(study).write(tmp_path / "fair.yaml")
+    load(study, Mode.as_printed).write(tmp_path / "printed.yaml")
+    assert len(more.joined_to(tmp_path / "fair.yaml").arms) == 3
+    for other, path in (
+        (load(study, scale=Scale.small), "fair.yaml"),
+        (load(study), "printed.yaml"),
+        (more, "printed.yaml"),
+    ):
+        with pytest.raises(ConfigError, match="another --mode or --scale"):
+            other.joined_to(tmp_path / path)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,35 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tfseg.cli.options import (
+    BatchSize,
+    Configuration,
+    Data,
+    Devices,
+    Epochs,
+    Final,
+    Folds,
+    Kind,
+    Parallel,
+    PhantomKind,
+    Phantoms,
+    PreparedFolder,
+    ProbabilityType,
+    RayAddress,
+    Recipe,
+    Seed,
+    Settings,
+    SkipBad,
+    Splits,
+    SubjectPattern,
+    TrainingData,
+)
 from tfseg.core.errors import ConfigError, is_fault, one_line
 from tfseg.core.modes import Mode, Scale
 
@@ -44,64 +66,6 @@ def options(
 
     With --debug, an error also prints its traceback.
     """
-
-
-Data = Annotated[Path, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest.")]
-SubjectPattern = Annotated[
-    str | None, typer.Option(help="A regular expression that extracts the subject from a case's name.")
-]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out cases that have a fault.")]
-Recipe = Annotated[
-    Path | None, typer.Option(help="Recipe (YAML); settings that it leaves out are derived from the data.")
-]
-
-
-class Kind(StrEnum):
-    """Kinds of phantoms."""
-
-    head = "head"
-    healthy_head = "healthy_head"
-    abdomen = "abdomen"
-    neonate = "neonate"
-    two_tools = "two_tools"
-    pictures = "pictures"
-
-
-class Phantoms(StrEnum):
-    """Kinds of phantoms to train on."""
-
-    head = "head"
-    abdomen = "abdomen"
-
-
-TrainingData = Annotated[
-    Path | None, typer.Option(help="Scans: a folder in a known layout, or a CSV manifest. Default: synthetic phantoms.")
-]
-PhantomKind = Annotated[
-    Phantoms | None, typer.Option(help="What stands in for --data: healthy heads or abdomens. Default: abdomen.")
-]
-PreparedFolder = Annotated[Path | None, typer.Option(help="A prepared folder, in place of --data; skips preparation.")]
-Configuration = Annotated[Path | None, typer.Option(help="Configuration (YAML).")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="One setting, such as training.epochs=20; may be repeated.")
-]
-Folds = Annotated[int | None, typer.Option(help="Folds of the cross-validation; subjects stay whole.")]
-Splits = Annotated[Path | None, typer.Option(help="Splits (JSON), tfseg's own or nnU-Net's.")]
-Epochs = Annotated[int | None, typer.Option(help="Epochs of every network.")]
-BatchSize = Annotated[int | None, typer.Option(help="Slices, patches or volumes per batch, over all devices.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of splits, initial weights, order and dropout.")]
-Final = Annotated[bool, typer.Option("--final", help="Use the network that fit --final trained on all subjects.")]
-Devices = Annotated[str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: all GPUs, or the CPU.")]
-
-Parallel = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="Train N networks at once on Ray; without N, as many as there are cores or GPUs.", metavar="[N]"
-    ),
-]
-RayAddress = Annotated[
-    str | None, typer.Option(help="Train on a Ray cluster: HOST:PORT of its head machine, or auto; implies --parallel.")
-]
 
 
 @app.command()
@@ -240,6 +204,8 @@ def compare(
     if read.protocol.datasets:
         if tune_budget is not None or space is not None:
             raise ConfigError("--tune-budget and --space tune the losses on one data set; the study lists several")
+        if splits is not None or predictions is not None:
+            raise ConfigError("--splits and --predictions belong to one data set; the study lists several")
         load("several").compare(read, source, out, devices, command(), dry_run, at_once)
         return
     source = follow(source, read.protocol)
@@ -357,7 +323,13 @@ def inspect(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write, in the Decathlon layout.")],
-    kind: Annotated[Kind, typer.Option(help="MR heads, with or without tumours, or CT abdomens.")] = Kind.abdomen,
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            help="CT abdomens; MR heads, with or without tumours, labelled by two tools, or as 2D images; newborns "
+            "with lesions."
+        ),
+    ] = Kind.abdomen,
     subjects: Annotated[int, typer.Option(min=1, help="Number of subjects.")] = 20,
     size: Annotated[int, typer.Option(min=32, max=256, help="Voxels along x and y.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Each seed gives other subjects.")] = 0,
@@ -382,13 +354,6 @@ def export(
 ) -> None:
     """Export a run as SavedModel, LiteRT or ONNX, which run without tfseg."""
     load("outputs").export(run, out, fold, final, format_)
-
-
-class ProbabilityType(StrEnum):
-    """Types in which probabilities are written."""
-
-    float32 = "float32"
-    uint8 = "uint8"
 
 
 @app.command()

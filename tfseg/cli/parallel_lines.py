@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from tfseg.core.words import duration
+from tfseg.core.words import duration, epoch_line
 from tfseg.training.progress import Progress as TrainingProgress
 from tfseg.training.time_left import Course, Pace
 
@@ -59,8 +59,7 @@ class ParallelLines:
         def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
             course.go_to(epoch + 1)
             own.step()
-            known = "  ".join(f"{score} {logs[score]:.4f}" for score in ("loss", "val_dice") if score in logs)
-            line = f"{name}  epoch {epoch + 1}/{epochs}  {known}"
+            line = epoch_line(name, epoch, epochs, logs)
             draw(line)
             if bars is None:
                 left = f"{duration(course.network.seconds)} left, {duration(self._seconds_left)} of all"

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from tfseg.core.words import duration
+from tfseg.core.words import duration, epoch_line
 from tfseg.training.time_left import Course, Pace
 
 if TYPE_CHECKING:
@@ -176,8 +176,7 @@ class TrainingLines:
         def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
             course.go_to(epoch + 1)
             own.step()
-            known = "  ".join(f"{score} {logs[score]:.4f}" for score in ("loss", "val_dice") if score in logs)
-            line = f"{name}  epoch {epoch + 1}/{epochs}  {known}"
+            line = epoch_line(name, epoch, epochs, logs)
             if self._bars:
                 self._bars.update(self._tasks[1], description=line)
                 return

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tfseg import losses, metrics
+from tfseg import losses
 from tfseg.cli.datasets import Source
 from tfseg.cli.setting import Setting, check_devices, set_up
 from tfseg.cli.terminal import Terminal
@@ -20,11 +20,10 @@ from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.resumable import resumable
 from tfseg.core.words import duration
 from tfseg.datasets.splits import Split, to_json
-from tfseg.evaluation.networks import diagonals_mm
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports.run import write_report
 from tfseg.reports.sweep import write_sweep
-from tfseg.runs.cells import Cell, collect
+from tfseg.runs.cells import Cell, collect, write_scores
 from tfseg.runs.environment import (
     SAME,
     describe_environment,
@@ -42,7 +41,7 @@ from tfseg.tuning.proposals import resolve_search
 from tfseg.tuning.search import SearchConfig
 from tfseg.tuning.space import Space, check_space
 from tfseg.tuning.sweep import Sweep, best_row, elapsed_s
-from tfseg.tuning.trials import cells_of, inner_splits, score_of, untested
+from tfseg.tuning.trials import cells_of, describe, inner_splits, score_of, untested
 
 INNER = "inner_splits.json"
 
@@ -201,8 +200,6 @@ def _set_aside(run: Path, config: Config) -> None:
 
 def trial_title(row: Mapping[str, Any]) -> str:
     """Return the values and the score of a row of `trials.csv`."""
-    from tfseg.tuning.trials import describe
-
     return f"{describe(json.loads(row['values']))}: {row['score']:.4f}"
 
 
@@ -211,6 +208,4 @@ def _collect_nested(out: Path, runs: Sequence[Path], folds: Sequence[Split], pre
     tables = [read_scores(run / "scores.csv").assign(fold=fold) for fold, run in enumerate(runs)]
     scores = pd.concat(tables, ignore_index=True)
     tested = [subject for split in folds for subject in split.test]
-    summary = metrics.summarise(scores, diagonals_mm(prepared.cases_of(tested)))
-    files.write_text(out / "scores.csv", scores.to_csv(index=False))
-    files.write_text(out / "summary.csv", summary.to_csv(index=False))
+    write_scores(out, scores, prepared, tested)

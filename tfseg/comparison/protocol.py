@@ -43,8 +43,8 @@ class Protocol:
     datasets: Mapping[str, "Protocol"] = field(default_factory=dict)
 
     def to_parts(self) -> dict[str, Any]:
-        """Return what the `study.yaml` of a comparison keeps of it."""
-        if self.study is None:
+        """Return what the `study.yaml` of a comparison keeps of it: nothing of a study in its fair, full form."""
+        if (self.mode, self.scale) == (Mode.fair, Scale.full):
             return {}
         limit = {} if self.subjects is None else {"subjects": self.subjects}
         return {"protocol": {"mode": self.mode.value, "scale": self.scale.value, **limit}}

@@ -139,8 +139,8 @@ class Study:
         if not path.is_file():
             return self
         values = read_yaml(path)
-        if self.protocol.study and values.get("protocol") != self.protocol.to_parts()["protocol"]:
-            raise ConfigError(f"{path}: a study of another mode or scale; choose another folder with --out")
+        if values.get("protocol") != self.protocol.to_parts().get("protocol"):
+            raise ConfigError(f"{path}: a study of another --mode or --scale; give the same, or another --out")
         before, seeds = _read_parts(values, str(path))
         known = {arm.name: arm for arm in before}
         for arm in self.arms:

@@ -1,5 +1,7 @@
 """How numbers and names are written for people."""
 
+from collections.abc import Mapping
+
 
 def duration(seconds: float) -> str:
     """Write a number of seconds as people do.
@@ -20,3 +22,13 @@ def shorten(name: str, length: int = 24) -> str:
     'left hi…'
     """
     return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def epoch_line(name: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> str:
+    """Say how a network stands after an epoch, counted from 0.
+
+    >>> epoch_line("fold 1/5", 1, 20, {"loss": 0.51234, "val_dice": 0.7, "val_loss": 0.6})
+    'fold 1/5  epoch 2/20  loss 0.5123  val_dice 0.7000'
+    """
+    known = "  ".join(f"{score} {logs[score]:.4f}" for score in ("loss", "val_dice") if score in logs)
+    return f"{name}  epoch {epoch + 1}/{epochs}  {known}"

@@ -110,7 +110,12 @@ def collect(run: Path, prepared: Prepared, folds: Sequence[Split]) -> pd.DataFra
         raise RunError(f"{run}: no fold is finished")
     scores = pd.concat([read_scores(fold_folder(run, fold) / "scores.csv") for fold in finished])
     tested = [subject for split in finished.values() for subject in split.test]
+    return write_scores(run, scores, prepared, tested)
+
+
+def write_scores(out: Path, scores: pd.DataFrame, prepared: Prepared, tested: Iterable[str]) -> pd.DataFrame:
+    """Write `scores.csv` and `summary.csv` of tested subjects; return the summary."""
     summary = metrics.summarise(scores, diagonals_mm(prepared.cases_of(tested)))
-    files.write_text(run / "scores.csv", scores.to_csv(index=False))
-    files.write_text(run / "summary.csv", summary.to_csv(index=False))
+    files.write_text(out / "scores.csv", scores.to_csv(index=False))
+    files.write_text(out / "summary.csv", summary.to_csv(index=False))
     return summary
