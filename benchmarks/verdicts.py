@@ -200,7 +200,7 @@ def false_reports(setting: Setting, tables: int, seed: int = 0) -> tuple[float, 
 
 
 def power(setting: Setting, tables: int, size: float = 0.8, seed: int = 0) -> float:
-    """Return how often two arms that differ are told apart.
+    """Return how often the verdict on two arms that differ says so.
 
     Args:
         setting: of two arms.

@@ -15,13 +15,17 @@ import pytest
 from tfseg import metrics
 from tfseg.cli import train
 from tfseg.cli.datasets import Source
+from tfseg.comparison import estimate
 from tfseg.comparison.contestants import add_contestants, with_contestants
 from tfseg.comparison.endpoint import Endpoint
 from tfseg.comparison.folder import model_of_arm, read_comparison
 from tfseg.comparison.study import load_study
+from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError, RunError
 from tfseg.prediction.ensemble import unseen_by
 from tfseg.reports.comparison import write_comparison
+from tfseg.runs import cells
+from tfseg.runs.cell import CellFailed
 from tfseg.runs.folder import open_prepared, read_scores
 from tfseg.statistics import VERDICT_COLUMNS
 
@@ -62,6 +66,29 @@ def test_a_network_that_fails_is_reported_and_the_others_finish(compared, page):
     ]
     assert "2 networks failed" in page.text
     assert failures[0]["reason"] in page.text
+
+
+def test_the_other_folds_of_a_seed_count_if_one_fails(compared, compare, read_page, tmp_path, monkeypatch):
+    out = shutil.copytree(compared[0], tmp_path / "cmp")
+    shutil.rmtree(out / "runs" / "ce_s0" / "fold_1")
+
+    def run_out_of_memory(config, prepared, split, fold, seed, devices, threads, folder, *, arm, progress) -> None:
+        files.write_text(
+            folder / "failure.json", json.dumps({"arm": arm, "seed": seed, "fold": fold, "reason": "full"})
+        )
+        raise CellFailed("full")
+
+    monkeypatch.setattr(cells, "run_cell_here", run_out_of_memory)
+    monkeypatch.setattr(estimate, "estimate", lambda *_: estimate.Estimate(np.nan, 1, 0, 1, {}))
+    with pytest.raises(RunError, match="3 of 8 networks failed"):
+        compare("dice,ce", out)
+    scores = read_scores(out / "scores.csv")
+    assert {arm: set(own["fold"]) for arm, own in scores.groupby("arm")} == {"dice": {0, 1}, "ce": {0}, "bce": {0, 1}}
+    tests = pd.read_csv(out / "tests.csv")
+    primary = tests[tests["role"] == "primary"].set_index(["first", "second"])
+    assert primary["networks"].to_dict() == {("dice", "ce"): 1, ("dice", "bce"): 2, ("ce", "bce"): 1}
+    assert primary.loc[("dice", "ce"), "verdict"] == "untested"
+    assert "3 networks failed" in read_page((out / "report.html").read_text()).text
 
 
 def test_scores_are_collected_from_the_runs(compared):

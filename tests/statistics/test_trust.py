@@ -101,8 +101,20 @@ def test_calibration_is_described_in_a_comparison_with_the_lower_value_better(sc
     assert "95 % interval 0.0" in sentence
     (unclear,) = described_findings(tests, "liver", ["error_auroc"])
     assert re.fullmatch(
-        r"AUROC of errors in the band of liver: (ce|dice) has the best mean, and no interval tells it from (ce|dice)\.",
+        r"AUROC of errors in the band of liver: (ce|dice) has the best mean; no interval separates it from (ce|dice)\.",
         unclear,
+    )
+
+
+def test_arms_of_one_network_each_are_not_called_better(scores):
+    one = scores[(scores["seed"] == 0)].assign(fold=0)
+    tests = compare_arms(questions(one, {}))
+    row = tests[tests["metric"] == "ece_band"].iloc[0]
+    assert row["networks"] == 1 and row["high"] < 0
+    (sentence,) = described_findings(tests, "liver", ["ece_band"])
+    assert sentence == (
+        "ECE in the band of liver: ce has the best mean; with one network of an arm, another training may change the "
+        "order."
     )
 
 

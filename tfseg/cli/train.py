@@ -256,17 +256,18 @@ def train_cells(
 
 
 def finish_runs(cells: Sequence[Cell], prepared: Prepared) -> list[Path]:
-    """Write scores, summary and report of every run whose folds are all finished; return those runs."""
-    finished = []
+    """Write scores, summary and report of every run with a finished fold; return those runs."""
+    runs = []
     for run in dict.fromkeys(cell.run for cell in cells):
         own = [cell for cell in cells if cell.run == run]
-        if not all(is_finished(cell.folder) for cell in own):
+        finished = {cell.fold for cell in own if is_finished(cell.folder)}
+        if not finished:
             continue
-        if not (run / "report.html").is_file():
+        if not (run / "report.html").is_file() or set(read_scores(run / "scores.csv")["fold"]) != finished:
             collect(run, prepared, [cell.split for cell in own])
             write_report(run)
-        finished.append(run)
-    return finished
+        runs.append(run)
+    return runs
 
 
 def _write_environment(

@@ -174,7 +174,7 @@ class Comparison:
         return pd.DataFrame(
             {"checks": {}, "loss": run.arm, "seed": run.config.seed, "fold": fold, **cell}
             for run in self.runs
-            for fold, cell in enumerate(run.folds)
+            for fold, cell in zip(run.numbers, run.folds, strict=True)
         )
 
 

@@ -82,8 +82,8 @@ class Curves(NamedTuple):
 def calibration_scores(label: Label) -> dict[str, float]:
     """Return `ece`, `ace`, `brier` and `nll`, each as `NAME_volume`, `NAME_foreground` and `NAME_band`.
 
-    The foreground is where truth or prediction have the label. Most of a volume is background that is easy to tell, so
-    that errors are small there. NaN if there is no such voxel.
+    The foreground is where truth or prediction have the label. Most of a volume is background that no network gets
+    wrong, so errors are small there. NaN if there is no such voxel.
 
     >>> probability = np.array([[0.1, 0.8, 0.6]], np.float32)
     >>> label = Label.of(probability, np.array([[False, True, True]]), probability > 0.5, spacing_mm=(1, 1))

@@ -25,10 +25,15 @@ class DrawnCase:
 
 
 def draw_cases(comparison: Comparison) -> list[DrawnCase]:
-    """Draw the best, the median and the worst case by the mean Dice over losses, under the first seed."""
+    """Draw the best, the median and the worst case by the mean Dice over losses, under the first seed.
+
+    If networks failed, they are among the cases that most losses have.
+    """
     scores = comparison.scores
     dice = scores[(scores["metric"] == "dice") & (scores["seed"] == scores["seed"].min())]
-    means = dice.groupby("case")["value"].mean().rename("dice").reset_index()
+    losses = dice.groupby("case")["loss"].nunique()
+    compared = dice[dice["case"].isin(losses.index[losses == losses.max()])]
+    means = compared.groupby("case")["value"].mean().rename("dice").reset_index()
     ranked = means.sort_values("dice", kind="stable", na_position="last", ignore_index=True)
     return [_draw(comparison, role, name) for role, name in pick_cases(ranked).items()]
 
@@ -36,18 +41,18 @@ def draw_cases(comparison: Comparison) -> list[DrawnCase]:
 def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
     own = comparison.scores[comparison.scores["case"] == name]
     case = comparison.prepared.case(name)
-    shown = {run.arm: run for run in reversed(comparison.runs)}  # the first seed of each
-    first_seed = min(run.config.seed for run in shown.values())
-    seeds = {loss: shown[loss].config.seed if loss in shown else first_seed for loss in comparison.losses}
-    folds = own.groupby(["loss", "seed"])["fold"].first()
+    first = {str(loss): rows[rows["seed"] == rows["seed"].min()] for loss, rows in own.groupby("loss", sort=False)}
+    runs = {(run.arm, run.config.seed): run.folder for run in comparison.runs}
     paths = [
-        fold_folder(shown[loss].folder, int(folds[loss, seeds[loss]])) / "predictions" / f"{name}.nii.gz"
-        if loss in shown
-        else Path(comparison.contestants[loss][name])
-        for loss in comparison.losses
+        Path(comparison.contestants[loss][name])
+        if loss in comparison.contestants
+        else fold_folder(runs[loss, int(rows["seed"].iloc[0])], int(rows["fold"].iloc[0]))
+        / "predictions"
+        / f"{name}.nii.gz"
+        for loss, rows in first.items()
     ]
     truth, *drawn = shown_classes(case, *(read_prediction(path, case, comparison.prepared.labels) for path in paths))
-    predictions = dict(zip(comparison.losses, drawn, strict=True))
+    predictions = dict(zip(first, drawn, strict=True))
     view = View.around(case, np.any([classes > 0 for classes in (truth, *drawn)], axis=(0, 1)))
     slices = [
         (
@@ -58,11 +63,12 @@ def _draw(comparison: Comparison, role: str, name: str) -> DrawnCase:
         )
         for index, reason in largest_and_worst(truth, *drawn).items()
     ]
-    scores = {}
-    for loss in comparison.losses:
-        of_loss = own[(own["loss"] == loss) & (own["seed"] == seeds[loss])].set_index(["label", "metric"])["value"]
-        scores[loss] = {
+    values = {loss: rows.set_index(["label", "metric"])["value"] for loss, rows in first.items()}
+    scores = {
+        loss: {
             label: {metric: float(of_loss[label, metric]) for metric in ("dice", "hd95")}
             for label in comparison.runs[0].labels
         }
+        for loss, of_loss in values.items()
+    }
     return DrawnCase(role, name, slices, scores)

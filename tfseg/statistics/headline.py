@@ -46,7 +46,9 @@ def secondary_findings(table: pd.DataFrame) -> list[str]:
 
 
 def described_findings(table: pd.DataFrame, label: str, metrics: Sequence[str], unit: str = "mm") -> list[str]:
-    """Say which arm has the best values on exploratory questions, and which others its interval tells it apart from.
+    """Say which arm has the best values on exploratory questions, and from which others its interval separates it.
+
+    Arms of one network each are never called better: what another training brings is unknown.
 
     Args:
         table: as `tfseg.statistics.compare_arms` returns it.
@@ -61,15 +63,20 @@ def described_findings(table: pd.DataFrame, label: str, metrics: Sequence[str], 
             continue
         best = best_arm(pairs)
         rivals = against(pairs, best)
-        apart = (rivals["low"] > 0) | (rivals["high"] < 0)
-        near = join(list(rivals.loc[~apart, "second"])) if not apart.all() else ""
+        known = rivals["p"].notna()
+        apart = known & ((rivals["low"] > 0) | (rivals["high"] < 0))
         what = describe(label, metric)
         asked = f"{what[0].upper()}{what[1:]}"
         if not apart.any():
-            sentences.append(f"{asked}: {best} has the best mean, and no interval tells it from {near}.")
+            why = (
+                f"no interval separates it from {join(list(rivals['second']))}"
+                if known.all()
+                else "with one network of an arm, another training may change the order"
+            )
+            sentences.append(f"{asked}: {best} has the best mean; {why}.")
             continue
-        won = rivals[apart]
-        unclear = f"; it is not told from {near}" if near else ""
+        won, near = rivals[apart], list(rivals.loc[~apart, "second"])
+        unclear = f"; no interval separates it from {join(near)}" if near else ""
         sentences.append(f"{asked}: {best} is better than {join(list(won['second']))}, {_sizes(won, unit)}{unclear}.")
     return sentences
 

@@ -43,7 +43,8 @@ def source_differences(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `SOURCE_COLUMNS`: `metric`: of the plain network; `difference`: `source` minus plain network, the mean
-        over subjects; `low, high`: its 95 % interval over new subjects and new trainings.
+        over subjects; `low, high`: its 95 % interval over new subjects and new trainings, or over
+        new subjects alone if `networks` is 1.
     """
     column = arm_columns(scores)[0]
     renamed = []
