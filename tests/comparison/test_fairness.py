@@ -48,7 +48,7 @@ def test_a_long_list_of_networks_is_cut():
 
 def test_a_verdict_on_doubtful_networks_says_so():
     notes = network_notes(NETWORKS)
-    assert notes == {"ce": "ce: 2 of 2 networks not converged, 1 of 2 networks collapsed"}
+    assert notes == {"ce": "ce: 2 of 2 networks not converged, 1 of 2 networks collapsed in validation"}
     noted = with_notes(PAIRS, notes)
     assert list(noted["note"]) == [f"p < 0.05 alone; {notes['ce']}", ""]
     assert caveat(PAIRS, notes) == [f"These verdicts rest on doubtful networks: {notes['ce']}."]

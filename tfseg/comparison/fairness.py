@@ -16,7 +16,7 @@ NETWORK_CHECKS = {
     "diverged": "not diverged",
     "edge": "the best epoch comes before the last of the budget",
 }
-NOTED = {"unconverged": "not converged", "collapsed": "collapsed", "diverged": "diverged"}
+NOTED = {"unconverged": "not converged", "collapsed": "collapsed in validation", "diverged": "diverged"}
 
 
 class Answer(NamedTuple):
@@ -68,7 +68,7 @@ def network_notes(networks: pd.DataFrame) -> dict[str, str]:
 
     >>> checks = [{}, {"collapsed": "val_dice stays 0.000"}]
     >>> network_notes(pd.DataFrame({"loss": "ce", "seed": 0, "fold": [0, 1], "checks": checks}))
-    {'ce': 'ce: 1 of 2 networks collapsed'}
+    {'ce': 'ce: 1 of 2 networks collapsed in validation'}
     """
     notes = {}
     for arm, own in networks.groupby("loss", sort=False):
