@@ -10,11 +10,11 @@ from typing import Any
 import keras
 
 from tfseg.core import files
-from tfseg.models.imported import inference_network
+from tfseg.models.imported import in_float32, inference_network
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keep the network of the best epoch in a file, from the image to the full-size output, uncompiled.
+    """Keep the network of the best epoch in a file, from the image to the full-size output, uncompiled, in float32.
 
     The networks of tfseg consist of standard layers: the file opens without tfseg.
 
@@ -44,7 +44,7 @@ class BestWeights(keras.callbacks.Callback):
         if value > self._best:
             self._best, self.best_epoch = value, self._before + epoch
             # A new model around the same layers, so that the optimiser, the loss and other outputs are not saved.
-            network = inference_network(self.model)
+            network = in_float32(inference_network(self.model))
             with files.replacing(self._path) as temporary:
                 network.save(temporary)
 
