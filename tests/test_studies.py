@@ -74,6 +74,13 @@ def test_a_study_runs_on_phantoms_and_writes_its_tables(run_study, monkeypatch, 
         assert ("also chose the epoch" in (out / "tables" / f"{table}.md").read_text()) == is_printed
     by_label = pd.read_csv(out / "tables" / "by_label.csv")
     assert list(by_label["loss"]) == list(dict.fromkeys(networks["arm"]))
+    if name.startswith("bonbid"):
+        by_surface = pd.read_csv(out / "tables" / "by_surface.csv").set_index("loss")
+        here = printed.set_index(["arm", "label", "metric"])["here"]
+        assert here["dice", "lesion", "Dice (prepared grid)"] == pytest.approx(
+            by_surface.loc["dice", "Dice, prepared grid"]
+        )
+        assert "Dice" in by_surface.columns
     if name.startswith("kim"):
         by_class = pd.read_csv(out / "tables" / "by_class.csv").set_index("loss")
         assert {"global accuracy", "accuracy, background", "IoU, mean"} <= set(by_class.columns)

@@ -112,6 +112,29 @@ def test_resampled_scans_are_scored_against_the_label_as_it_was(decathlon, tmp_p
     assert nib.load(tmp_path / "predictions" / f"{cases[0].name}.nii.gz").shape == label.shape
 
 
+def test_scores_on_the_prepared_grid_stand_beside_those_on_the_scans_own(decathlon, tmp_path):
+    """A network that is wrong by one column of the prepared slices."""
+    dataset = read_dataset(decathlon)
+    dataset = dataclasses.replace(dataset, cases=dataset.cases[:1])
+    prepare_dataset(dataset, resolve(Recipe(spacing_mm=(2, 1.5, 2)), dataset), tmp_path / "prepared")
+    prepared = Prepared(tmp_path / "prepared")
+    case = prepared.cases_of(prepared.subjects)[0]
+    wrong = np.roll(np.asarray(case.label), 1, axis=2)
+    network = Known([(case, np.eye(3, dtype="float32")[wrong])])
+    scores = evaluate(network, prepared, [case], ScoringConfig(prepared_grid=True), predictions=tmp_path / "masks")
+    values = scores.set_index(["label", "metric"])["value"]
+    _, rows_mm, columns_mm = case.grid.slice_spacing_mm
+    assert (rows_mm, columns_mm) != tuple(np.asarray(case.grid.spacing_mm)[1:])
+    for index, name in enumerate(prepared.labels.values(), start=1):
+        truth, found = np.asarray(case.label) == index, wrong == index
+        assert values[name, "dice_prepared"] == pytest.approx(2 * (truth & found).sum() / (truth.sum() + found.sum()))
+        assert values[name, "hd_prepared"] == pytest.approx(columns_mm)
+        assert values[name, "dice_prepared"] != values[name, "dice"]
+    assert {name.removesuffix("_prepared") for _, name in values.index if name.endswith("_prepared")} == {
+        *("dice", "iou", "precision", "recall", "specificity", "accuracy", "hd", "hd95", "assd", "masd", "nsd")
+    }
+
+
 def test_diagonals(prepared):
     case = prepared.cases_of(prepared.subjects[:1])[0]
     sides = np.multiply(case.grid.shape, case.grid.spacing_mm)

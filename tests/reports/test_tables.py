@@ -59,6 +59,10 @@ def test_the_other_shapes(made):
         "NSD at 2 mm": pytest.approx(0.3),
         "epochs": 3.5,
     }
+    prepared = made_scores().assign(metric=lambda table: table["metric"] + "_prepared")
+    both = questions(pd.concat([made_scores(), prepared.assign(value=prepared["value"] / 2)]), {})
+    by_surface = next(table for table in study_tables(both, {}, {}, 2.0, "mm") if table.name == "by_surface")
+    assert by_surface.numbers.iloc[0][["Dice", "Dice, prepared grid"]].tolist() == pytest.approx([0.3, 0.15])
     assert list(made["by_label"].numbers.columns) == ["loss", "Dice, organ", "HD95 (mm), organ"]
 
 

@@ -38,6 +38,11 @@ class ScoringConfig(Section):
     """Surface distance that NSD tolerates, in millimetres."""
     background: bool = False
     """Score the background as a label too, and the share of all voxels that have the right label."""
+    prepared_grid: bool = False
+    """Score on the grid that scans were resampled to as well.
+
+    Before clean-up, as metrics with the suffix `_prepared`.
+    """
     postprocess: Literal["none", "auto"] = "none"
     """Clean up predictions before they are scored.
 

@@ -12,9 +12,11 @@ from tfseg.datasets.grids import Array
 from tfseg.datasets.volume import write_volume
 from tfseg.evaluation.scored import ALL, BACKGROUND
 from tfseg.evaluation.structures import score_structures
+from tfseg.metrics.table import METRICS, PREPARED
 from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.predictor import Predictor
 from tfseg.prediction.slices import label_volume
+from tfseg.preparation.label_maps import to_values
 from tfseg.prepared.prepared import Prepared, PreparedCase
 
 
@@ -46,6 +48,8 @@ def evaluate(
         write_volume(predictions / f"{case.name}.nii.gz", prediction, np.asarray(case.grid.affine))
         spacing_mm = None if case.in_pixels else case.grid.spacing_mm
         scores = score_targets(truth, prediction, prepared, scoring, spacing_mm)
+        if scoring.prepared_grid:
+            scores = pd.concat([scores, _on_prepared_grid(predictor, case, prepared, scoring)], ignore_index=True)
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)
         tables.append(scores)
@@ -81,6 +85,24 @@ def score_targets(
     return pd.concat(
         [table, pd.DataFrame({"label": [ALL], "metric": ["global_accuracy"], "value": [right]})], ignore_index=True
     )
+
+
+def _on_prepared_grid(
+    predictor: Predictor, case: PreparedCase, prepared: Prepared, scoring: ScoringConfig
+) -> pd.DataFrame:
+    """Score a case on the grid that its scan was resampled to, as `score_targets` does."""
+    targets = prepared.targets
+    decided = np.concatenate([targets.decide(block[..., : targets.channels]) for block in predictor.blocks(case.image)])
+    truth, prediction = (case.grid.unpad(classes) for classes in (np.asarray(case.label), decided))
+    table = score_targets(
+        to_values(truth, prepared.labels, prepared.ignore_label),
+        to_values(prediction, prepared.labels),
+        prepared,
+        scoring,
+        None if case.in_pixels else case.grid.slice_spacing_mm,
+    )
+    table["metric"] += PREPARED
+    return table[table["metric"].isin(METRICS.keys())]
 
 
 def diagonals_mm(cases: Iterable[PreparedCase]) -> Mapping[str, float]:

@@ -106,19 +106,25 @@ def _uncertainty(source: str) -> dict[str, Metric]:
     return {f"{key}{source}": metric._replace(name=f"{metric.name}{_said(source)}") for key, metric in metrics.items()}
 
 
-METRICS = {
+# Of two masks, on the scan's own grid. With the suffix, on the grid that the scan was resampled to.
+PREPARED = "_prepared"
+_MASKS = {
     "dice": _overlap("Dice"),
     "iou": _overlap("IoU"),
     "precision": _overlap("Precision"),
     "recall": _overlap("Recall"),
     "specificity": _overlap("Specificity", digits=4),
     "accuracy": _overlap("Accuracy", digits=4),
-    "global_accuracy": Metric("Global accuracy", "higher", digits=4),
     "hd": _distance("HD"),
     "hd95": _distance("HD95"),
     "assd": _distance("ASSD"),
     "masd": _distance("MASD"),
     "nsd": _overlap("NSD"),
+}
+
+METRICS = {
+    **_MASKS,
+    "global_accuracy": Metric("Global accuracy", "higher", digits=4),
     "volume_truth_ml": _volume("Volume of the truth"),
     "volume_prediction_ml": _volume("Volume of the prediction"),
     "lesions_truth": _count("Lesions"),
@@ -126,6 +132,7 @@ METRICS = {
     "lesions_missed": _count("Missed lesions"),
     "lesions_false": _count("False lesions"),
     "lesion_f1": _overlap("Lesion F1"),
+    **{f"{name}{PREPARED}": metric._replace(name=f"{metric.name} (prepared grid)") for name, metric in _MASKS.items()},
     **_calibration(PLAIN),
     **_uncertainty(PLAIN),
     **_calibration(DROPOUT),

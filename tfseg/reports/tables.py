@@ -13,6 +13,7 @@ from tfseg.core import files
 from tfseg.metrics import METRICS, heading, metric_of
 from tfseg.metrics.outcomes import arm_columns
 from tfseg.metrics.summary import MEAN_LABEL
+from tfseg.metrics.table import PREPARED
 from tfseg.statistics import Question, t_interval
 from tfseg.statistics.questions import nan_mean
 
@@ -217,7 +218,10 @@ def _by_surface(
     unit: str,
 ) -> Table:
     """As the study of compound losses for HIE lesions (BONBID-HIE 2024) prints each loss."""
-    names = {"dice": "Dice", "masd": f"MSD ({unit})", "nsd": f"NSD at {tolerance_mm:g} {unit}"}
+    own = {"dice": "Dice", "masd": f"MSD ({unit})", "nsd": f"NSD at {tolerance_mm:g} {unit}"}
+    resampled = {f"{metric}{PREPARED}": f"{name}, prepared grid" for metric, name in own.items()}
+    is_scored = any(metric in resampled for _, metric in values)
+    names = {**own, **resampled} if is_scored else own
     rows = [
         {"label": label, "loss": loss}
         | {name: values[label, metric][loss].mean() for metric, name in names.items()}
