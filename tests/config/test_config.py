@@ -262,6 +262,8 @@ def test_a_check_across_keys_names_them_and_nothing_else():
     with pytest.raises(ConfigError) as refused:
         load_config(None, ["training.input.kind=patches"])
     assert str(refused.value) == f"the configuration: {expected}"
+    expected = "training: weight_decay needs the optimizer adamw or sgd; received adam"
+    assert message(overrides=["training.weight_decay=1e-3"]) == f"the configuration: {expected}"
 
 
 def test_scored_subjects_that_choose_the_epoch_fit_nothing_else():

@@ -1,14 +1,15 @@
 """Networks of someone else's code: found, built, refused."""
 
 import sys
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 
 from tfseg.core import files
-from tfseg.core.errors import ConfigError
-from tfseg.models.imported import build_imported, inference_network, module_digest
+from tfseg.core.errors import ConfigError, RunError
+from tfseg.models.imported import build_imported, inference_network, load_network, module_digest
 
 NETWORKS = """
 import keras
@@ -81,6 +82,17 @@ def test_its_weights_are_saved_and_loaded_into_the_same_network(module, monkeypa
     image = np.random.default_rng(0).normal(size=(1, 8, 8, 1)).astype("float32")
     np.testing.assert_array_equal(np.asarray(first(image)), np.asarray(second(image)))
     assert inference_network(first).get_config() == {"name": f"their_networks_{name}"}
+
+
+@pytest.mark.parametrize("member", ["../outside", "/outside", "assets/../../outside"])
+def test_a_network_with_files_outside_itself_is_refused(tmp_path, member):
+    path = tmp_path / "best.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    assert load_network(path).count_params() == 3
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(member, "text")
+    with pytest.raises(RunError, match=rf"best\.keras: .*: it holds files outside its own folder, {member}"):
+        load_network(path)
 
 
 def test_what_cannot_be_built_is_refused_in_one_line(module, monkeypatch):

@@ -8,7 +8,16 @@ import pytest
 
 from tfseg.core.errors import ConfigError, DataError, RunError
 from tfseg.prepared.prepared import Prepared
-from tfseg.runs.folder import networks_of, open_prepared, read_failures, read_history, read_json, read_scores
+from tfseg.runs.folder import (
+    networks_of,
+    open_prepared,
+    read_failures,
+    read_fold,
+    read_folds,
+    read_history,
+    read_json,
+    read_scores,
+)
 
 
 @pytest.fixture
@@ -18,7 +27,7 @@ def run(prepared, tmp_path):
     shutil.copytree(prepared.folder, folder / "prepared")
     described = {"prepared": str(folder / "prepared"), "prepared_sha256": prepared.digest}
     (folder / "environment.json").write_text(json.dumps(described))
-    (folder / "splits.json").write_text(json.dumps([{}] * 12))
+    (folder / "splits.json").write_text(json.dumps([{"train": ["a"], "val": ["b"], "test": ["c"]}] * 12))
     for fold in range(12):
         (folder / f"fold_{fold}").mkdir()
         (folder / f"fold_{fold}" / "best.keras").touch()
@@ -97,6 +106,21 @@ def test_any_kind_of_damaged_file_is_named(run):
             with pytest.raises(RunError, match=f"{re.escape(str(path))}: cannot be read: .") as refused:
                 read(path)
             assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "[3]", "[{}]", '{"0": []}', '[{"train": 1}]'])
+def test_splits_without_folds_are_refused_by_name(run, content):
+    (run / "splits.json").write_text(content)
+    for read in (read_folds, networks_of):
+        with pytest.raises(RunError, match=r"splits\.json: cannot be read: ."):
+            read(run)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{}", '{"best_epoch": "x"}', '{"best_epoch": null}'])
+def test_a_fold_without_its_best_epoch_is_refused_by_name(run, content):
+    (run / "fold_2" / "fold.json").write_text(content)
+    with pytest.raises(RunError, match=r"fold_2/fold\.json: cannot be read: ."):
+        read_fold(run / "fold_2")
 
 
 def test_a_missing_entry_is_named(run):

@@ -234,9 +234,10 @@ def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> 
         deepest = max(error.errors(), key=lambda each: len(each["loc"]))
         path = [str(part) for part in deepest["loc"] if re.fullmatch(r"[a-z_0-9]+", str(part))]
         message = deepest["msg"].removeprefix("Value error, ")
-        # A check across keys names them itself; what it received would be all of the configuration.
-        found = f"{'.'.join(path)}: {message}; received {deepest['input']!r}" if path else message
-        raise ConfigError(f"{where}: {found}") from error
+        # A check across keys names them and their values itself; what it received is all of its section.
+        across_keys = deepest["type"] == "value_error" and isinstance(deepest["input"], Mapping | BaseModel)
+        received = "" if across_keys else f"; received {deepest['input']!r}"
+        raise ConfigError(": ".join([where, *[".".join(path)] * bool(path), message + received])) from error
 
 
 def _refuse_unknown(section: type[BaseModel], values: Mapping[str, Any], where: str, prefix: str) -> None:

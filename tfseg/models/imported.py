@@ -3,9 +3,10 @@
 import importlib
 import json
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import keras
@@ -104,6 +105,7 @@ def load_network(path: Path) -> keras.Model:
     record_path = path.with_name(RECORD)
     if not record_path.is_file():
         with files.reading(path):
+            _refuse_outside(path)
             return keras.saving.load_model(path, compile=False)
     with files.reading(record_path):
         record = json.loads(record_path.read_text(encoding="utf-8"))
@@ -114,8 +116,17 @@ def load_network(path: Path) -> keras.Model:
         raise RunError(f"{path}: the file of {reference} has changed since the network was trained (its hash differs)")
     network = inference_network(build_imported(reference, image_shape, classes, settings))
     with files.reading(path):
+        _refuse_outside(path)
         network.load_weights(path)
     return network
+
+
+def _refuse_outside(path: Path) -> None:
+    """Refuse an archive with members that lie outside the folder to which it is extracted."""
+    with zipfile.ZipFile(path) as archive:
+        members = map(PurePosixPath, archive.namelist())
+        if outside := [str(each) for each in members if each.is_absolute() or ".." in each.parts]:
+            raise RunError(f"{path}: cannot be read: it holds files outside its own folder, {', '.join(outside[:3])}")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tfseg.core.claims import locked
 from tfseg.datasets.splits import Split
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.cell import network_seed, remove_checkpoints
-from tfseg.runs.folder import FINAL, FINAL_DESCRIPTION, fold_folder, is_finished, read_json
+from tfseg.runs.folder import FINAL, FINAL_DESCRIPTION, fold_folder, is_finished, read_fold
 from tfseg.training.fit import train
 from tfseg.training.progress import Progress, Stopped
 
@@ -34,7 +34,7 @@ def final_config(config: Config, run: Path, folds: int) -> Config:
 
 def _finished(run: Path, folds: int) -> list[dict[str, Any]]:
     folders = (fold_folder(run, fold) for fold in range(folds))
-    return [read_json(folder / "fold.json") for folder in folders if is_finished(folder)]
+    return [read_fold(folder) for folder in folders if is_finished(folder)]
 
 
 def stopped_after(config: Config, epochs: int) -> Config:

@@ -65,7 +65,7 @@ def read_run(folder: Path) -> Run:
     names = ("config.yaml", "environment.json", "splits.json", "scores.csv", "summary.csv")
     require(*(folder / name for name in names))
     environment = read_json(folder / "environment.json")
-    splits = read_json(folder / "splits.json")
+    splits = read_folds(folder)
     failed = read_failures(folder)
     numbers = [fold for fold in range(len(splits)) if fold not in failed]
     parts = [fold_folder(folder, fold) for fold in numbers]
@@ -83,7 +83,7 @@ def read_run(folder: Path) -> Run:
         failed=failed,
         splits=[splits[fold] for fold in numbers],
         histories=[read_history(part / "history.csv") for part in parts],
-        folds=[read_json(part / "fold.json") for part in parts],
+        folds=[read_fold(part) for part in parts],
         scores=scores,
         summary=read_scores(folder / "summary.csv"),
         prepared=prepared,
@@ -119,7 +119,7 @@ def networks_of(run: Path, fold: int | None = None) -> list[Path]:
         raise ConfigError(f"{run} is a comparison; expected one of its runs, such as {', '.join(runs[:3]) or 'none'}")
     if not (run / "report.html").is_file():
         raise ConfigError(f"{run} is not a finished run: fit writes report.html last")
-    numbers = [number for number in range(len(read_json(run / "splits.json"))) if is_finished(fold_folder(run, number))]
+    numbers = [number for number in range(len(read_folds(run))) if is_finished(fold_folder(run, number))]
     if not numbers:
         raise ConfigError(f"{run}: no fold is finished")
     if fold is not None and fold not in numbers:
@@ -150,6 +150,32 @@ def read_failures(run: Path) -> dict[int, str]:
         with files.reading(path):
             reasons[int(failure["fold"])] = str(failure["reason"])
     return dict(sorted(reasons.items()))
+
+
+def read_folds(run: Path) -> list[dict[str, list[str]]]:
+    """Read the `splits.json` of a run, the subjects of each fold.
+
+    Raises:
+        RunError: if it is damaged, naming it.
+    """
+    path = run / "splits.json"
+    folds = read_json(path)
+    with files.reading(path):
+        if not folds:
+            raise ValueError("expected at least one fold, received none")
+        return [{part: list(map(str, fold[part])) for part in ("train", "val", "test")} for fold in folds]
+
+
+def read_fold(folder: Path) -> dict[str, Any]:
+    """Read the `fold.json` of a finished fold.
+
+    Raises:
+        RunError: if it is damaged, naming it.
+    """
+    path = folder / "fold.json"
+    described = read_json(path)
+    with files.reading(path):
+        return {**described, "best_epoch": int(described["best_epoch"])}
 
 
 def read_history(path: Path) -> pd.DataFrame:

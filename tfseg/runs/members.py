@@ -13,7 +13,7 @@ from tfseg.prediction.ensemble import Member
 from tfseg.prediction.forward import Forward, compiled_forward
 from tfseg.prediction.model import Model
 from tfseg.prediction.temperature import Temperature
-from tfseg.runs.folder import final_network_of, fold_of, networks_of, open_prepared, read_json
+from tfseg.runs.folder import final_network_of, fold_of, networks_of, open_prepared, read_folds, read_json
 
 
 def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
@@ -30,7 +30,7 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
     if final:
         seen = {networks[0]: ("the final network", prepared.subjects)}
     else:
-        splits, folds = read_json(run / "splits.json"), {network: fold_of(network) for network in networks}
+        splits, folds = read_folds(run), {network: fold_of(network) for network in networks}
         seen = {each: (f"fold {k}", [*splits[k]["train"], *splits[k]["val"]]) for each, k in folds.items()}
     members = [
         Member(
