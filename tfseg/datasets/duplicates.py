@@ -22,7 +22,7 @@ class Shared(NamedTuple):
 def digests_of(image: Volume) -> tuple[str, ...]:
     """Return a digest of each channel's voxels, whatever the order in which they are stored; "" if all are equal.
 
-    A copy with another slope, intercept or type has the same digest, since only rises and falls between neighbours count.
+    A copy with another slope, intercept or type has the same digest: only rises and falls between neighbours count.
     A copy of fewer grey levels, such as 8 bits of 12, has another.
 
     Args:
