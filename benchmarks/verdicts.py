@@ -4,7 +4,7 @@ python benchmarks/verdicts.py errors --kind normal     false winners on the prim
 python benchmarks/verdicts.py report --kind normal     false winners anywhere in the report, 1 to 5 labels
 python benchmarks/verdicts.py power                    how often a real difference is called, and equivalence
 python benchmarks/verdicts.py calibration              p-values, intervals and d_z where there is no difference
-python benchmarks/verdicts.py beyond                   what one data set cannot tell, and the sensitivity analysis
+python benchmarks/verdicts.py beyond                   what one dataset cannot tell, and the sensitivity analysis
 python benchmarks/verdicts.py training-sets            loss-by-training-set effects, if all seeds share their folds
 python benchmarks/verdicts.py trainings FOLDER         scores of one loss, a CSV per training, relabelled at random
 """
@@ -329,7 +329,7 @@ def calibration(setting: Setting, tables: int, seed: int, size: float = 0.8) -> 
 
 def print_beyond(tables: int) -> None:
     """Print error and power if the subjects of the training sets influence the arms differently."""
-    print("% of studies of equal arms that differ on this data set alone, called different: by the verdict, and by the")
+    print("% of studies of equal arms that differ on this dataset alone, called different: by the verdict, and by the")
     print("sensitivity analysis, whose power for d = 0.8 follows")
     print_row("subjects", "network SD", "influence SD", "seeds", "verdict", "beyond", "power beyond")
     for number, (influence_sd, subjects, network_sd, seeds) in enumerate(

@@ -27,7 +27,7 @@ def space(tmp_path):
 
 @pytest.fixture
 def tune(tfseg, prepared, space, tmp_path):
-    """Calls the command on the small data set: exit code, output, errors."""
+    """Calls the command on the small dataset: exit code, output, errors."""
     return lambda *more: tfseg(
         *("tune", "--prepared", prepared.folder, "--space", space, "--out", tmp_path / "sweep", *FEW, *more)
     )

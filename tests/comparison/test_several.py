@@ -1,4 +1,4 @@
-"""One study on several data sets: a comparison of each, and what holds over all of them."""
+"""One study on several datasets: a comparison of each, and what holds over all of them."""
 
 import shutil
 from dataclasses import replace
@@ -42,7 +42,7 @@ def test_every_data_set_is_compared_as_the_study_says(study, compared, tmp_path,
     several.compare(study, Source(), tmp_path / "cmp", None, "tfseg compare", dry_run=False)
     assert asked["one"].phantoms.kind == "abdomen" and asked["one"].data is None
     assert asked["two"] == Source(data=tmp_path / "scans", recipe=tmp_path / "recipe.yaml")
-    assert "Over 3 data sets (one, 6 subjects, two, 6 subjects, three, 6 subjects)" in capsys.readouterr().out
+    assert "Over 3 datasets (one, 6 subjects, two, 6 subjects, three, 6 subjects)" in capsys.readouterr().out
 
     found = read_several(tmp_path / "cmp")
     own = found.by_name["one"]
@@ -53,7 +53,7 @@ def test_every_data_set_is_compared_as_the_study_says(study, compared, tmp_path,
     means = pd.read_csv(tmp_path / "cmp" / "datasets.csv").set_index(["dataset", "arm"])["mean"]
     assert means["one", "dice"] == means["three", "dice"] != means["one", "ce"]
     page = (tmp_path / "cmp" / "report.html").read_text()
-    assert 'href="two/report.html"' in page and "Over 3 data sets" in page
+    assert 'href="two/report.html"' in page and "Over 3 datasets" in page
     with pytest.raises(ConfigError, match="leave out --data"):
         several.compare(study, replace(Source(), data=tmp_path), tmp_path / "other", None, "", dry_run=False)
 

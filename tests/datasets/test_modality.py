@@ -13,7 +13,7 @@ from tfseg.datasets.modality import ChannelMeasures, is_ct, likely_modality, mea
         ("T1w", 0, 4000, 900, 500, "MR or another, in units of its own"),
         ("FLAIR", -3.2, 9, 0.05, 1.4, "z-scored already, it seems"),
         ("green", 0, 255, 100, 50, "2D image"),
-        # What the data set states outvotes the values: a phase is no CT, though its values reach from air to bone.
+        # What the dataset states outvotes the values: a phase is no CT, though its values reach from air to bone.
         ("MRI", -4096, 4094, 0, 2360, "MR or another, in units of its own"),
         ("part-phase_T1w", -1000, 1500, 40, 300, "MR or another, in units of its own"),
         ("PET", -1000, 3000, 40, 300, "MR or another, in units of its own"),

@@ -224,7 +224,7 @@ def test_big_endian_label_maps_are_scored(tmp_path):
         }
 
 
-@pytest.mark.parametrize("inside", [True, False], ids=["data set", "its labelsTr"])
+@pytest.mark.parametrize("inside", [True, False], ids=["dataset", "its labelsTr"])
 def test_an_ignore_label_and_regions_are_read_as_training_reads_them(tmp_path, inside):
     truth, prediction = np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 4), np.uint8)
     truth[1:4, 1:4, 1:3], truth[4:7, 1:4, 1:3], truth[:, 6:] = 1, 2, 3

@@ -15,15 +15,15 @@ def test_a_winner_with_its_lead_and_its_interval(draw_scores):
     pair = table[(table["role"] == "primary")].iloc[0]
     lines = headline(table)
     lead = f"{-pair['difference']:.3f} (95 % interval {-pair['high']:.3f} to {-pair['low']:.3f})"
-    assert lines[0] == f"On this data set, focal is better than bce on Dice of lesion: by {lead}."
-    assert lines[1].startswith("Beyond this data set, as a sensitivity analysis: focal is better than bce with prob")
+    assert lines[0] == f"On this dataset, focal is better than bce on Dice of lesion: by {lead}."
+    assert lines[1].startswith("Beyond this dataset, as a sensitivity analysis: focal is better than bce with prob")
     assert len(lines) == 2
     assert secondary_findings(table) == ["focal is better than bce on NSD of lesion and HD95 of lesion."]
 
 
 def test_distances_lead_by_being_smaller(draw_scores):
     lines = headline(table_of(draw_scores({"bce": 0.0, "focal": 0.05}), primary=("lesion", "hd95")), unit="px")
-    assert lines[0].startswith("On this data set, focal is better than bce on HD95 of lesion: by ")
+    assert lines[0].startswith("On this dataset, focal is better than bce on HD95 of lesion: by ")
     size = lines[0].partition(": by ")[2]
     assert 0.8 < float(size.split(" ")[0]) < 1.2
     low, high = (float(text) for text in size.partition("interval ")[2].removesuffix(" px).").split(" to "))
@@ -34,7 +34,7 @@ def test_better_than_all_equivalent_to_one_and_the_rest(draw_scores):
     gains = {"bce": 0.0, "focal": 0.05, "dice": 0.0, "ce": 0.01, "iou": -0.02, "log": -0.03}
     table = table_of(draw_scores(gains, residual_sd=0.004, network_sd=0.001))
     lines = headline(table)
-    assert lines[0].startswith("On this data set, focal is better than every other arm on Dice of lesion: by 0.0")
+    assert lines[0].startswith("On this dataset, focal is better than every other arm on Dice of lesion: by 0.0")
     assert "over ce, the closest, to 0.0" in lines[0]
     assert "over log." in lines[0]
     assert lines[1].startswith("Of the 10 pairs of other arms, ")
@@ -43,7 +43,7 @@ def test_better_than_all_equivalent_to_one_and_the_rest(draw_scores):
     assert all((count == "1") == (words in ("differs", "is equivalent", "is open")) for count, words in counts)
     gains = {"bce": -0.1, "focal": 0.0, "dice": 0.0}
     lines = headline(table_of(draw_scores(gains, residual_sd=0.002, network_sd=0.0005)))
-    assert lines[0].startswith("On this data set, ") and " is better than bce on " in lines[0]
+    assert lines[0].startswith("On this dataset, ") and " is better than bce on " in lines[0]
     assert " are equivalent on Dice of lesion, within 0.010: by 0.00" in lines[1]
     assert lines[2].startswith("Of the other arms, ") and lines[2].endswith(" is better than bce.")
 

@@ -1,4 +1,4 @@
-"""Over several data sets, the data set is the unit."""
+"""Over several datasets, the dataset is the unit."""
 
 import itertools
 
@@ -62,10 +62,10 @@ def test_friedman_agrees_with_its_chi_square_where_data_sets_are_many():
 
 @pytest.mark.parametrize(("datasets", "arms"), [(3, 2), (4, 6), (8, 3)])
 def test_a_false_winner_is_named_in_at_most_one_study_of_twenty(datasets, arms):
-    """Arms are equal on average and differ from one data set to the next, with heavy tails; some sets are small."""
+    """Arms are equal on average and differ from one dataset to the next, with heavy tails; some sets are small."""
     rng = np.random.default_rng(0)
     tables = 4000
-    spread = rng.uniform(0.002, 0.03, (tables, datasets, 1))  # some data sets are small, some large
+    spread = rng.uniform(0.002, 0.03, (tables, datasets, 1))  # some datasets are small, some large
     means = 0.01 * rng.standard_t(4, (tables, datasets, arms)) + spread * rng.normal(0, 1, (tables, datasets, arms))
     first, second = np.array(list(itertools.combinations(range(arms), 2))).T
     p = several.effect_over_datasets(np.moveaxis(means[..., first] - means[..., second], 1, -1)).p

@@ -203,9 +203,9 @@ def compare(
     at_once = parallel_of(parallel, ray_address)
     if read.protocol.datasets:
         if tune_budget is not None or space is not None:
-            raise ConfigError("--tune-budget and --space tune the losses on one data set; the study lists several")
+            raise ConfigError("--tune-budget and --space tune the losses on one dataset; the study lists several")
         if splits is not None or predictions is not None:
-            raise ConfigError("--splits and --predictions belong to one data set; the study lists several")
+            raise ConfigError("--splits and --predictions belong to one dataset; the study lists several")
         load("several").compare(read, source, out, devices, command(), dry_run, at_once)
         return
     source = follow(source, read.protocol)
@@ -408,7 +408,7 @@ def predict(
 
 @app.command()
 def score(
-    truth: Annotated[Path, typer.Argument(help="A label map, a folder of them, or a data set with dataset.json.")],
+    truth: Annotated[Path, typer.Argument(help="A label map, a folder of them, or a dataset with dataset.json.")],
     prediction: Annotated[Path, typer.Argument(help="A label map, or a folder with files of the same names.")],
     labels: Annotated[
         str | None, typer.Option(help="1=spleen,2=liver or a dataset.json. Default: as declared beside the truths.")

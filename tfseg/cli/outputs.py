@@ -43,7 +43,7 @@ def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) ->
 
 
 def write_again(folder: Path) -> None:
-    """Write the report of a run, a comparison, a sweep, or one of several data sets again, and print where it is.
+    """Write the report of a run, a comparison, a sweep, or one of several datasets again, and print where it is.
 
     Raises:
         RunError: if the folder is incomplete or damaged.

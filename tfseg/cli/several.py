@@ -1,4 +1,4 @@
-"""Compare arms over several data sets."""
+"""Compare arms over several datasets."""
 
 from pathlib import Path
 
@@ -25,19 +25,19 @@ def compare(
     dry_run: bool,
     parallel: Parallel | None = None,
 ) -> None:
-    """Run a study on each of its data sets, in folders of their names, and report what holds over all of them.
+    """Run a study on each of its datasets, in folders of their names, and report what holds over all of them.
 
     Raises:
         ConfigError: if the call or the study is wrong, or `out` holds something else.
-        DataError, RunError: as the comparison of one data set.
+        DataError, RunError: as the comparison of one dataset.
     """
     if source.data or source.prepared or source.phantoms or source.recipe:
-        raise ConfigError("the study lists its data sets: leave out --data, --prepared, --phantoms and --prep")
+        raise ConfigError("the study lists its datasets: leave out --data, --prepared, --phantoms and --prep")
     terminal = Terminal()
     names = list(study.protocol.datasets)
-    with resumable(out), claimed(out, {RECORD: yaml.safe_dump({"datasets": names})}, "comparison of data sets"):
+    with resumable(out), claimed(out, {RECORD: yaml.safe_dump({"datasets": names})}, "comparison of datasets"):
         for name, protocol in study.protocol.datasets.items():
-            terminal.say(f"data set {name}")
+            terminal.say(f"dataset {name}")
             train.compare(
                 study, follow(source, protocol), out / name, None, devices, command, dry_run, parallel=parallel
             )

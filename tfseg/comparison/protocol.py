@@ -27,7 +27,7 @@ class Protocol:
         phantoms: what stands in for scans.
         subjects: how many are used, the first by a fixed draw; None for all.
         data: the scans, if the study names them.
-        datasets: name → what a study says of each of several data sets.
+        datasets: name → what a study says of each of several datasets.
         printed: a CSV file of published numbers, and the setting in it that this study follows.
     """
 

@@ -1,4 +1,4 @@
-"""Read the comparisons of several data sets that one study lists."""
+"""Read the comparisons of several datasets that one study lists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ RECORD = "datasets.yaml"
 
 @dataclass(frozen=True)
 class SeveralComparisons:
-    """The same arms on several data sets, each with a comparison of its own."""
+    """The same arms on several datasets, each with a comparison of its own."""
 
     folder: Path
     by_name: dict[str, Comparison]
@@ -30,12 +30,12 @@ class SeveralComparisons:
 
     @property
     def subjects(self) -> dict[str, int]:
-        """Data set → the number of its scored subjects."""
+        """Dataset → the number of its scored subjects."""
         return {name: int(each.scores["subject"].nunique()) for name, each in self.by_name.items()}
 
     @cached_property
     def means(self) -> pd.DataFrame:
-        """A row per data set and arm: the mean on the primary question, its interval, and the rank."""
+        """A row per dataset and arm: the mean on the primary question, its interval, and the rank."""
         tables = []
         for name, each in self.by_name.items():
             label, metric = each.primary
@@ -46,12 +46,12 @@ class SeveralComparisons:
 
     @cached_property
     def wide(self) -> pd.DataFrame:
-        """The means, a row per data set and a column per arm that all of them have."""
+        """The means, a row per dataset and a column per arm that all of them have."""
         return self.means.pivot(index="dataset", columns="arm", values="mean").loc[list(self.by_name)].dropna(axis=1)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """Every pair of arms over the data sets, as `tfseg.statistics.several.compare_over_datasets` gives them."""
+        """Every pair of arms over the datasets, as `tfseg.statistics.several.compare_over_datasets` gives them."""
         tables = []
         for name, each in self.by_name.items():
             label, metric = each.primary
@@ -66,17 +66,17 @@ class SeveralComparisons:
 
     @property
     def friedman_p(self) -> float:
-        """The p of equal ranks over data sets."""
+        """The p of equal ranks over datasets."""
         return several.friedman(self.wide.to_numpy(), METRICS[self.metric].sign)
 
     @property
     def headline(self) -> list[str]:
-        """What holds over the data sets."""
+        """What holds over the datasets."""
         return several.headline(self.pairs, self.ranks, self.subjects)
 
 
 def read_several(folder: Path) -> SeveralComparisons:
-    """Read a folder with the comparisons of several data sets.
+    """Read a folder with the comparisons of several datasets.
 
     Raises:
         ConfigError, RunError: as `read_comparison`, or if they do not have two arms in common.
@@ -84,5 +84,5 @@ def read_several(folder: Path) -> SeveralComparisons:
     names: Sequence[str] = read_yaml(folder / RECORD)["datasets"]
     found = SeveralComparisons(folder, {name: read_comparison(folder / name) for name in names})
     if found.wide.shape[1] < 2:
-        raise RunError(f"{folder}: expected two arms that are finished on every data set, found {found.wide.shape[1]}")
+        raise RunError(f"{folder}: expected two arms that are finished on every dataset, found {found.wide.shape[1]}")
     return found

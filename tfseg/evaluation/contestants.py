@@ -39,7 +39,7 @@ def parse_contestants(text: str) -> dict[str, Path]:
 
 
 def truths_of(folder: Path) -> dict[str, Path]:
-    """Return the label maps of a folder by case; those of a data set are in `labelsTr`.
+    """Return the label maps of a folder by case; those of a dataset are in `labelsTr`.
 
     Raises:
         DataError: if the folder is absent or has none, or a case is there twice.

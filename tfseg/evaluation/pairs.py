@@ -45,7 +45,7 @@ class Structures:
 
 
 def pair_up(truth: Path, prediction: Path) -> list[Pair]:
-    """Pair two files, or the label maps of two folders by their names; the truths of a data set are in `labelsTr`.
+    """Pair two files, or the label maps of two folders by their names; the truths of a dataset are in `labelsTr`.
 
     Raises:
         ConfigError: if one is a file and the other a folder.
@@ -67,7 +67,7 @@ def pair_up(truth: Path, prediction: Path) -> list[Pair]:
 
 
 def label_map_folder(folder: Path) -> Path:
-    """Return the folder of label maps inside a data set, which is `labelsTr`, or the folder itself."""
+    """Return the folder of label maps inside a dataset, which is `labelsTr`, or the folder itself."""
     return folder / "labelsTr" if (folder / "labelsTr").is_dir() else folder
 
 
@@ -79,7 +79,7 @@ def other_files(folder: Path) -> list[Path]:
 def structures_of(text: str | None, truth: Path, pairs: Sequence[Pair], ignore_label: int | None = None) -> Structures:
     """Return the structures that `text` names, as `1=spleen,2=liver` or as the path of a dataset.json.
 
-    Without a text, they are those that the truths' data set declares or, without a declaration, the values in the
+    Without a text, they are those that the truths' dataset declares or, without a declaration, the values in the
     truths, each named by its number. All are read as the layouts of `tfseg.datasets` read them. The background and the
     ignored value are left out.
 
@@ -124,7 +124,7 @@ def listed(values: Iterable[Any], most: int = 5) -> str:
 
 
 def _declaration_of(truth: Path) -> Path | None:
-    """The file that declares the labels of truths: beside them or, if their folder is one of a data set, above it."""
+    """The file that declares the labels of truths: beside them or, if their folder is one of a dataset, above it."""
     folder = truth if truth.is_dir() else truth.parent
     in_dataset = folder.resolve().name.lower().startswith(("label", "mask"))
     folders = [folder, folder.parent] if in_dataset else [folder]

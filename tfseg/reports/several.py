@@ -1,4 +1,4 @@
-"""Write the report of a comparison over several data sets."""
+"""Write the report of a comparison over several datasets."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MEANS, VERDICTS, RANKS = "datasets.csv", "verdicts.csv", "ranks.csv"
 
 
 def write_several(folder: Path) -> list[str]:
-    """Write tables and `report.html` from the comparisons of all data sets; return the headline, one sentence each.
+    """Write tables and `report.html` from the comparisons of all datasets; return the headline, one sentence each.
 
     Raises:
         ConfigError, RunError: as `tfseg.comparison.several.read_several`.
@@ -21,7 +21,7 @@ def write_several(folder: Path) -> list[str]:
     files.write_text(folder / MEANS, found.means.to_csv(index=False))
     files.write_text(folder / VERDICTS, found.pairs.to_csv(index=False))
     files.write_text(folder / RANKS, found.ranks.to_csv(index=False))
-    caption = "The mean of every arm on every data set."
+    caption = "The mean of every arm on every dataset."
     wide = found.wide.rename_axis(columns=None).reset_index()
     Table("by_dataset", caption, wide, dict.fromkeys(found.wide.columns, 3)).write(folder / "tables")
     page = (

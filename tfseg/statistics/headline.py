@@ -19,7 +19,7 @@ def headline(table: pd.DataFrame, unit: str = "mm") -> list[str]:
 
     Returns:
         Sentences: the arms that the best one is better than, those equivalent to it, those open and what would settle
-        it, those not tested and why; then what holds of the other pairs, and beyond this data set.
+        it, those not tested and why; then what holds of the other pairs, and beyond this dataset.
     """
     primary = table[table["role"] == Role.PRIMARY]
     if primary.empty:
@@ -118,7 +118,7 @@ def _about_best(best: str, rivals: pd.DataFrame, what: str, unit: str) -> Iterat
     of = {verdict: rivals[rivals["verdict"] == verdict] for verdict in Verdict}
     if len(better := of[Verdict.BETTER]):
         whom = "every other arm" if len(better) == len(rivals) > 1 else join(list(better["second"]))
-        yield f"On this data set, {best} is better than {whom} on {what}: {_sizes(better, unit)}."
+        yield f"On this dataset, {best} is better than {whom} on {what}: {_sizes(better, unit)}."
     if len(equivalent := of[Verdict.EQUIVALENT]):
         margin = write_value(equivalent["metric"].iloc[0], equivalent["margin"].iloc[0], unit)
         arms = join([best, *equivalent["second"]])
@@ -170,7 +170,7 @@ def _limits(rivals: pd.DataFrame, best: str, unit: str) -> Iterator[str]:
         closest = better.iloc[0]
         low, high = (write_value(closest["metric"], closest[end], unit) for end in ("beyond_low", "beyond_high"))
         yield (
-            f"Beyond this data set, as a sensitivity analysis: {best} is better than {closest['second']} with "
+            f"Beyond this dataset, as a sensitivity analysis: {best} is better than {closest['second']} with "
             f"probability {_probability(closest['p_beyond'])}, the difference {low} to {high}."
         )
 

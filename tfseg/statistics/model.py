@@ -250,9 +250,9 @@ class Fit:
 
 
 def beyond_this_data_set(test_subjects: float, training_subjects: float) -> float:
-    """Return the variance that one data set hides, in variances of one network: `test / training`.
+    """Return the variance that one dataset hides, in variances of one network: `test / training`.
 
-    The training sets of one data set share most of their subjects, so networks trained on another data set of the kind
+    The training sets of one dataset share most of their subjects, so networks trained on another dataset of the kind
     differ by more than these do. This is Nadeau and Bengio's term, applied to the networks' part of the variance.
 
     Source: Nadeau and Bengio 2003, 10.1023/A:1024068626366.

@@ -1,4 +1,4 @@
-"""Compare arms over several data sets: the data set is the unit, so that a verdict may go beyond one of them."""
+"""Compare arms over several datasets: the dataset is the unit, so that a verdict may go beyond one of them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from tfseg.statistics.effects import ALPHA, holm
 from tfseg.statistics.quantities import Array
 from tfseg.statistics.verdicts import Verdict
 
-FEWEST = 3  # data sets; with two, nothing tells their spread
+FEWEST = 3  # datasets; with two, nothing tells their spread
 _DRAWS = 10_000
 COLUMNS = (
     "first", "second", "difference", "low", "high", "sd", "p", "p_holm", "p_better", "verdict", "datasets", "note",
@@ -21,7 +21,7 @@ COLUMNS = (
 
 
 class Effect(NamedTuple):
-    """Means over data sets, each `[...]`: half their 95 % interval, spread, p, and the share of data sets above 0."""
+    """Means over datasets, each `[...]`: half their 95 % interval, spread, p, and the share of datasets above 0."""
 
     mean: Array
     half: Array
@@ -31,14 +31,14 @@ class Effect(NamedTuple):
 
 
 def effect_over_datasets(differences: ArrayLike) -> Effect:
-    """Test whether a difference is zero over data sets of the kind, by Student's t over data sets.
+    """Test whether a difference is zero over datasets of the kind, by Student's t over datasets.
 
-    `d̄ ± t(J - 1) · s / √J`. The spread `s` between J data sets holds what differs between them and what each of them
+    `d̄ ± t(J - 1) · s / √J`. The spread `s` between J datasets holds what differs between them and what each of them
     is uncertain about, so that no further model is needed. `above` is the probability that the difference is positive
-    on one more data set, `T(d̄ / (s · √(1 + 1/J)))`.
+    on one more dataset, `T(d̄ / (s · √(1 + 1/J)))`.
 
     Args:
-        differences: `[..., datasets]`, one estimate per data set.
+        differences: `[..., datasets]`, one estimate per dataset.
 
     >>> effect = effect_over_datasets([0.02, 0.03, 0.01, 0.02])
     >>> effect.mean.round(3).item(), effect.half.round(3).item(), effect.p.round(3).item()
@@ -54,16 +54,16 @@ def effect_over_datasets(differences: ArrayLike) -> Effect:
 
 
 def compare_over_datasets(differences: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Compare every pair of arms over data sets, adjusted for the number of pairs (Holm).
+    """Compare every pair of arms over datasets, adjusted for the number of pairs (Holm).
 
     Args:
-        differences: columns `dataset, first, second, difference`: the primary question of every data set.
+        differences: columns `dataset, first, second, difference`: the primary question of every dataset.
         metric: of that question.
 
     Returns:
-        A row per pair, columns `COLUMNS`: `difference`: the mean over data sets, first minus second, and its 95 %
-        interval; `sd`: over data sets; `p_better`: the probability that the first is better on another data set of
-        the kind; `verdict`: "untested" with fewer than three data sets.
+        A row per pair, columns `COLUMNS`: `difference`: the mean over datasets, first minus second, and its 95 %
+        interval; `sd`: over datasets; `p_better`: the probability that the first is better on another dataset of
+        the kind; `verdict`: "untested" with fewer than three datasets.
     """
     sign = METRICS[metric].sign
     rows = []
@@ -71,7 +71,7 @@ def compare_over_datasets(differences: pd.DataFrame, metric: str) -> pd.DataFram
         values = own["difference"].dropna().to_numpy()
         row = {"first": first, "second": second, "datasets": len(values), "difference": values.mean(), "note": ""}
         if len(values) < FEWEST:
-            row["note"] = f"{len(values)} data sets: at least {FEWEST} are needed to know their spread"
+            row["note"] = f"{len(values)} datasets: at least {FEWEST} are needed to know their spread"
             rows.append(row)
             continue
         found = effect_over_datasets(values)
@@ -85,10 +85,10 @@ def compare_over_datasets(differences: pd.DataFrame, metric: str) -> pd.DataFram
 
 
 def ranks_over_datasets(means: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rank arms within each data set and over all, and resample data sets to see how stable that is.
+    """Rank arms within each dataset and over all, and resample datasets to see how stable that is.
 
     Args:
-        means: a row per data set, a column per arm.
+        means: a row per dataset, a column per arm.
         metric: what they are means of.
 
     Returns:
@@ -113,9 +113,9 @@ def ranks_over_datasets(means: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def friedman(means: ArrayLike, sign: int) -> float:
-    """Return the p of equal ranks over data sets, by drawing the order within each data set at random.
+    """Return the p of equal ranks over datasets, by drawing the order within each dataset at random.
 
-    The statistic is Friedman's sum of squared rank sums; its usual χ² is too rough for a few data sets.
+    The statistic is Friedman's sum of squared rank sums; its usual χ² is too rough for a few datasets.
 
     Args:
         means: `[datasets, arms]`.
@@ -141,16 +141,16 @@ def rank_rows(values: Array, sign: int) -> Array:
 
 
 def headline(pairs: pd.DataFrame, ranks: pd.DataFrame, names: Mapping[str, int]) -> list[str]:
-    """Say what holds over data sets, one sentence each.
+    """Say what holds over datasets, one sentence each.
 
     Args:
         pairs: as `compare_over_datasets` returns them.
         ranks: as `ranks_over_datasets` does.
-        names: data set → its number of subjects.
+        names: dataset → its number of subjects.
     """
-    over = f"Over {len(names)} data sets ({', '.join(f'{name}, {count} subjects' for name, count in names.items())})"
+    over = f"Over {len(names)} datasets ({', '.join(f'{name}, {count} subjects' for name, count in names.items())})"
     if len(names) < FEWEST:
-        return [f"{over}, no verdict: at least {FEWEST} data sets are needed to know their spread."]
+        return [f"{over}, no verdict: at least {FEWEST} datasets are needed to know their spread."]
     decided = pairs[pairs["verdict"].isin([Verdict.BETTER, Verdict.WORSE])]
     sentences = [f"{over}, {_finding(row)}." for _, row in decided.iterrows()]
     if not sentences:

@@ -75,7 +75,7 @@ def compare_arms(
         probability that the first is better when both are trained anew; `p_margin`: that it is better by more than the
         margin, over trainings; `verdict`; `sd_subjects, sd_networks, sd_residual`: expected standard deviations of the
         difference; `beyond_low, beyond_high, p_beyond`: interval, and probability that the first is better, on other
-        data sets of the kind; `d_z`: the difference in standard deviations of subjects, and its interval;
+        datasets of the kind; `d_z`: the difference in standard deviations of subjects, and its interval;
         `rank_biserial, wilcoxon_p`: over subjects, given these networks; `seeds`: the fewest under which both arms
         tested a subject; `networks`: that both arms have; `subjects`: with a value;
         `collapsed_first, collapsed_second`: of these networks, those that collapsed on the label (below a quarter of
