@@ -71,6 +71,15 @@ def test_metadata_describes_input_and_output_and_is_read_back(prepared, tmp_path
     assert read_description(tmp_path) == description
 
 
+def test_metadata_says_which_slices_are_seen_together(prepared, tmp_path):
+    training = TrainingConfig.model_validate({"input": {"neighbours": 2}})
+    metadata = json.loads(to_json(describe(prepared, training), "run", 1))
+    assert metadata["input"]["shape"] == ["batch", 32, 32, 5]
+    assert "from 2 before a slice to 2 after it" in metadata["preparation"][-1]
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    assert read_description(tmp_path).neighbours == 2
+
+
 def test_metadata_of_one_label(prepared_one_label):
     output = json.loads(to_json(describe(prepared_one_label, TRAINING), "run", 1))["output"]
     assert (output["activation"], output["classes"], output["label_values"]) == ("sigmoid", ["blob"], [1])

@@ -200,6 +200,22 @@ def test_slices_larger_than_the_input_are_covered_by_windows(model, scan, tmp_pa
     np.testing.assert_array_equal(predicted(of_windows, scan, PLAIN, tmp_path), reference)
 
 
+def test_a_network_sees_the_neighbours_of_every_slice(prepared, scan, tmp_path):
+    """A stand-in that answers from the slice before: its mask is that of the plain stand-in, one slice later."""
+    nib.save(nib.Nifti1Image(scan, np.eye(4)), tmp_path / "scan.nii.gz")
+    plain = describe(prepared, TrainingConfig(batch_size=4))
+    seeing = describe(prepared, TrainingConfig.model_validate({"batch_size": 4, "input": {"neighbours": 1}}))
+    for shape in (plain.shape, (16, 16)):  # whole slices, and windows of them
+        masks = []
+        for description in (plain, seeing):
+            member = Member("stand-in", frozenset(), lambda: lambda image: by_value_and_row(image[..., :1]))
+            model = Model("stand-in", replace(description, shape=shape), (member,), ())
+            out = tmp_path / f"{description.neighbours}_{shape[0]}"
+            masks.append(read_label(predict(model, tmp_path / "scan.nii.gz", out).path).array)
+        assert masks[0].any()
+        np.testing.assert_array_equal(masks[1], masks[0][:, :, [0, 0, 1, 2, 3]])
+
+
 def test_values_above_255_are_written_in_16_bits(prepared, scan, tmp_path):
     description = replace(
         describe(prepared, TrainingConfig(batch_size=4)), targets=Targets({300: "left", 70000: "right"})

@@ -1,10 +1,12 @@
 """What a network sees follows from the configuration and the prepared folder."""
 
+import numpy as np
 import pytest
 
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
 from tfseg.prepared.inputs import check_input, input_shape, make_batches, steps_per_epoch
+from tfseg.prepared.stored import Neighbouring
 
 KINDS = ("{kind: slices}", "{kind: patches, patch: [4, 16, 24], per_case: 5}", "{kind: volumes}")
 
@@ -24,6 +26,30 @@ def test_each_kind_has_its_shape_and_its_steps(prepared):
             assert batches.shapes[0] == (4, *shape)
             assert batches.steps_per_epoch == steps_per_epoch(training, prepared, ["case_0", "case_3"])
     assert [steps_per_epoch(training_of(text), prepared, ["case_0", "case_3"]) for text in KINDS] == [3, 3, 1]
+
+
+def test_slices_are_seen_with_their_neighbours(prepared):
+    training = training_of("{kind: slices, neighbours: 2}")
+    assert input_shape(training.input, prepared) == (32, 32, 5)
+    batches = make_batches(training, prepared, prepared.subjects, seed=0)
+    plain = make_batches(training_of("{kind: slices}"), prepared, prepared.subjects, seed=0)
+    assert batches.shapes[0] == (4, 32, 32, 5)
+    batch = batches.plan(0)[0]
+    np.testing.assert_array_equal(batch, plain.plan(0)[0])
+    (images, truths), (own, same) = batches.load(batch), plain.load(batch)
+    np.testing.assert_array_equal(images[..., 2:3], own)
+    np.testing.assert_array_equal(truths, same)
+    for image, (number, index) in zip(images, batch, strict=True):
+        case = prepared.case(batches.case_names[number])
+        np.testing.assert_array_equal(image, Neighbouring(case.image, 2)[index : index + 1][0])
+
+
+def test_neighbours_belong_to_slices_of_volumes(prepared, monkeypatch):
+    with pytest.raises(ConfigError, match="neighbours belong to slices; expected 0 with volumes, received 1"):
+        training_of("{kind: volumes, neighbours: 1}")
+    monkeypatch.setattr(prepared, "in_pixels", True)
+    with pytest.raises(ConfigError, match=r"training\.input\.neighbours: 2D images have none; expected 0, received 1"):
+        check_input(training_of("{kind: slices, neighbours: 1}"), prepared)
 
 
 def test_a_patch_larger_than_the_largest_volume_is_refused(prepared):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfseg.core.errors import DataError
-from tfseg.prepared.stored import StoredArray, stack
+from tfseg.prepared.stored import Neighbouring, StoredArray, stack
 
 
 @pytest.fixture(params=["C", "F"])
@@ -27,6 +27,19 @@ def test_an_array_is_read_as_it_was_written(stored):
     assert np.asarray(on_disk, np.float64).dtype == np.float64
     with pytest.raises(IndexError):
         on_disk[5]
+
+
+def test_slices_have_their_neighbours_as_channels(tmp_path):
+    """Two channels, one neighbour on either side: the outermost slice is repeated beyond the ends."""
+    array = np.random.default_rng(0).random((5, 4, 3, 2), np.float32)
+    np.save(tmp_path / "a.npy", array)
+    joined = np.concatenate([array[[0, 0, 1, 2, 3]], array, array[[1, 2, 3, 4, 4]]], axis=-1)
+    for slices in (array, StoredArray.open(tmp_path / "a.npy")):
+        seen = Neighbouring(slices, 1)
+        assert (len(seen), seen.shape) == (5, (5, 4, 3, 6))
+        for index in (slice(0, 5), slice(3, 5), (slice(1, 2), slice(0, 2), slice(1, 3))):
+            np.testing.assert_array_equal(seen[index], joined[index])
+    np.testing.assert_array_equal(Neighbouring(array[:1], 2)[0:1], np.tile(array[:1], 5))
 
 
 def test_slices_of_arrays_in_files_and_in_memory_are_stacked(stored):

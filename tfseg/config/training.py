@@ -15,6 +15,11 @@ class InputConfig(Section):
 
     kind: Literal["slices", "patches", "volumes"] = "slices"
     """What a network sees at a time."""
+    neighbours: Annotated[int, Field(ge=0)] = 0
+    """Slices on either side of a slice that are seen as further channels; with slices only.
+
+    At the ends of a scan, the outermost slice is repeated.
+    """
     patch: tuple[Count, Count, Count] = (64, 64, 64)
     """Slices, rows and columns of a patch, and of a window at prediction."""
     per_case: Count = 24
@@ -27,6 +32,17 @@ class InputConfig(Section):
     """
     overlap: Fraction = 0.5
     """Overlap of neighbouring windows at prediction, as a share of their sides."""
+
+    @model_validator(mode="after")
+    def _slices_have_neighbours(self) -> Self:
+        if self.neighbours and self.kind != "slices":
+            raise ValueError(f"neighbours belong to slices; expected 0 with {self.kind}, received {self.neighbours}")
+        return self
+
+    @property
+    def slices_seen(self) -> int:
+        """The slices that are seen as channels: one and its neighbours."""
+        return 2 * self.neighbours + 1
 
 
 class ScheduleConfig(Section):

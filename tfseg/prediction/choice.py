@@ -6,7 +6,7 @@ from tfseg.config.config import TrainingConfig
 from tfseg.datasets.grids import Array
 from tfseg.prediction.forward import Forward
 from tfseg.prediction.predictor import Predictor
-from tfseg.prediction.slices import SlicePredictor
+from tfseg.prediction.slices import NeighbourPredictor, SlicePredictor
 from tfseg.prediction.windows import WindowPredictor
 from tfseg.prepared.inputs import input_shape
 from tfseg.prepared.prepared import Prepared
@@ -18,10 +18,13 @@ SLICE_OVERLAP = 0.5
 def make_predictor(forward: Forward, training: TrainingConfig, prepared: Prepared) -> Predictor:
     """Return a predictor of slices for a network of slices, else of windows as large as the network's input."""
     shape = input_shape(training.input, prepared)[:-1]
-    return predictor_of_shape(forward, shape, training.input.overlap, training.batch_size)
+    seen = training.input
+    return predictor_of_shape(forward, shape, seen.overlap, training.batch_size, seen.neighbours)
 
 
-def predictor_of_shape(forward: Forward, shape: tuple[int, ...], overlap: float, batch_size: int) -> Predictor:
+def predictor_of_shape(
+    forward: Forward, shape: tuple[int, ...], overlap: float, batch_size: int, neighbours: int = 0
+) -> Predictor:
     """Return a predictor for a network whose input has the shape `(h, w)`, or `(d, h, w)` for windows of a volume.
 
     Args:
@@ -29,18 +32,27 @@ def predictor_of_shape(forward: Forward, shape: tuple[int, ...], overlap: float,
         shape: of its input, without batch and channels.
         overlap: least share of a window's side in common with the next.
         batch_size: slices or windows predicted at a time.
+        neighbours: slices on either side of a slice that are seen with it.
     """
     if len(shape) == 2:
-        return SlicePredictor(forward, batch_size)
+        return with_neighbours(SlicePredictor(forward, batch_size), neighbours)
     slices, height, width = shape
     return WindowPredictor(forward, (slices, height, width), overlap, batch_size)
 
 
-def predictor_of_large_slices(forward: Forward, shape: tuple[int, ...], batch_size: int) -> Predictor:
+def predictor_of_large_slices(
+    forward: Forward, shape: tuple[int, ...], batch_size: int, neighbours: int = 0
+) -> Predictor:
     """Return a predictor that covers slices, larger than the `(h, w)` of a network's input, by windows of one slice."""
     height, width = shape
 
     def of_windows(images: Array) -> Array:
         return forward(images[:, 0])[:, np.newaxis]
 
-    return WindowPredictor(of_windows, (1, height, width), SLICE_OVERLAP, batch_size)
+    windows = WindowPredictor(of_windows, (1, height, width), SLICE_OVERLAP, batch_size)
+    return with_neighbours(windows, neighbours)
+
+
+def with_neighbours(predictor: SlicePredictor | WindowPredictor, count: int) -> Predictor:
+    """Return a predictor of slices that are seen with as many neighbours on either side."""
+    return NeighbourPredictor(predictor, count) if count else predictor

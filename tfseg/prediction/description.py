@@ -38,6 +38,7 @@ class Description:
         flips: along which the training mirrored images, named by anatomy.
         scans: what the training scans were like.
         subjects: digest of a training scan's channel → its subject.
+        neighbours: slices on either side of a slice that are further channels of the network's input.
     """
 
     recipe: Recipe
@@ -50,6 +51,7 @@ class Description:
     flips: tuple[str, ...]
     scans: UsualScans
     subjects: dict[str, str]
+    neighbours: int = 0
 
     @property
     def by_slices(self) -> bool:
@@ -81,6 +83,7 @@ def describe(prepared: Prepared, training: TrainingConfig) -> Description:
         flips=tuple(axis.replace("_", "-") for axis in flip.axes) if flip else (),
         scans=usual_scans(prepared),
         subjects=subjects,
+        neighbours=training.input.neighbours,
     )
 
 
@@ -109,8 +112,9 @@ def to_json(
         "input": {
             "name": "image",
             "dtype": "float32",
-            "shape": ["batch", *description.shape, len(description.channels)],
+            "shape": ["batch", *description.shape, (2 * description.neighbours + 1) * len(description.channels)],
             "channels": list(description.channels),
+            "neighbours": description.neighbours,
             "in_pixels": description.in_pixels,
             "batch_size": description.batch_size,
             "training_flips": list(description.flips),
@@ -124,7 +128,7 @@ def to_json(
             **_channels_of(targets),
         },
         **({} if description.by_slices else {"windows": _windows(description.overlap)}),
-        "preparation": preparation_steps(recipe, description.in_pixels),
+        "preparation": [*preparation_steps(recipe, description.in_pixels), *_seen(description.neighbours)],
         "restoration": restoration_steps(recipe, description.in_pixels),
         "clean_up": str(clean or "none"),
         "temperatures": [None if each is None else list(each.values) for each in temperatures],
@@ -201,6 +205,7 @@ def _parse(values: dict[str, Any], path: Path) -> Description:
             tuple(UsualChannel(**channel) for channel in scans["channels"]),
         ),
         subjects=values["training_subjects"],
+        neighbours=of_input.get("neighbours", 0),
     )
 
 
@@ -212,6 +217,16 @@ def _windows(overlap: float) -> dict[str, object]:
         "weights": "a Gaussian of standard deviation side/8 along each axis, divided by the sum over all windows",
         "padding": "a shorter volume lies in the middle of the window; around it, each channel's least value there",
     }
+
+
+def _seen(neighbours: int) -> list[str]:
+    """Return how slices become the channels of the input, if they are seen with their neighbours."""
+    if not neighbours:
+        return []
+    return [
+        f"join the channels of {2 * neighbours + 1} slices, from {neighbours} before a slice to {neighbours} after it, "
+        "as the input of that slice; beyond the first and the last slice, repeat them"
+    ]
 
 
 def _channels_of(targets: Targets) -> dict[str, object]:

@@ -21,7 +21,7 @@ from tfseg.prediction.forward import Forward, compiled_forward, saved_model_forw
 from tfseg.prediction.runtimes import litert_forward, onnx_forward
 from tfseg.prediction.temperature import Temperature
 from tfseg.prepared.boxes import cut, start_of
-from tfseg.prepared.stored import Slices
+from tfseg.prepared.stored import Neighbouring, Slices
 
 FORMATS = ("savedmodel", "litert", "onnx")
 LITERT, ONNX = "model.tflite", "model.onnx"
@@ -101,7 +101,8 @@ def example_inputs(image: Slices, description: Description) -> Array:
     """
     middle = len(image) // 2
     if description.by_slices:
-        return np.ascontiguousarray(image[middle : middle + description.batch_size])
+        seen = Neighbouring(image, description.neighbours)
+        return np.ascontiguousarray(seen[middle : middle + description.batch_size])
     centre = [length // 2 for length in image.shape[:3]]
     return cut(image, start_of(centre, description.shape, image.shape[:3]), description.shape)[np.newaxis]
 

@@ -141,11 +141,12 @@ def _predictor(
     case: Case, scan: PreparedScan, model: Model, members: Sequence[Member], options: Options, batch_size: int
 ) -> Predictor:
     description = model.description
+    shape = description.shape
 
     def make(forward: Forward) -> Predictor:
-        if description.by_slices and scan.image.shape[1:3] != description.shape:
-            return predictor_of_large_slices(forward, description.shape, batch_size)
-        return predictor_of_shape(forward, description.shape, description.overlap, batch_size)
+        if description.by_slices and scan.image.shape[1:3] != shape:
+            return predictor_of_large_slices(forward, shape, batch_size, description.neighbours)
+        return predictor_of_shape(forward, shape, description.overlap, batch_size, description.neighbours)
 
     if options.sampling is None:
         predictor = predictor_of(members, make, options.calibrated)

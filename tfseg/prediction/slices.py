@@ -9,10 +9,11 @@ from tfseg.datasets.grids import Array
 from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.forward import Forward
 from tfseg.prediction.predictor import Predictor
+from tfseg.prediction.windows import WindowPredictor
 from tfseg.preparation.label_maps import to_values
 from tfseg.preparation.slicing import SliceGrid
 from tfseg.prepared.prepared import PreparedCase
-from tfseg.prepared.stored import Slices
+from tfseg.prepared.stored import Neighbouring, Seen, Slices
 from tfseg.prepared.targets import Targets
 
 
@@ -28,10 +29,27 @@ class SlicePredictor:
     forward: Forward
     batch_size: int
 
-    def blocks(self, image: Slices) -> Iterator[Array]:
+    def blocks(self, image: Seen) -> Iterator[Array]:
         """Yield the probabilities `[slice, h, w, classes]` of one batch after another."""
         for start in range(0, len(image), self.batch_size):
             yield self.forward(np.ascontiguousarray(image[start : start + self.batch_size]))
+
+
+@dataclass(frozen=True)
+class NeighbourPredictor:
+    """Predict slices that are seen with their neighbours.
+
+    Args:
+        predictor: of slices with the neighbours as further channels.
+        count: neighbours on either side.
+    """
+
+    predictor: SlicePredictor | WindowPredictor
+    count: int
+
+    def blocks(self, image: Slices) -> Iterator[Array]:
+        """Yield the probabilities `[slice, h, w, classes]` of consecutive blocks of slices."""
+        return self.predictor.blocks(Neighbouring(image, self.count))
 
 
 def label_volume(predictor: Predictor, case: PreparedCase, targets: Targets, clean: CleanUp | None = None) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from tfseg.datasets.grids import Array
 from tfseg.prediction.forward import Forward
 from tfseg.prepared.boxes import cut, start_of
-from tfseg.prepared.stored import Slices
+from tfseg.prepared.stored import Seen
 
 SIGMA = 1 / 8  # of a window's side
 
@@ -34,7 +34,7 @@ class WindowPredictor:
     overlap: float
     batch_size: int
 
-    def blocks(self, image: Slices) -> Iterator[Array]:
+    def blocks(self, image: Seen) -> Iterator[Array]:
         """Yield the probabilities float32 `[slice, h, w, classes]` of consecutive slabs, each as soon as it is final.
 
         Args:

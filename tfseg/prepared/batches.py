@@ -8,7 +8,7 @@ import numpy as np
 from tfseg.datasets.grids import Array
 from tfseg.preparation.label_maps import has_foreground
 from tfseg.prepared.prepared import PreparedCase
-from tfseg.prepared.stored import stack
+from tfseg.prepared.stored import neighbours_of, stack
 
 
 class Batches(Protocol):
@@ -63,6 +63,7 @@ class SliceBatches:
         steps: batches per epoch; if None, as many as needed to hold every slice.
         foreground_share: this share of every batch, rounded up, is drawn from slices with foreground.
         encode: turns class indices `[batch, h, w]` into the truth that losses take, as `Targets.encode`.
+        neighbours: slices on either side that are further channels, as in `Neighbouring`.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class SliceBatches:
         steps: int | None = None,
         foreground_share: float = 0.0,
         encode: Callable[[Array], Array] = with_one_channel,
+        neighbours: int = 0,
     ) -> None:
         self._cases = list(cases)
         self._slices = np.array(
@@ -82,6 +84,7 @@ class SliceBatches:
         self._seed = seed
         self.steps_per_epoch = count_steps(len(self._slices), batch_size, steps)
         self._encode = encode
+        self._neighbours = neighbours
         self._foreground = self._slices[:0]
         if foreground_share:
             full = [has_foreground(np.asarray(case.label))[training_slices_of(case)] for case in cases]
@@ -99,7 +102,7 @@ class SliceBatches:
         height, width, channels = self._cases[0].image.shape[1:]
         truth_channels = self._encode(np.zeros(0, np.uint8)).shape[-1]
         slices = (self._batch_size, height, width)
-        return (*slices, channels), (*slices, truth_channels)
+        return (*slices, (2 * self._neighbours + 1) * channels), (*slices, truth_channels)
 
     def plan(self, epoch: int) -> Array:
         """Return the slices of an epoch as (case, slice) indices `[steps, batch, 2]`."""
@@ -113,9 +116,12 @@ class SliceBatches:
 
     def load(self, batch: Array) -> tuple[Array, Array]:
         """Load the images, float32 `[batch, h, w, channels]`, and the truths as returned by `encode`."""
-        images = stack([(self._cases[case].image, index) for case, index in batch])
         labels = stack([(self._cases[case].label, index) for case, index in batch])
-        return images, self._encode(labels)
+        images = [(self._cases[case].image, index) for case, index in batch]
+        seen = [(each, place) for each, index in images for place in neighbours_of(index, self._neighbours, len(each))]
+        stacked = stack(seen)
+        by_slice = stacked.reshape(len(batch), -1, *stacked.shape[1:])
+        return np.moveaxis(by_slice, 1, 3).reshape(self.shapes[0]), self._encode(labels)
 
     def describe(self, epoch: int, step: int) -> str:
         """Name the slices of a batch: `scan_3 of subject_1 (slices 2, 5)`, or `scan_3 (…)` if both names agree."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfseg.datasets.grids import Array
-from tfseg.prepared.stored import Slices
+from tfseg.prepared.stored import Seen
 
 
 def start_of(centre: Sequence[int], shape: Sequence[int], volume: Sequence[int]) -> tuple[int, ...]:
@@ -26,7 +26,7 @@ def start_of(centre: Sequence[int], shape: Sequence[int], volume: Sequence[int])
     return tuple(min(max(c - n // 2, 0), whole - n) if n <= whole else -((n - whole) // 2) for c, n, whole in sides)
 
 
-def cut(volume: Slices, start: Sequence[int], shape: Sequence[int], fill: int | None = None) -> Array:
+def cut(volume: Seen, start: Sequence[int], shape: Sequence[int], fill: int | None = None) -> Array:
     """Copy a box `[*shape, ...]` of a volume `[slice, h, w, ...]`.
 
     What lies beyond the volume has the value `fill`; if it is None, each channel's least value in the box, as air has.

@@ -24,20 +24,23 @@ SLICES_MULTIPLE = 16
 def input_shape(seen: InputConfig, prepared: Prepared) -> tuple[int, ...]:
     """Return the shape of a network's input: `(h, w, channels)` for slices, else `(d, h, w, channels)`."""
     if seen.kind == "slices":
-        return prepared.image_shape
+        height, width, channels = prepared.image_shape
+        return height, width, seen.slices_seen * channels
     slices, height, width, channels = prepared.volume_shape
     return (*seen.patch, channels) if seen.kind == "patches" else (slices, height, width, channels)
 
 
 def check_input(training: TrainingConfig, prepared: Prepared) -> None:
-    """Refuse patches that are larger than every prepared volume, and flips across slices.
+    """Refuse patches that are larger than every prepared volume, flips across slices, and neighbours of 2D images.
 
     Raises:
-        ConfigError: if a side is longer than the longest volume's, slices rounded up to a multiple of 16, or as
-            `flipped_axes`.
+        ConfigError: if a side is longer than the longest volume's, slices rounded up to a multiple of 16, 2D images are
+            to have neighbours, or as `flipped_axes`.
     """
     flipped_axes(training, prepared)
     seen = training.input
+    if seen.neighbours and prepared.in_pixels:
+        raise ConfigError(f"training.input.neighbours: 2D images have none; expected 0, received {seen.neighbours}")
     slices, *sides, _ = prepared.volume_shape
     largest = (math.ceil(slices / SLICES_MULTIPLE) * SLICES_MULTIPLE, *sides)
     if seen.kind == "patches" and any(side > most for side, most in zip(seen.patch, largest, strict=True)):
@@ -93,7 +96,7 @@ def unchanged_batches(
     seen, encode = training.input, prepared.targets.encode
     size, steps = training.batch_size, training.steps_per_epoch
     if seen.kind == "slices":
-        return SliceBatches(cases, size, seed, steps, training.foreground_share, encode)
+        return SliceBatches(cases, size, seed, steps, training.foreground_share, encode, seen.neighbours)
     shape = input_shape(seen, prepared)[:-1]
     if seen.kind == "volumes":
         return VolumeBatches(cases, shape, size, seed, steps, encode)

@@ -80,6 +80,49 @@ class StoredArray:
 Slices = Array | StoredArray
 
 
+@dataclass(frozen=True, eq=False)
+class Neighbouring:
+    """Slices with `count` slices on either side of each as further channels, from the one before to the one after.
+
+    Args:
+        slices: `[slice, h, w, channels]`.
+        count: neighbours on either side.
+    """
+
+    slices: Slices
+    count: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`[slice, h, w, (2·count + 1)·channels]`."""
+        *sizes, channels = self.slices.shape
+        return (*sizes, (2 * self.count + 1) * channels)
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, index: Any) -> Array:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        places = neighbours_of(np.arange(len(self))[first], self.count, len(self))
+        low, high = (int(places.min()), int(places.max()) + 1) if places.size else (0, 0)
+        read = self.slices[(slice(low, high), *rest)]
+        return np.concatenate([read[column - low] for column in places.T], axis=-1)
+
+
+Seen = Slices | Neighbouring  # by a network
+
+
+def neighbours_of(indices: Array, count: int, length: int) -> Array:
+    """Return the slices from `count` before each index to `count` after it, `[..., 2·count + 1]`.
+
+    Beyond the ends of `length` slices, the outermost slice is repeated.
+
+    >>> neighbours_of(np.array([0, 2]), 1, 4).tolist()
+    [[0, 0, 1], [1, 2, 3]]
+    """
+    return np.clip(np.asarray(indices)[..., np.newaxis] + np.arange(-count, count + 1), 0, length - 1)
+
+
 def stack(slices: Sequence[tuple[Slices, int]]) -> Array:
     """Copy slices, each of an array in memory or in a file, into one array `[slice, ...]`."""
     array, _ = slices[0]
