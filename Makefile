@@ -1,4 +1,4 @@
-.PHONY: test lint docs peers throughput scores loss-speed preparation broken-inputs
+.PHONY: test lint docs peers throughput scores windows loss-speed preparation broken-inputs
 
 test: ## set up and pass the tests
 	bash .ci/run
@@ -22,6 +22,9 @@ scores: .venv-peers ## surface scores of a tumour beside MONAI, medpy and surfac
 
 loss-speed: .venv-peers ## time and memory of every loss beside MONAI's
 	.venv/bin/python benchmarks/losses.py --clock --threads $$(nproc) --rounds 3 --peer-python .venv-peers/bin/python
+
+windows: .venv-peers ## sliding-window prediction beside MONAI
+	.venv/bin/python benchmarks/windows.py --peer-python .venv-peers/bin/python
 
 preparation: .venv-peers ## preparing scans beside MONAI, the input pipeline's rate, and memory; HIPPOCAMPUS and BRATS name folders
 	.venv/bin/python benchmarks/preparation.py --peer-python .venv-peers/bin/python --pipeline --memory \
