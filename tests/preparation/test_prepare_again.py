@@ -223,7 +223,7 @@ if __name__ == "__main__":
 
 
 def test_a_preparation_killed_with_its_workers_at_work_resumes(write_scans, scans, tmp_path):
-    nine = {f"{name}_{copy}": (scan[0] + copy, *scan[1:]) for name, scan in scans.items() for copy in range(3)}
+    nine = {f"{name}_{copy}": (np.roll(scan[0], copy), *scan[1:]) for name, scan in scans.items() for copy in range(3)}
     dataset = write_scans(nine)
     recipe, out, script = resolve(Recipe(), dataset), tmp_path / "out", tmp_path / "slow.py"
     script.write_text(SLOW_PREPARATION)

@@ -10,6 +10,7 @@ import pytest
 
 from tfseg.cli.datasets import Source, prepare
 from tfseg.cli.terminal import Terminal
+from tfseg.core.errors import ConfigError
 from tfseg.datasets.layouts import read_dataset
 from tfseg.preparation import prepare as preparing
 from tfseg.preparation import survey as measuring
@@ -100,6 +101,53 @@ def test_an_image_is_opened_four_times_in_all(make_data, tmp_path, count_opens):
     count_opens.clear()
     prepare(data, Source(data=data, workers=1), tmp_path / "out", Terminal())
     assert +count_opens == {f"case_{number}.nii.gz": 4 for number in range(CASES)}
+
+
+def test_a_second_run_reads_no_voxels(make_data, tmp_path, count_opens):
+    """Each image is opened for its header and its hash; one that was written again is measured again, with the rest."""
+    data, out = make_data(-1000, 100, "CT", cases=3), tmp_path / "out"
+    names = [f"case_{number}.nii.gz" for number in range(3)]
+    source = Source(data=data, workers=1)
+    prepare(data, source, out, Terminal())
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    count_opens.clear()
+    prepare(data, source, out, Terminal())
+    assert +count_opens == dict.fromkeys(names, 2)
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    image = data / "imagesTr" / names[1]
+    image.write_bytes(image.read_bytes())
+    count_opens.clear()
+    prepare(data, source, out, Terminal())
+    assert +count_opens == dict.fromkeys(names, 3)
+
+
+@pytest.mark.parametrize(
+    ("file", "replaced", "by"),
+    [
+        ("recipe.yaml", "median_kernel: 0", "median_kernel: 3"),
+        ("completed.json", "median_kernel: 0", "median_kernel: 3"),
+    ],
+)
+def test_a_completed_recipe_that_was_edited_is_refused(make_data, tmp_path, file, replaced, by):
+    data, out = make_data(0, 100, cases=3), tmp_path / "out"
+    prepare(data, Source(data=data, workers=1), out, Terminal())
+    text = (out / file).read_text()
+    assert replaced in text
+    (out / file).write_text(text.replace(replaced, by))
+    with pytest.raises(ConfigError, match=r"out: holds a preparation with another recipe\.yaml"):
+        prepare(data, Source(data=data, workers=1), out, Terminal())
+
+
+def test_a_damaged_kept_recipe_is_completed_anew(make_data, tmp_path, count_opens):
+    data, out = make_data(0, 100, cases=3), tmp_path / "out"
+    prepare(data, Source(data=data, workers=1), out, Terminal())
+    before = (out / "completed.json").read_bytes()
+    for text in ("", "[1]", "{", '{"made_from": 1, "recipe": ""}'):
+        (out / "completed.json").write_text(text)
+        count_opens.clear()
+        prepare(data, Source(data=data, workers=1), out, Terminal())
+        assert set((+count_opens).values()) == {3}
+        assert (out / "completed.json").read_bytes() == before
 
 
 def test_a_command_runs_once_a_case_and_not_again_in_a_finished_folder(make_data, tmp_path):

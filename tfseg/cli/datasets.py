@@ -111,8 +111,9 @@ def _prepare(
 ) -> "Prepared":
     from tfseg.datasets.inspection import sound_cases
     from tfseg.preparation.kept_masks import KeptMasks
-    from tfseg.preparation.prepare import prepare_dataset
-    from tfseg.preparation.recipe import Recipe, derive, processes_for, resolve
+    from tfseg.preparation.kept_recipe import complete, keep
+    from tfseg.preparation.prepare import claim_out, prepare_dataset
+    from tfseg.preparation.recipe import Recipe, processes_for
     from tfseg.preparation.survey import Survey
     from tfseg.prepared.prepared import Prepared
 
@@ -124,7 +125,9 @@ def _prepare(
     processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
     with terminal.bar("reading", len(dataset.cases)) as advance:
         survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out))
-        resolved = resolve(recipe or derive(dataset, survey, volumes), dataset, survey)
+        resolved = complete(recipe, dataset, survey, out, volumes)
+    claim_out(out, dataset, resolved)
+    keep(resolved, recipe, dataset, out, volumes)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
         warnings = prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
     _report_warnings(warnings, terminal)
