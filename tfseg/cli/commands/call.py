@@ -1,0 +1,52 @@
+"""Turn what was typed into what commands take. Heavy modules are imported when they are used."""
+
+import importlib
+import shlex
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from tfseg.cli.options import Phantoms
+
+if TYPE_CHECKING:
+    from tfseg.datasets.phantoms.stand_ins import StandIn
+    from tfseg.runs.pools import Parallel as Ray
+
+
+def overrides_of(
+    settings: list[str] | None, folds: int | None, epochs: int | None, batch_size: int | None, seed: int | None
+) -> list[str]:
+    """Return the settings of a command line as `name=value`; options of their own come last and win.
+
+    >>> overrides_of(["seed=1", "model.depth=3"], folds=None, epochs=20, batch_size=None, seed=None)
+    ['seed=1', 'model.depth=3', 'training.epochs=20']
+    """
+    shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
+    return [*(settings or ()), *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
+
+
+def stand_in(phantoms: Phantoms | None) -> "StandIn | None":
+    """Return the phantoms that are asked for by name."""
+    from tfseg.datasets.phantoms.stand_ins import STAND_INS
+
+    return None if phantoms is None else STAND_INS[phantoms.value]
+
+
+def parallel_of(parallel: int | None, ray_address: str | None) -> "Ray | None":
+    """Return how to train at once, if that is asked for."""
+    from tfseg.runs.pools import Parallel
+
+    return None if parallel is None and ray_address is None else Parallel(parallel or None, ray_address)
+
+
+def load(commands: str) -> ModuleType:
+    """Import a module of commands that need TensorFlow, which takes seconds."""
+    from tfseg.core.quiet import quiet_stderr
+
+    with quiet_stderr():
+        return importlib.import_module(f"tfseg.cli.{commands}")
+
+
+def typed() -> str:
+    """Return the command line as it was typed."""
+    return shlex.join(["tfseg", *sys.argv[1:]])
