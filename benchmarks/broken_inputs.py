@@ -63,7 +63,8 @@ def main() -> None:
                 import_early(TENSORFLOW_MODULES)
             for command in broken.commands:
                 key = (broken.sound, command)
-                if key not in usual_bytes and command[0] == "fit":  # which would train
+                trains_or_refuses = command == FIT or key == ("comparison", EXPORT)
+                if key not in usual_bytes and trains_or_refuses:
                     usual_bytes[key] = own_bytes()
                 elif key not in usual_bytes:
                     outcome, wrong = try_command(None, broken.sound, command, sound, place)

@@ -37,6 +37,17 @@ def test_the_voxels_of_a_header_are_no_file_of_their_own(tmp_path):
     assert [path.name for path in image_files(tmp_path, (".nii",))[0]] == ["h.nii"]
 
 
+def test_a_folder_with_the_name_of_an_image_does_not_vanish(tmp_path):
+    for name in ("a.nii.gz/b.txt", "c.PNG/d.png", "e/f.nii"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "g.mha").mkdir()
+    assert image_files(tmp_path) == ([], [tmp_path / name for name in ("a.nii.gz", "c.PNG", "g.mha")])
+    images, others = image_files(tmp_path, recursive=True)
+    assert images == [tmp_path / name for name in ("c.PNG/d.png", "e/f.nii")]
+    assert others == [tmp_path / name for name in ("a.nii.gz/b.txt", "g.mha")]
+
+
 def test_a_header_and_its_voxels_are_the_parts_of_an_image(tmp_path):
     for name in ("a.hdr", "a.img.gz", "b.mhd", "b.raw", "c.nii.gz", "c.img"):
         (tmp_path / name).touch()

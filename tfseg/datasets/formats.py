@@ -96,7 +96,7 @@ def is_picture(path: Path) -> bool:
 
 
 def _format_of(path: Path) -> ModuleType:
-    if path.is_dir():
+    if path.is_dir() and (not names.suffix(path) or dicom.is_series(path)):
         return dicom
     if is_picture(path):
         return picture

@@ -54,19 +54,28 @@ def image_files(
     """Return the files of a folder with an image suffix, in any case, and its other files, each by name.
 
     Hidden files and folders are neither, and so are files that hold the voxels of a header beside them. A link to a
-    file that is missing is a file, which cannot be read.
+    file that is missing is a file, which cannot be read. A folder that is called like an image is one of the others,
+    unless the files inside it are returned.
     """
-    every = sorted(path for path in (folder.rglob("*") if recursive else folder.glob("*")) if is_file_or_lost(path))
+    inside = folder.rglob("*") if recursive else folder.glob("*")
+    every = sorted(path for path in inside if is_file_or_lost(path) or _stands_for_file(path, recursive))
     visible = [path for path in every if not is_hidden(path, folder)]
     headers = {(path.parent, stem(path), suffix(path).lower()) for path in visible}
     shown = [path for path in visible if not _holds_voxels(path, headers)]
-    images = [path for path in shown if suffix(path).lower() in suffixes]
-    return images, [path for path in shown if suffix(path).lower() not in suffixes]
+    images: dict[bool, list[Path]] = {True: [], False: []}
+    for path in shown:
+        images[suffix(path).lower() in suffixes and not path.is_dir()].append(path)
+    return images[True], images[False]
 
 
 def is_file_or_lost(path: Path) -> bool:
     """Whether a path is a file, or a link to one that is missing: a case must not vanish with its file."""
     return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _stands_for_file(path: Path, recursive: bool) -> bool:
+    """Whether a folder has the name of an image; a case must not vanish with it."""
+    return bool(suffix(path)) and path.is_dir() and not (recursive and any(map(is_file_or_lost, path.rglob("*"))))
 
 
 def beside(path: Path, suffixes: Iterable[str]) -> Path | None:

@@ -87,7 +87,7 @@ def palette_of(path: Path) -> dict[int, tuple[int, ...]] | None:
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {'a folder, where a file is expected' if path.is_dir() else 'no such file'}")
     warnings.filterwarnings("ignore", module="PIL")  # they name no file
     with naming(path, "not a readable 2D image"):
         image = Image.open(path)

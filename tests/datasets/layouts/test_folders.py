@@ -40,7 +40,7 @@ def pairs(folder):
 
 
 def test_pictures_and_masks_of_the_same_name(write):
-    for folders in (("images", "masks"), ("imgs", "labels"), ("image", "mask"), ("Img", "LABEL")):
+    for folders in (("images", "masks"), ("imgs", "labels"), ("image", "mask"), ("Img", "LABEL"), ("images", "gt")):
         folder = write(["b.jpg", "a.png"], ["a.png", "b.png"], folders)
         read = read_dataset(folder)
         assert (read.name, read.layout, read.channels) == (folder.name, "pictures", ("grey",))
@@ -53,7 +53,9 @@ def test_pictures_and_masks_of_the_same_name(write):
             shutil.rmtree(folder / each)
 
 
-@pytest.mark.parametrize("second", [("images", "labels"), ("images", "Masks"), ("imgs", "masks")])
+@pytest.mark.parametrize(
+    "second", [("images", "labels"), ("images", "Masks"), ("imgs", "masks"), ("images", "Segmentations")]
+)
 def test_two_folders_for_one_role_are_refused_unless_one_is_empty(write, second):
     folder = write(["a.png"], ["a.png"])
     differing = next(name for name in second if name not in ("images", "masks"))
@@ -64,6 +66,19 @@ def test_two_folders_for_one_role_are_refused_unless_one_is_empty(write, second)
     with pytest.raises(DataError, match=rf"{differing}/.* may both hold the|may both hold the") as refused:
         read_dataset(folder)
     assert f"{differing}/" in str(refused.value) and "manifest.csv" in str(refused.value)
+
+
+def test_a_folder_in_place_of_a_file_is_reported(write):
+    folder = write(["a.png", "b.png"], ["a.png", "b.png"])
+    for name in ("images/c.nii.gz", "masks/d.png"):
+        (folder / name).mkdir()
+    assert read_dataset(folder).warnings == (
+        f"{folder}: 2 files are not read, not of an image format: images/c.nii.gz, masks/d.png",
+    )
+    (folder / "masks" / "b.png").unlink()
+    (folder / "masks" / "b.png").mkdir()
+    (fault,) = find_faults(read_dataset(folder))
+    assert fault.message == f"{folder}/masks/b.png: a folder, where the file of a label map is expected"
 
 
 def test_hidden_files_and_folders_are_skipped_and_other_files_reported(write):

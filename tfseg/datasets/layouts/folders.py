@@ -15,7 +15,10 @@ from tfseg.datasets.names import image_files, is_hidden, stem, suffix
 
 # Names in any case.
 IMAGES = ("images", "imgs", "image", "img")
-LABELS = ("masks", "labels", "mask", "label")
+LABELS = (
+    *("masks", "labels", "mask", "label", "segmentations", "segmentation", "seg", "annotations", "annotation"),
+    *("groundtruth", "ground_truth", "gt"),
+)
 # Words at either end of a name that distinguish a mask from its image.
 WORDS = "mask|masks|label|labels|seg|segmentation|gt|groundtruth|image|img"
 
