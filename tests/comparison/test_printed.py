@@ -27,7 +27,15 @@ def test_a_wrong_table_is_refused(tmp_path, text):
 
 def test_a_printed_number_is_inside_the_interval_or_not():
     printed = pd.DataFrame(
-        [["a", "x", "dice", 0.8], ["b", "x", "dice", 0.9], ["c", "x", "dice", 0.5], ["a", "x", "volume_truth_ml", 3.0]],
+        [
+            *(
+                ["a", "x", "dice", 0.8],
+                ["b", "x", "dice", 0.9],
+                ["a", "x", "iou", 0.5],
+                ["a", "x", "volume_truth_ml", 3.0],
+            ),
+            *(["c", "x", "dice", 0.5], ["a", "y", "dice", 0.5]),  # an arm and a label that the comparison has not
+        ],
         columns=["arm", "label", "metric", "value"],
     )
     means = pd.DataFrame(

@@ -131,13 +131,14 @@ class Comparison:
 
     @cached_property
     def beside_printed(self) -> pd.DataFrame | None:
-        """The numbers of the printed study beside these; None if the comparison follows none."""
+        """The numbers of the printed study beside these; None if the comparison follows none, or shares no label."""
         path = self.folder / PRINTED
         if not path.is_file():
             return None
         with files.reading(path):
             printed = pd.read_csv(path, dtype=dict.fromkeys(KEYS, str), keep_default_na=False)
-        return beside_printed(printed, self.means, self.scores, self.diagonals)
+        table = beside_printed(printed, self.means, self.scores, self.diagonals)
+        return table if len(table) else None
 
     @property
     def protocol(self) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def beside_printed(
 ) -> pd.DataFrame:
     """Return a row per printed number: the printed value, ours with its 95 % interval, and whether it lies inside.
 
+    Arms and labels that the comparison does not have are left out.
+
     Args:
         printed: as `read_printed` returns it.
         means: of the arms, as `tfseg.statistics.arm_means` returns them; other metrics have Student's interval over
@@ -48,7 +50,8 @@ def beside_printed(
     """
     own = _intervals(scores, diagonal_mm, set(printed["metric"]) - set(means["metric"]))
     here = pd.concat([means.rename(columns={"mean": "here"})[[*KEYS, "here", "low", "high"]], own])
-    table = printed.rename(columns={"value": "printed"}).merge(here, on=KEYS, how="left")
+    shared = printed[printed["arm"].isin(here["arm"]) & printed["label"].isin(here["label"])]
+    table = shared.rename(columns={"value": "printed"}).merge(here, on=KEYS, how="left")
     known = table.dropna(subset=["low", "high"])
     is_inside = known["printed"].between(known["low"], known["high"])
     return table.assign(inside=is_inside.map({True: "yes", False: "no"}).reindex(table.index, fill_value=""))
