@@ -63,7 +63,7 @@ def main() -> None:
                 import_early(TENSORFLOW_MODULES)
             for command in broken.commands:
                 key = (broken.sound, command)
-                trains_or_refuses = command == FIT or key == ("comparison", EXPORT)
+                trains_or_refuses = command[0] == "fit" or key == ("comparison", EXPORT)
                 if key not in usual_bytes and trains_or_refuses:
                     usual_bytes[key] = own_bytes()
                 elif key not in usual_bytes:

@@ -147,6 +147,22 @@ def test_a_lossy_mask_of_black_and_white_is_cut_at_half_whatever_its_suffix(save
     np.testing.assert_array_equal(as_rows(read_label(tmp_path / "n.jpg").array), SHAPE * 7)
 
 
+@pytest.mark.parametrize("quality", [50, 75, 95])
+def test_a_mask_that_was_once_a_jpeg_is_refused(tmp_path, quality):
+    rows, columns = np.indices((64, 64))
+    disc = np.where((rows - 30) ** 2 + (columns - 33) ** 2 < 400, 255, 0).astype(np.uint8)
+    Image.fromarray(disc).save(tmp_path / "m.jpg", quality=quality)
+    np.testing.assert_array_equal(read_label(tmp_path / "m.jpg").array[:, :, 0].T, disc)
+    Image.open(tmp_path / "m.jpg").save(tmp_path / "m.png")
+    with pytest.raises(DataError, match=r"m\.png: \d+ grey levels near black and white, as JPEG and resizing leave"):
+        read_label(tmp_path / "m.png")
+
+
+def test_numbers_of_many_labels_are_no_traces_of_jpeg(save_picture, tmp_path):
+    numbers = np.kron(np.r_[0:40, 231:255, 255].reshape(5, 13), np.ones((6, 6))).astype(np.uint8)
+    np.testing.assert_array_equal(read_label(save_picture(tmp_path / "m.png", numbers)).array[:, :, 0].T, numbers)
+
+
 def test_a_lossy_mask_of_other_levels_is_refused(tmp_path):
     several = [(0, 85, 170, 255), (0, 128), (0, 100, 200), (0, 1), (0, 3, 9), (90, 255)]
     for name, values in itertools.product(("m.jpg", "m.png"), several):

@@ -11,6 +11,8 @@ from tfseg.datasets.grids import Array
 NEAR, FLAT = 48, 24
 # Flat areas of more of the pixels than this share, and of more pixels than this number, are a level of their own.
 LEVEL_SHARE, LEVEL_PIXELS = 1e-3, 8
+# JPEG and resizing leave more greys than this between black and white, most near either and hardly any in areas.
+GREYS_OF_JPEG, SHARE_NEAR, SHARE_IN_AREAS = 8, 0.7, 0.1
 
 
 def values_of(path: Path, pixels: Array, lossy: bool = False) -> Array:
@@ -22,7 +24,8 @@ def values_of(path: Path, pixels: Array, lossy: bool = False) -> Array:
         lossy: whether compression changed the values, which are black and white then.
 
     Raises:
-        DataError: if colours differ, or colours and transparency show two different masks.
+        DataError: if colours differ, colours and transparency show two different masks, or the mask was once compressed
+            with loss and saved again without.
     """
     colours, alpha = (pixels[..., :-1], pixels[..., -1]) if pixels.shape[2] in (2, 4) else (pixels, None)
     grey = colours[..., 0]
@@ -30,6 +33,11 @@ def values_of(path: Path, pixels: Array, lossy: bool = False) -> Array:
     if apart.max() > (NEAR if lossy else 0):
         raise DataError(f"{path}: expected one value a pixel, found colours; save the mask as label values")
     if alpha is None or alpha.min() == alpha.max() == np.iinfo(alpha.dtype).max:
+        if not lossy and has_traces_of_jpeg(grey):
+            raise DataError(
+                f"{path}: {len(np.unique(grey))} grey levels near black and white, as JPEG and resizing leave behind; "
+                "save the mask as label values"
+            )
         return black_and_white(path, grey) if lossy else grey
     if grey.min() == grey.max():
         opaque = black_and_white(path, alpha)
@@ -58,6 +66,21 @@ def black_and_white(path: Path, values: Array) -> Array:
             "values in PNG"
         )
     return np.where(levels >= 128, 255, 0).astype(np.uint8)
+
+
+def has_traces_of_jpeg(values: Array) -> bool:
+    """Whether a mask of 8 bits has the grey levels beside black and white that JPEG adds; numbers of labels fill areas.
+
+    Args:
+        values: `[row, column]`.
+    """
+    grey = (values > 0) & (values < 255)
+    dark, bright = grey & (values <= NEAR), grey & (values >= 255 - NEAR)
+    if values.dtype != np.uint8 or not (dark.any() and bright.any()):
+        return False
+    greys, in_areas = grey.sum(), (grey & (_spread(values) == 0)).sum()
+    are_near = (dark | bright).sum() > SHARE_NEAR * greys and in_areas < SHARE_IN_AREAS * greys
+    return bool(are_near) and len(np.unique(values[grey])) > GREYS_OF_JPEG
 
 
 def _spread(levels: Array) -> Array:
