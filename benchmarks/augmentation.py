@@ -1,4 +1,4 @@
-"""What augmentation costs: `tfseg fit`'s training loop with every step of it, beside the same loop without.
+"""Measure the cost of augmentation: `tfseg fit`'s training loop with every step of it, beside the same loop without.
 
     python benchmarks/augmentation.py [--rounds 3] [--epochs 3]
 

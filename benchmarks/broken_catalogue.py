@@ -87,7 +87,7 @@ def images() -> Iterator[Broken]:
     for sound in IMAGE:
         header = HEADER_BYTES.get(sound, 60)
         lossy = sound in NO_CHECKSUM
-        # A picture's last byte ends it, and a header's last byte is a line's end: what matters is complete.
+        # A 2D image's last byte ends it, and a header's last byte is a line's end: what matters is complete.
         whole = {"without its last byte"} if sound in ("png", "jpg", "tif", "nhdr", "mhd") else set()
         for kind, file, commands in (
             ("image", IMAGE[sound], DATASET),

@@ -71,14 +71,14 @@ def _matches(out: Path, pattern: str) -> list[Path]:
         return []
 
 
-def moment_of(out: Path, told: str, since: float) -> tuple[str, str]:
+def moment_of(out: Path, output: str, since: float) -> tuple[str, str]:
     """Where a process that began at a time stands, from its files and its lines: the moment, and what it writes."""
     written = being_written(out, since)
     in_cases = any(path.parent.name == "cases" for path in written)
     writing = "a case" if in_cases else written[0].name.removeprefix(".unfinished-") if written else ""
-    if "preparing ..." not in told:
+    if "preparing ..." not in output:
         return "starting", writing
-    if "preparing: done" not in told:
+    if "preparing: done" not in output:
         return PREPARING, writing
     for moment, patterns in WRITTEN.items():
         if being_written(out, since, patterns):
@@ -98,8 +98,8 @@ def kill_once(call: list[str], out: Path, draw: random.Random, usual_s: float, r
         As `moment_of`; None where the run ended before.
     """
     lines, since, began = out.with_suffix(".txt"), time.time(), time.monotonic()
-    with lines.open("w") as told:
-        process = subprocess.Popen(call, stdout=told, stderr=subprocess.DEVNULL)
+    with lines.open("w") as output:
+        process = subprocess.Popen(call, stdout=output, stderr=subprocess.DEVNULL)
     way, moment_s, writes = draw.choice(("time", "write", "aim")), draw.uniform(0, usual_s), draw.randint(1, 30)
     seen: set[Path] = set()
 
@@ -124,7 +124,7 @@ def kill_once(call: list[str], out: Path, draw: random.Random, usual_s: float, r
 
 
 def fingerprint(out: Path) -> dict[str, bytes]:
-    """All that must be the same."""
+    """Return what must be the same, by name."""
     found = {name: (out / name).read_bytes() for name in ("scores.csv", "summary.csv", "prepared/index.csv")}
     for path in sorted((out / "prepared" / "cases").rglob("*.npy")):
         found[str(path.relative_to(out))] = path.read_bytes()

@@ -74,7 +74,7 @@ def kill_some(process: subprocess.Popen[bytes], out: Path, draw: random.Random, 
 
 
 def result(out: Path) -> list[object]:
-    """All that must be the same."""
+    """Return what must be the same."""
     scores = [path.read_bytes() for path in sorted(out.glob("fold_*/scores.csv")) + sorted(out.glob("best/scores.csv"))]
     trials = out / "trials.csv"
     return [*scores, pd.read_csv(trials).drop(columns="seconds").to_csv() if trials.is_file() else ""]

@@ -13,7 +13,7 @@ ROUND_SECONDS = 0.3
 def round_ms(call: Callable[[], Any], on_the_clock: bool) -> float:
     """The mean time of as many calls as about `ROUND_SECONDS` hold, after two to warm up; of all processors, or passed.
 
-    Of one short call alone the system may count no processor time yet, where another thread does the work.
+    For a single short call the system may count no processor time yet, if another thread does the work.
     """
     now = time.perf_counter if on_the_clock else time.process_time
     call()

@@ -1,4 +1,4 @@
-"""What thresholds reach on the phantoms, so that a network's Dice on them can be judged.
+"""Segment the phantoms by thresholds, so that a network's Dice on them can be judged.
 
     python benchmarks/thresholds.py [--kind abdomen --subjects 16 --size 45]
 

@@ -1,4 +1,4 @@
-"""How often verdicts are wrong, by simulation of tables in which the truth is known, and on relabelled trainings.
+"""Measure how often verdicts are wrong, by simulation of tables in which the truth is known, and on relabelled runs.
 
 python benchmarks/verdicts.py errors --kind normal     false winners on the primary question, over the grid of settings
 python benchmarks/verdicts.py report --kind normal     false winners anywhere in the report, 1 to 5 labels
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tfseg import statistics
 from tfseg.statistics.effects import ALPHA, cohens_dz, holm
-from tfseg.statistics.model import Design, Fit, beyond_this_data_set
+from tfseg.statistics.model import Design, Fit, beyond_this_dataset
 
 Array = NDArray[np.float64]
 
@@ -336,7 +336,7 @@ def print_beyond(tables: int) -> None:
         product((0.01, 0.0), (24, 60), (NETWORK_SD, 0.0), (1, 3, 5))
     ):
         setting = Setting(2, subjects, seeds, network_sd, influence_sd=influence_sd)
-        extra = beyond_this_data_set(1, setting.folds - 1)
+        extra = beyond_this_dataset(1, setting.folds - 1)
         called = []
         for folds, values in draw_tables(setting, tables, number):
             paired = differences(values.mean(axis=2))[:, 0]

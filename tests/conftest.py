@@ -21,6 +21,28 @@ settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 
 
+# The files that take longest, longest first: begun early, none of them is left over while the other worker has ended.
+LONGEST = (
+    "test_studies.py",
+    "runs/test_parallel.py",
+    "training/test_fit.py",
+    "training/test_resuming.py",
+    "losses/test_keras.py",
+    "cli/test_tune.py",
+    "tuning/test_sweep_on_ray.py",
+    "cli/test_train.py",
+    "comparison/test_comparison.py",
+    "test_style.py",
+    "comparison/test_tuned.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; the others keep their order."""
+    place = {Path(__file__).parent / file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
+
+
 def pytest_collection_finish() -> None:
     """Keep what is imported by now out of garbage collection, which would walk through all of TensorFlow each time."""
     gc.collect()
@@ -119,7 +141,7 @@ def shared() -> Path:
 
 
 class Page(HTMLParser):
-    """What a page holds: its tags with attributes, whether they close, its text, and its tables' cells."""
+    """Read a page: its tags with attributes, whether they close, its text, and its tables' cells."""
 
     VOID = ("meta", "img", "br")
 
@@ -184,7 +206,7 @@ def save_volume() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def save_picture() -> Callable[..., Path]:
-    """Writes `[row, column]` or `[row, column, colour]` as a picture."""
+    """Writes `[row, column]` or `[row, column, colour]` as a 2D image."""
     return _save_picture
 
 

@@ -1,4 +1,4 @@
-"""How the command line reports errors: whose fault it is, in one line, and the exit code."""
+"""The command line reports errors: whose fault it is, in one line, and the exit code."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""What `tfseg doctor` reports of this machine."""
+"""`tfseg doctor` reports on this machine."""
 
 import builtins
 import os

@@ -92,7 +92,7 @@ def test_files_are_matched_by_name_by_list_and_in_runs(masks, tmp_path):
 def test_what_cannot_be_compared_is_refused_in_one_line(masks, tfseg, tmp_path):
     with pytest.raises(DataError, match="no label map of p9"):
         label_maps_of(masks / "good", [*CASES, "p9"])
-    with pytest.raises(DataError, match="the case is there twice, as p0_pred"):
+    with pytest.raises(DataError, match="the same case as p0_pred"):
         (tmp_path / "twice").mkdir()
         for name in ("p0_seg.nii.gz", "p0_pred.nii.gz"):
             shutil.copy(masks / "good" / "p0.nii.gz", tmp_path / "twice" / name)

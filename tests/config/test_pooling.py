@@ -1,4 +1,4 @@
-"""How often an axis is halved, by hand."""
+"""The number of times that an axis is halved, by hand."""
 
 import pytest
 

@@ -54,7 +54,7 @@ def test_what_cannot_be_listed_is_refused_in_one_line(tmp_path):
     with pytest.raises(DataError, match="no such file or folder"):
         find_scans(tmp_path / "gone", ["CT"])
     twice = touch(tmp_path / "twice", "p.nii.gz", "p.nrrd")
-    with pytest.raises(DataError, match=r"the case p is there 2 times: p.nii.gz and p.nrrd"):
+    with pytest.raises(DataError, match=r"2 files or series are of the case p: p.nii.gz and p.nrrd"):
         find_scans(twice, ["CT"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="expected a dataset"):

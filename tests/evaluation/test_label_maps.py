@@ -41,7 +41,7 @@ def save(path, array, moved_mm=0.0, dtype=None):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Truths and predictions of three cases: found with errors, missed liver, and no label in either."""
+    """Truths and predictions of three cases: segmented with errors, without the liver, and no label in either."""
     cases = {
         "a": (two_boxes(5, 4), two_boxes(4, 4)),
         "b": (two_boxes(3, 3), two_boxes(3)),
@@ -247,7 +247,7 @@ def test_an_ignore_label_and_regions_are_read_as_training_reads_them(tmp_path, i
 
 
 def scored_pictures(tmp_path, truths, predictions):
-    """Scores of pictures by case, read as the command reads them; white on black is a structure."""
+    """Scores of 2D images by case, read as the command reads them; white on black is a structure."""
     for folder, pictures in (("truth", truths), ("net", predictions)):
         (tmp_path / folder).mkdir(exist_ok=True)
         for number, picture in enumerate(pictures):
@@ -259,7 +259,7 @@ def scored_pictures(tmp_path, truths, predictions):
 
 
 def indexed(shape, *palette):
-    """A picture with a palette of grey levels that shows `shape` in white on black."""
+    """A 2D image with a palette of grey levels that shows `shape` in white on black."""
     picture = Image.fromarray(np.where(shape, palette.index(255), palette.index(0)).astype(np.uint8))
     picture = picture.convert("L")
     picture.putpalette([level for grey in palette for level in (grey, grey, grey)])

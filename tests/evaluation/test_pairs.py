@@ -1,4 +1,4 @@
-"""Which files are scored against each other, and what their values are called."""
+"""Files are paired by name, and their label values are named."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the base class decides: shapes, labels, arguments, configuration."""
+"""The convention of the base class: shapes, labels, arguments, configuration."""
 
 import re
 

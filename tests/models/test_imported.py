@@ -1,4 +1,4 @@
-"""Networks of someone else's code: found, built, refused."""
+"""Networks of someone else's code: imported, built, refused."""
 
 import sys
 import zipfile

@@ -97,7 +97,7 @@ def test_networks_are_pooled_as_one_stack(drawn):
 
 
 def test_passes_that_drop_nothing_are_the_prediction_bit_for_bit():
-    """Dropout is there, but its rate is below what 16 bits can tell from 0."""
+    """The network has dropout, but at a rate that 16 bits round to 0."""
     for dropout in ((0, 0), (1e-9, 1e-9)):
         network, passes = passes_of(3, "softmax", dropout)
         images = np.random.default_rng(0).normal(size=(4, *IMAGE)).astype("float32")

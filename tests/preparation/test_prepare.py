@@ -1,4 +1,4 @@
-"""What a prepared folder holds: slices, labels, the index."""
+"""A prepared folder: slices, labels, the index."""
 
 import hashlib
 import json

@@ -71,7 +71,7 @@ def numbered(*channels, shape=SHAPE):
 
 @given(st.data(), affines, st.sampled_from(AXES), shapes, st.sampled_from([(), (1,), (3,)]))
 def test_slices_go_back_to_where_they_came_from(data, affine, axis, shape, channels):
-    """What is cropped off takes the fill; `case.json` holds all that this needs."""
+    """Cropped voxels take the fill; `case.json` has what this needs."""
     crop = data.draw(st.none() | crops(shape))
     room = data.draw(st.tuples(*[st.integers(0, 3)] * 3))
     bare = SliceGrid.of(shape, affine, axis, (1, 1), crop=crop)

@@ -1,4 +1,4 @@
-"""What a network sees follows from the configuration and the prepared folder."""
+"""The input of a network follows from the configuration and the prepared folder."""
 
 import numpy as np
 import pytest

@@ -22,7 +22,7 @@ def one_case(tmp_path, save_volume):
 def test_the_slice_with_the_most_label_is_chosen_and_stands_upright(one_case):
     dataset, _, label = one_case
     shown = choose_slice(dataset.cases[0], dataset, "axial")
-    # Stored from right to left and from front to back: rows run down the picture as y, columns to the right as x.
+    # Stored from right to left and from front to back: rows run down the 2D image as y, columns to the right as x.
     np.testing.assert_array_equal(shown.label, label[:, :, 4].T)
     assert (shown.number, shown.aspect, shown.is_2d) == (5, 2, False)
     assert np.all(np.diff(shown.image, axis=1) >= 0) and np.all(np.diff(shown.image, axis=0) >= 0)

@@ -28,7 +28,7 @@ def highest(bound: float) -> float:
 
 
 def test_few_studies_name_a_false_winner(simulation):
-    """Where the old rule erred most and where the new one is closest to its bound."""
+    """The settings in which the old rule erred most and the new one is closest to its bound."""
     settings = {
         "one seed": simulation.Setting(2, 60, 1),
         "one seed, networks that vary more": simulation.Setting(4, 24, 1, 0.02),

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfseg.statistics import model
-from tfseg.statistics.model import Design, beyond_this_data_set
+from tfseg.statistics.model import Design, beyond_this_dataset
 
 
 def all_of(folds) -> Design:
@@ -180,5 +180,5 @@ def test_more_seeds_and_more_subjects_narrow_the_interval():
     assert half(3, 10) > half(3, 40)
 
 
-def test_the_term_for_other_data_sets():
-    assert beyond_this_data_set(10, 40) == 0.25
+def test_the_term_for_other_datasets():
+    assert beyond_this_dataset(10, 40) == 0.25

@@ -20,7 +20,7 @@ def pairs_of(means: np.ndarray, arms="abc") -> pd.DataFrame:
     )
 
 
-def test_a_pair_is_tested_by_t_over_data_sets():
+def test_a_pair_is_tested_by_t_over_datasets():
     means = np.random.default_rng(3).normal([0.8, 0.81, 0.85], 0.02, (6, 3))
     table = several.compare_over_datasets(pairs_of(means), "dice")
     for row, (i, j) in zip(table.itertuples(), itertools.combinations(range(3), 2), strict=True):
@@ -39,13 +39,13 @@ def test_for_distances_less_is_better():
     assert other.verdict == Verdict.WORSE and other.p_better == pytest.approx(1 - row.p_better)
 
 
-def test_two_data_sets_decide_nothing():
+def test_two_datasets_decide_nothing():
     table = several.compare_over_datasets(pairs_of(np.array([[0.9, 0.1], [0.9, 0.1]])), "dice")
     assert table["verdict"].tolist() == [Verdict.UNTESTED]
     assert "at least 3 are needed" in table["note"][0]
 
 
-def test_ranks_within_and_over_data_sets():
+def test_ranks_within_and_over_datasets():
     means = pd.DataFrame({"a": [0.9, 0.8, 0.7], "b": [0.8, 0.9, 0.6], "c": [0.1, 0.1, 0.7]})
     ranks = several.ranks_over_datasets(means, "dice").set_index("arm")
     assert ranks["mean_rank"].to_dict() == pytest.approx({"a": 4.5 / 3, "b": 2.0, "c": 7.5 / 3})
@@ -53,7 +53,7 @@ def test_ranks_within_and_over_data_sets():
     assert ranks["best"].idxmax() == "a"
 
 
-def test_friedman_agrees_with_its_chi_square_where_data_sets_are_many():
+def test_friedman_agrees_with_its_chi_square_where_datasets_are_many():
     means = np.random.default_rng(1).normal([0, 0, 0.2, 0.5], 1, (40, 4))
     own, expected = several.friedman(means, 1), scipy.stats.friedmanchisquare(*means.T).pvalue
     assert own == pytest.approx(expected, abs=0.02)
@@ -73,7 +73,7 @@ def test_a_false_winner_is_named_in_at_most_one_study_of_twenty(datasets, arms):
     assert wrong < 0.05 + 2 * np.sqrt(0.05 * 0.95 / tables)
 
 
-def test_power_grows_with_data_sets():
+def test_power_grows_with_datasets():
     rng = np.random.default_rng(0)
     shares = [
         (several.effect_over_datasets(rng.normal(0.02, 0.02, (2000, count))).p < 0.05).mean() for count in (3, 5, 10)

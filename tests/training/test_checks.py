@@ -1,4 +1,4 @@
-"""What learning curves say of a network, on curves made by hand."""
+"""Learning curves are judged, on curves made by hand."""
 
 import numpy as np
 import pandas as pd

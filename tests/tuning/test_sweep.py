@@ -1,4 +1,4 @@
-"""A sweep proposes from the seed, reads scores from folders, and goes on where it was killed."""
+"""A sweep proposes from the seed, reads scores from folders, and resumes where it was killed."""
 
 import json
 import warnings

@@ -1,4 +1,4 @@
-"""What a study asks first, and which differences matter to it."""
+"""Define what a study asks first, and which differences matter to it."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How numbers and names are written for people."""
+"""Write numbers and names for people."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Where the slices of a DICOM series are, compared across every slice or frame."""
+"""Locate the slices of a DICOM series, and compare their geometry across every slice or frame."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Where a NIfTI header places its voxels, and whether what it says of that agrees with itself."""
+"""Read where a NIfTI header places its voxels, and check that it does not contradict itself."""
 
 from typing import Any
 

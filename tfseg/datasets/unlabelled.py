@@ -44,7 +44,7 @@ def find_scans(source: Path, channels: Sequence[str]) -> list[Case]:
     name, times = Counter(case.name for case in cases).most_common(1)[0]
     if times > 1:
         files = " and ".join(case.images[0].name for case in cases if case.name == name)
-        raise DataError(f"{source}: the case {name} is there {times} times: {files}")
+        raise DataError(f"{source}: {times} files or series are of the case {name}: {files}")
     return cases
 
 

@@ -24,7 +24,7 @@ def parse_contestants(text: str) -> dict[str, Path]:
     """Read `nnunet=DIR,mine=RUN`: names and where their label maps are.
 
     Raises:
-        ConfigError: if it is not a list of these, or a name is there twice.
+        ConfigError: if it is not a list of these, or a name is given twice.
 
     >>> parse_contestants("nnunet=a,monai=b")
     {'nnunet': PosixPath('a'), 'monai': PosixPath('b')}
@@ -34,7 +34,7 @@ def parse_contestants(text: str) -> dict[str, Path]:
     if not all(name and path for name, (_, _, path) in zip(names, parts, strict=True)):
         raise ConfigError(f"--predictions: expected NAME=FOLDER,NAME=FOLDER, received {text}")
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ConfigError(f"--predictions: {twice[0]} is there twice")
+        raise ConfigError(f"--predictions: {twice[0]} is given twice")
     return {name: Path(path.strip()) for name, (_, _, path) in zip(names, parts, strict=True)}
 
 
@@ -42,7 +42,7 @@ def truths_of(folder: Path) -> dict[str, Path]:
     """Return the label maps of a folder by case; those of a dataset are in `labelsTr`.
 
     Raises:
-        DataError: if the folder is absent or has none, or a case is there twice.
+        DataError: if the folder is absent or has none, or two files are of one case.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
@@ -108,7 +108,7 @@ def _of_csv(path: Path) -> dict[str, Path]:
     if not {"case", "prediction"} <= set(table.columns):
         raise DataError(f"{path}: expected the columns case and prediction, found {', '.join(table.columns)}")
     if (twice := table.loc[table["case"].duplicated(), "case"]).size:
-        raise DataError(f"{path}: the case {twice.iloc[0]} is there twice")
+        raise DataError(f"{path}: the case {twice.iloc[0]} is given twice")
     root = path.resolve().parent
     return {case: root / cell for case, cell in zip(table["case"], table["prediction"], strict=True)}
 
@@ -118,7 +118,7 @@ def _by_case(folder: Path, cases: Mapping[Path, str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path, case in cases.items():
         if (first := found.setdefault(case, path)) is not path:
-            raise DataError(f"{path}: the case is there twice, as {first.name} too")
+            raise DataError(f"{path}: the same case as {first.name}")
     if not found:
         raise DataError(f"{folder}: no label maps of these cases in it")
     return found

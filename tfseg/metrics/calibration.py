@@ -1,4 +1,4 @@
-"""How far the probabilities of a label agree with its frequency: one label against the rest, over the given voxels.
+"""Measure how far the probabilities of a label agree with its frequency: one label against the rest, over given voxels.
 
 A probability `p` and a truth `y`, 0 or 1, belong to every voxel, for one channel, a class of a softmax and a region
 alike. This is calibration by class, not that of the most probable class: background is not mixed in.

@@ -1,4 +1,4 @@
-"""How well an uncertainty finds errors: of voxels, and of whole subjects."""
+"""Measure how well an uncertainty finds errors: of voxels, and of whole subjects."""
 
 import numpy as np
 import scipy.special

@@ -1,4 +1,4 @@
-"""Where probabilities are measured: the whole volume, the foreground, the band around the truth's border."""
+"""Select the voxels in which probabilities are measured: the volume, the foreground, the band at the border."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the report of any comparison shows of scores and conclusions: tables, figures, ranks, pairs, conventions."""
+"""Show the scores and conclusions of a comparison: tables, figures, ranks, pairs, conventions."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""What a report shows of how far probabilities can be trusted: tables, figures, and the best and worst subjects."""
+"""Report how far probabilities can be trusted: tables, figures, and the best and worst subjects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where jobs run: on this machine one after another, or on Ray, which is imported only here and when it is used."""
+"""Run jobs on this machine one after another, or on Ray, which is imported only here and when it is used."""
 
 import logging
 import os

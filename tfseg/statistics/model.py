@@ -215,7 +215,7 @@ class Fit:
 
         Args:
             distance: how far above the mean.
-            extra: variances of one network to add: 1 for the effect of one new network, or `beyond_this_data_set`.
+            extra: variances of one network to add: 1 for the effect of one new network, or `beyond_this_dataset`.
         """
         scale = np.sqrt(self.variance + extra * self.network_variance)
         return self._average(scipy.special.stdtr(self.freedom, -np.asarray(distance)[self.table] / scale))
@@ -249,7 +249,7 @@ class Fit:
         return np.bincount(self.table, self.weight * values, minlength=self.mean.size).astype(float)
 
 
-def beyond_this_data_set(test_subjects: float, training_subjects: float) -> float:
+def beyond_this_dataset(test_subjects: float, training_subjects: float) -> float:
     """Return the variance that one dataset hides, in variances of one network: `test / training`.
 
     The training sets of one dataset share most of their subjects, so networks trained on another dataset of the kind
@@ -257,7 +257,7 @@ def beyond_this_data_set(test_subjects: float, training_subjects: float) -> floa
 
     Source: Nadeau and Bengio 2003, 10.1023/A:1024068626366.
 
-    >>> beyond_this_data_set(test_subjects=20, training_subjects=80)
+    >>> beyond_this_dataset(test_subjects=20, training_subjects=80)
     0.25
     """
     return test_subjects / training_subjects

@@ -11,7 +11,7 @@ from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.metrics.table import METRICS
 from tfseg.statistics.collapse import collapses, p_without
 from tfseg.statistics.effects import cohens_dz, rank_biserial, wilcoxon
-from tfseg.statistics.model import Design, beyond_this_data_set
+from tfseg.statistics.model import Design, beyond_this_dataset
 from tfseg.statistics.quantities import Array
 from tfseg.statistics.questions import Question, nan_mean
 
@@ -96,7 +96,7 @@ def _fit(
         }
     if not of_masks and design.networks > 1:
         test = design.subjects * design.fewest_seeds / design.networks
-        extra = beyond_this_data_set(test, training_subjects or max(design.subjects - test, 1))
+        extra = beyond_this_dataset(test, training_subjects or max(design.subjects - test, 1))
         beyond = fit.half_width(extra=extra)
         found |= {
             "beyond_low": fit.mean - beyond,

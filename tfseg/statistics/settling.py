@@ -1,4 +1,4 @@
-"""What would settle an open question: how many more seeds, or how many more subjects."""
+"""Estimate what would settle an open question: how many more seeds, or how many more subjects."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How a space is searched: the method, the budget, and what is watched."""
+"""Define how a space is searched: the method, the budget, and what is watched."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal

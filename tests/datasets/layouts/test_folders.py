@@ -20,7 +20,7 @@ MASK = np.where(GREY > 5, 255, 0).astype(np.uint8)
 
 @pytest.fixture
 def write(tmp_path, save_picture):
-    """Writes pictures and masks by their names."""
+    """Writes 2D images and masks by their names."""
 
     def write(images, masks, folders=("images", "masks"), image=GREY, mask=MASK):
         for name in images:  # each its own image

@@ -1,4 +1,4 @@
-"""What an image undergoes is drawn by seed and epoch, each step by itself."""
+"""The augmentation of an image is drawn by seed and epoch, each step by itself."""
 
 import numpy as np
 import pytest
