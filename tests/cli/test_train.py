@@ -70,6 +70,12 @@ def test_onednn_is_on_unless_the_user_says_otherwise(monkeypatch):
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
 
 
+def test_commands_run_on_tensorflow_whatever_backend_keras_has_elsewhere(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    called("--version")
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
 def test_help_loads_nothing_heavy():
     script = (
         "import sys; sys.argv = ['tfseg', '--help']\n"

@@ -8,7 +8,7 @@ from tfseg.core.errors import ConfigError
 from tfseg.core.machine import processor_name
 from tfseg.models import unet_2d
 from tfseg.prediction.forward import compiled_forward
-from tfseg.training.strategy import choose_devices, device_kinds, gpu_names, make_strategy
+from tfseg.training.strategy import choose_devices, device_kinds, gpu_names, make_strategy, open_strategy
 
 
 def test_one_cpu_is_chosen_without_a_gpu():
@@ -21,6 +21,12 @@ def test_one_cpu_is_chosen_without_a_gpu():
 def test_an_unknown_device_is_refused():
     with pytest.raises(ConfigError, match="no device 'GPU:7'; available: CPU:0"):
         choose_devices("GPU:7")
+
+
+def test_another_backend_of_keras_is_refused(monkeypatch):
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(ConfigError, match="KERAS_BACKEND: expected tensorflow to train, received jax"):
+        open_strategy("none", 7)
 
 
 @pytest.mark.parametrize("devices", ["CPU:0,CPU:0", "cpu:0, CPU:0", "GPU:0,CPU:0"])

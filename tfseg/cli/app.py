@@ -74,6 +74,8 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # oneDNN's convolutions are several times faster; TensorFlow chooses them only on processors with AVX-512.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Only the losses run on Keras's other backends, one of which a user may have chosen for other work.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         app(with_numbers(arguments))

@@ -76,7 +76,8 @@ registers them; `import tfseg` does not import Keras and so does not register th
 Every segmentation loss of MONAI has a counterpart here. Two are sums: GeneralizedDiceFocalLoss of `generalized_dice`
 and `focal`, SoftDiceclDiceLoss of `dice` and `cldice`. MaskedLoss is `ignore_label`, which every loss has.
 
-**Backends.** The losses run on Keras's TensorFlow, JAX and PyTorch backends with the same values.
+**Backends.** The losses run on Keras's TensorFlow, JAX and PyTorch backends with the same values. Commands run on
+TensorFlow, whatever `KERAS_BACKEND` says.
 
 ## All losses
 """

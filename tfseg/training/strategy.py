@@ -25,8 +25,11 @@ def open_strategy(devices: str | None, threads: int | None) -> tf.distribute.Str
         threads: threads of an operation; if None, as many as there are cores.
 
     Raises:
-        ConfigError: if a device does not exist, or TensorFlow already runs with another number of threads.
+        ConfigError: if a device does not exist, TensorFlow already runs with another number of threads, or Keras has
+            another backend.
     """
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise ConfigError(f"KERAS_BACKEND: expected tensorflow to train, received {backend}; only losses run on others")
     set_threads(threads or usable_cores())
     return make_strategy(choose_devices(devices))
 
