@@ -130,3 +130,13 @@ def test_slabs_are_let_go_of_as_soon_as_they_are_used():
 
     for _ in linear_slabs(slabs(), 2, (4, 5, 40), (4, 5, 100)):
         assert sum(each() is not None for each in seen) <= 2
+
+
+@pytest.mark.parametrize("resample", [spline, linear, nearest])
+def test_blocks_give_the_bits_of_the_whole(resample, monkeypatch):
+    volume = np.random.default_rng(0).normal(size=(9, 7, 5, 2)).astype(np.float32)
+    for stored in (volume, np.asfortranarray(volume)):
+        whole = resample(stored, (6, 11, 8))
+        with monkeypatch.context() as patched:
+            patched.setattr("tfseg.preparation.resampling.BLOCK_VOXELS", 100)
+            np.testing.assert_array_equal(resample(stored, (6, 11, 8)), whole)

@@ -9,6 +9,8 @@ from tfseg.datasets.grids import Array
 # Takes a volume `[i, j, k, ...]` and a shape of three axes; returns a volume of that shape, further axes unchanged.
 Resampler = Callable[[Array, tuple[int, int, int]], Array]
 
+BLOCK_VOXELS = 2**23  # that are resampled at a time
+
 
 def linear(volume: Array, shape: tuple[int, int, int]) -> Array:
     """Interpolate linearly, as float32; values are constant beyond the outermost voxel centres."""
@@ -19,7 +21,8 @@ def spline(volume: Array, shape: tuple[int, int, int]) -> Array:
     """Interpolate by cubic B-splines, as float32, mirrored at the borders, clipped to each channel's range."""
     volume = volume.astype(np.float32, copy=False)
     low, high = volume.min(axis=(0, 1, 2)), volume.max(axis=(0, 1, 2))
-    return np.clip(_separably(volume, shape, _spline_along), low, high)
+    resampled = _separably(volume, shape, _spline_along)
+    return np.clip(resampled, low, high, out=None if resampled is volume else resampled)
 
 
 def nearest(volume: Array, shape: tuple[int, int, int]) -> Array:
@@ -101,8 +104,27 @@ def linear_slabs(
 def _separably(volume: Array, shape: tuple[int, int, int], along: Callable[[Array, int, int], Array]) -> Array:
     for axis in _most_shrunk_first(volume.shape, shape):
         if shape[axis] != volume.shape[axis]:
-            volume = along(volume, axis, shape[axis])
+            volume = _in_blocks(volume, axis, shape[axis], along)
     return volume
+
+
+def _in_blocks(volume: Array, axis: int, length: int, along: Callable[[Array, int, int], Array]) -> Array:
+    """Resample one axis, block by block of another, so that little is in memory beside the volume and the result."""
+    across = max((each for each in range(3) if each != axis), key=lambda each: abs(volume.strides[each]))
+    step = max(1, BLOCK_VOXELS * volume.shape[across] // max(1, volume.size))
+    if step >= volume.shape[across]:
+        return along(volume, axis, length)
+    result: Array | None = None
+    for start in range(0, volume.shape[across], step):
+        block = (slice(None),) * across + (slice(start, start + step),)
+        part = along(volume[block], axis, length)
+        if result is None:
+            lengths = list(volume.shape)
+            lengths[axis] = length
+            result = np.empty(lengths, part.dtype)
+        result[block] = part
+    assert result is not None
+    return result
 
 
 def _most_shrunk_first(old: tuple[int, ...], new: tuple[int, int, int]) -> list[int]:
