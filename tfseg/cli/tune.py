@@ -33,7 +33,7 @@ from tfseg.runs.environment import (
     with_pooling,
     with_threads,
 )
-from tfseg.runs.folder import is_finished, read_scores
+from tfseg.runs.folder import fold_folder, is_finished, read_scores
 from tfseg.runs.parallel import run_cells_in
 from tfseg.runs.pools import OneAtATime, Parallel, Pool, ray_pool
 from tfseg.tuning.folder import BEST, BEST_RUN, LUCK, SPACE, check_same_space, space_text
@@ -106,7 +106,7 @@ def tune(
         environment = describe_environment(setting.prepared, chosen, config.training.threads or 1, **more)
         with opened_pool(parallel, config, devices, terminal) as pool:
             how = Searching(space, search, setting.prepared, devices, pool, parallel is not None, terminal)
-            places = {out / f"fold_{number}": number for number in range(len(folds))} if nested else {out: fold}
+            places = {fold_folder(out, number): number for number in range(len(folds))} if nested else {out: fold}
             for place, number in places.items():
                 _search_fold(place, config, asked, how, setting, folds[number], number, environment)
         if nested:
