@@ -370,7 +370,8 @@ def relabelled(runs: Sequence[pd.DataFrame], arms: int, seeds: int, by: str, rng
     orders = {fold: rng.permutation(len(runs))[: arms * seeds].reshape(arms, seeds) for fold in folds}
     for arm, seed, fold in product(range(arms), range(seeds), folds):
         source = runs[orders[fold if by == "network" else folds[0]][arm, seed]]
-        parts.append(source[source["fold"] == fold].assign(arm=f"arm {arm}", seed=seed))
+        name = f"arm {arm}"
+        parts.append(source[source["fold"] == fold].assign(arm=name, loss=name, seed=seed))
     scores = pd.concat(parts, ignore_index=True)
     return scores.assign(fold=0) if by == "start" else scores
 

@@ -114,16 +114,13 @@ def _in_blocks(volume: Array, axis: int, length: int, along: Callable[[Array, in
     step = max(1, BLOCK_VOXELS * volume.shape[across] // max(1, volume.size))
     if step >= volume.shape[across]:
         return along(volume, axis, length)
-    result: Array | None = None
-    for start in range(0, volume.shape[across], step):
-        block = (slice(None),) * across + (slice(start, start + step),)
-        part = along(volume[block], axis, length)
-        if result is None:
-            lengths = list(volume.shape)
-            lengths[axis] = length
-            result = np.empty(lengths, part.dtype)
-        result[block] = part
-    assert result is not None
+    starts = range(0, volume.shape[across], step)
+    first, *others = [(slice(None),) * across + (slice(start, start + step),) for start in starts]
+    part = along(volume[first], axis, length)
+    result = np.empty((*volume.shape[:axis], length, *volume.shape[axis + 1 :]), part.dtype)
+    result[first] = part
+    for block in others:
+        result[block] = along(volume[block], axis, length)
     return result
 
 
