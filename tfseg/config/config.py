@@ -237,7 +237,8 @@ def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> 
         # A check across keys names them and their values itself; what it received is all of its section.
         across_keys = deepest["type"] == "value_error" and isinstance(deepest["input"], Mapping | BaseModel)
         received = "" if across_keys else f"; received {deepest['input']!r}"
-        raise ConfigError(": ".join([where, *[".".join(path)] * bool(path), message + received])) from error
+        key = f"{'.'.join(path)}: " if path else ""
+        raise ConfigError(f"{where}: {key}{message}{received}") from error
 
 
 def _refuse_unknown(section: type[BaseModel], values: Mapping[str, Any], where: str, prefix: str) -> None:

@@ -39,11 +39,6 @@ class InputConfig(Section):
             raise ValueError(f"neighbours belong to slices; expected 0 with {self.kind}, received {self.neighbours}")
         return self
 
-    @property
-    def slices_seen(self) -> int:
-        """The slices that are seen as channels: one and its neighbours."""
-        return 2 * self.neighbours + 1
-
 
 class ScheduleConfig(Section):
     """The schedule of the learning rate, after a linear warm-up."""

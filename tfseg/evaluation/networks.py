@@ -1,6 +1,7 @@
 """Score a network on whole cases, on their scans' own grids."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from tfseg.prediction.predictor import Predictor
 from tfseg.prediction.slices import label_volume
 from tfseg.preparation.label_maps import to_values
 from tfseg.prepared.prepared import Prepared, PreparedCase
+from tfseg.prepared.stored import Slices
+from tfseg.prepared.targets import Targets
 
 
 def evaluate(
@@ -44,12 +47,13 @@ def evaluate(
     tables = []
     for case in cases:
         truth = case.label_volume(prepared.labels, prepared.ignore_label)
-        prediction = label_volume(predictor, case, prepared.targets, clean)
+        seen = _Kept(predictor, prepared.targets)
+        prediction = label_volume(seen if scoring.prepared_grid else predictor, case, prepared.targets, clean)
         write_volume(predictions / f"{case.name}.nii.gz", prediction, np.asarray(case.grid.affine))
         spacing_mm = None if case.in_pixels else case.grid.spacing_mm
         scores = score_targets(truth, prediction, prepared, scoring, spacing_mm)
         if scoring.prepared_grid:
-            scores = pd.concat([scores, _on_prepared_grid(predictor, case, prepared, scoring)], ignore_index=True)
+            scores = pd.concat([scores, _on_prepared_grid(seen.classes, case, prepared, scoring)], ignore_index=True)
         scores.insert(0, "subject", case.subject)
         scores.insert(1, "case", case.name)
         tables.append(scores)
@@ -87,13 +91,26 @@ def score_targets(
     )
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """Predict as another predictor does, and keep the classes of its blocks, on the grid of the prepared image."""
+
+    predictor: Predictor
+    targets: Targets
+    classes: list[Array] = field(default_factory=list)
+
+    def blocks(self, image: Slices) -> Iterator[Array]:
+        """Yield the blocks of the other predictor."""
+        for block in self.predictor.blocks(image):
+            self.classes.append(self.targets.decide(block[..., : self.targets.channels]))
+            yield block
+
+
 def _on_prepared_grid(
-    predictor: Predictor, case: PreparedCase, prepared: Prepared, scoring: ScoringConfig
+    decided: Sequence[Array], case: PreparedCase, prepared: Prepared, scoring: ScoringConfig
 ) -> pd.DataFrame:
-    """Score a case on the grid that its scan was resampled to, as `score_targets` does."""
-    targets = prepared.targets
-    decided = np.concatenate([targets.decide(block[..., : targets.channels]) for block in predictor.blocks(case.image)])
-    truth, prediction = (case.grid.unpad(classes) for classes in (np.asarray(case.label), decided))
+    """Score a case on the grid that its scan was resampled to, from blocks of classes, as `score_targets` does."""
+    truth, prediction = (case.grid.unpad(classes) for classes in (np.asarray(case.label), np.concatenate(decided)))
     table = score_targets(
         to_values(truth, prepared.labels, prepared.ignore_label),
         to_values(prediction, prepared.labels),

@@ -79,20 +79,6 @@ def inference_network(model: keras.Model) -> keras.Model:
     return kind(model.input, model.outputs[0], name=model.name)
 
 
-def in_float32(network: keras.Model) -> keras.Model:
-    """Return a network that computes in float32 with the same weights; itself if it does so, or is imported.
-
-    An imported network is rebuilt in float32 when it is loaded.
-    """
-    if isinstance(network, Imported) or all(layer.compute_dtype == "float32" for layer in network.layers):
-        return network
-    copy = keras.models.clone_model(
-        network, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-    )
-    copy.set_weights(network.get_weights())
-    return copy
-
-
 def load_network(path: Path) -> keras.Model:
     """Load a `best.keras`, uncompiled; an imported network is rebuilt as `network.json` beside it says.
 

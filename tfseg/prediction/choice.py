@@ -35,7 +35,7 @@ def predictor_of_shape(
         neighbours: slices on either side of a slice that are seen with it.
     """
     if len(shape) == 2:
-        return with_neighbours(SlicePredictor(forward, batch_size), neighbours)
+        return _with_neighbours(SlicePredictor(forward, batch_size), neighbours)
     slices, height, width = shape
     return WindowPredictor(forward, (slices, height, width), overlap, batch_size)
 
@@ -50,9 +50,9 @@ def predictor_of_large_slices(
         return forward(images[:, 0])[:, np.newaxis]
 
     windows = WindowPredictor(of_windows, (1, height, width), SLICE_OVERLAP, batch_size)
-    return with_neighbours(windows, neighbours)
+    return _with_neighbours(windows, neighbours)
 
 
-def with_neighbours(predictor: SlicePredictor | WindowPredictor, count: int) -> Predictor:
+def _with_neighbours(predictor: SlicePredictor | WindowPredictor, count: int) -> Predictor:
     """Return a predictor of slices that are seen with as many neighbours on either side."""
     return NeighbourPredictor(predictor, count) if count else predictor

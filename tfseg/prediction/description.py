@@ -18,6 +18,7 @@ from tfseg.preparation.instructions import preparation_steps, restoration_steps
 from tfseg.preparation.steps import Recipe
 from tfseg.prepared.inputs import input_shape
 from tfseg.prepared.prepared import Prepared
+from tfseg.prepared.stored import seen_together
 from tfseg.prepared.targets import THRESHOLD, Targets
 
 METADATA, VERSION = "metadata.json", 1
@@ -112,7 +113,7 @@ def to_json(
         "input": {
             "name": "image",
             "dtype": "float32",
-            "shape": ["batch", *description.shape, (2 * description.neighbours + 1) * len(description.channels)],
+            "shape": ["batch", *description.shape, seen_together(description.neighbours) * len(description.channels)],
             "channels": list(description.channels),
             "neighbours": description.neighbours,
             "in_pixels": description.in_pixels,
@@ -128,7 +129,7 @@ def to_json(
             **_channels_of(targets),
         },
         **({} if description.by_slices else {"windows": _windows(description.overlap)}),
-        "preparation": [*preparation_steps(recipe, description.in_pixels), *_seen(description.neighbours)],
+        "preparation": [*preparation_steps(recipe, description.in_pixels), *_joining(description.neighbours)],
         "restoration": restoration_steps(recipe, description.in_pixels),
         "clean_up": str(clean or "none"),
         "temperatures": [None if each is None else list(each.values) for each in temperatures],
@@ -219,13 +220,13 @@ def _windows(overlap: float) -> dict[str, object]:
     }
 
 
-def _seen(neighbours: int) -> list[str]:
+def _joining(neighbours: int) -> list[str]:
     """Return how slices become the channels of the input, if they are seen with their neighbours."""
     if not neighbours:
         return []
     return [
-        f"join the channels of {2 * neighbours + 1} slices, from {neighbours} before a slice to {neighbours} after it, "
-        "as the input of that slice; beyond the first and the last slice, repeat them"
+        f"join the channels of {seen_together(neighbours)} slices, from {neighbours} before a slice to {neighbours} "
+        "after it, as the input of that slice; beyond the first and the last slice, repeat them"
     ]
 
 

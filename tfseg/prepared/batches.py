@@ -8,7 +8,7 @@ import numpy as np
 from tfseg.datasets.grids import Array
 from tfseg.preparation.label_maps import has_foreground
 from tfseg.prepared.prepared import PreparedCase
-from tfseg.prepared.stored import neighbours_of, stack
+from tfseg.prepared.stored import neighbours_of, seen_together, stack
 
 
 class Batches(Protocol):
@@ -102,7 +102,7 @@ class SliceBatches:
         height, width, channels = self._cases[0].image.shape[1:]
         truth_channels = self._encode(np.zeros(0, np.uint8)).shape[-1]
         slices = (self._batch_size, height, width)
-        return (*slices, (2 * self._neighbours + 1) * channels), (*slices, truth_channels)
+        return (*slices, seen_together(self._neighbours) * channels), (*slices, truth_channels)
 
     def plan(self, epoch: int) -> Array:
         """Return the slices of an epoch as (case, slice) indices `[steps, batch, 2]`."""
@@ -117,9 +117,10 @@ class SliceBatches:
     def load(self, batch: Array) -> tuple[Array, Array]:
         """Load the images, float32 `[batch, h, w, channels]`, and the truths as returned by `encode`."""
         labels = stack([(self._cases[case].label, index) for case, index in batch])
-        images = [(self._cases[case].image, index) for case, index in batch]
-        seen = [(each, place) for each, index in images for place in neighbours_of(index, self._neighbours, len(each))]
-        stacked = stack(seen)
+        images = [self._cases[case].image for case in batch[:, 0]]
+        lengths = np.array([len(image) for image in images])
+        places = neighbours_of(batch[:, 1], self._neighbours, lengths[:, np.newaxis])
+        stacked = stack([(image, index) for image, own in zip(images, places, strict=True) for index in own])
         by_slice = stacked.reshape(len(batch), -1, *stacked.shape[1:])
         return np.moveaxis(by_slice, 1, 3).reshape(self.shapes[0]), self._encode(labels)
 

@@ -10,6 +10,7 @@ from tfseg.prepared.augmentation.batches import AugmentedBatches
 from tfseg.prepared.batches import Batches, SliceBatches, count_steps
 from tfseg.prepared.patches import PatchBatches, VolumeBatches
 from tfseg.prepared.prepared import Prepared, PreparedCase
+from tfseg.prepared.stored import seen_together
 
 # The axes of the body along which slices, rows and columns run.
 BODY_AXES = {
@@ -25,7 +26,7 @@ def input_shape(seen: InputConfig, prepared: Prepared) -> tuple[int, ...]:
     """Return the shape of a network's input: `(h, w, channels)` for slices, else `(d, h, w, channels)`."""
     if seen.kind == "slices":
         height, width, channels = prepared.image_shape
-        return height, width, seen.slices_seen * channels
+        return height, width, seen_together(seen.neighbours) * channels
     slices, height, width, channels = prepared.volume_shape
     return (*seen.patch, channels) if seen.kind == "patches" else (slices, height, width, channels)
 

@@ -96,7 +96,7 @@ class Neighbouring:
     def shape(self) -> tuple[int, ...]:
         """`[slice, h, w, (2·count + 1)·channels]`."""
         *sizes, channels = self.slices.shape
-        return (*sizes, (2 * self.count + 1) * channels)
+        return (*sizes, seen_together(self.count) * channels)
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -112,15 +112,20 @@ class Neighbouring:
 Seen = Slices | Neighbouring  # by a network
 
 
-def neighbours_of(indices: Array, count: int, length: int) -> Array:
+def seen_together(neighbours: int) -> int:
+    """Return the number of slices that a network sees at a time: one, and the neighbours on either side."""
+    return 2 * neighbours + 1
+
+
+def neighbours_of(indices: Array, count: int, length: int | Array) -> Array:
     """Return the slices from `count` before each index to `count` after it, `[..., 2·count + 1]`.
 
-    Beyond the ends of `length` slices, the outermost slice is repeated.
+    Beyond the ends of `length` slices, one number or `[..., 1]`, the outermost slice is repeated.
 
     >>> neighbours_of(np.array([0, 2]), 1, 4).tolist()
     [[0, 0, 1], [1, 2, 3]]
     """
-    return np.clip(np.asarray(indices)[..., np.newaxis] + np.arange(-count, count + 1), 0, length - 1)
+    return np.clip(indices[..., np.newaxis] + np.arange(-count, count + 1), 0, length - 1)
 
 
 def stack(slices: Sequence[tuple[Slices, int]]) -> Array:

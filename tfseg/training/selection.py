@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from tfseg.core import files
-from tfseg.models.imported import in_float32, inference_network
+from tfseg.models.imported import Imported, inference_network
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -44,7 +44,7 @@ class BestWeights(keras.callbacks.Callback):
         if value > self._best:
             self._best, self.best_epoch = value, self._before + epoch
             # A new model around the same layers, so that the optimiser, the loss and other outputs are not saved.
-            network = in_float32(inference_network(self.model))
+            network = _in_float32(inference_network(self.model))
             with files.replacing(self._path) as temporary:
                 network.save(temporary)
 
@@ -64,6 +64,20 @@ class BestWeights(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Resume from a state."""
         self._best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+def _in_float32(network: keras.Model) -> keras.Model:
+    """Return a network that computes in float32 with the same weights; itself if it does so, or is imported.
+
+    An imported network is rebuilt in float32 when it is loaded.
+    """
+    if isinstance(network, Imported) or all(layer.compute_dtype == "float32" for layer in network.layers):
+        return network
+    copy = keras.models.clone_model(
+        network, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    )
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def is_whole(path: Path) -> bool:
