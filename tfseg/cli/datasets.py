@@ -112,7 +112,7 @@ def _prepare(
     from tfseg.datasets.inspection import sound_cases
     from tfseg.preparation.kept_masks import KeptMasks
     from tfseg.preparation.kept_recipe import complete, keep
-    from tfseg.preparation.prepare import claim_out, prepare_dataset
+    from tfseg.preparation.prepare import prepare_dataset
     from tfseg.preparation.recipe import Recipe, processes_for
     from tfseg.preparation.survey import Survey
     from tfseg.prepared.prepared import Prepared
@@ -126,10 +126,9 @@ def _prepare(
     with terminal.bar("reading", len(dataset.cases)) as advance:
         survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out))
         resolved = complete(recipe, dataset, survey, out, volumes)
-    claim_out(out, dataset, resolved)
-    keep(resolved, recipe, dataset, out, volumes)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
         warnings = prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)
+    keep(resolved, recipe, dataset, out, volumes)
     _report_warnings(warnings, terminal)
     prepared = Prepared(out)
     _report_left_out({name: why for name, why in prepared.skipped.items() if name not in left_out}, terminal)

@@ -32,7 +32,7 @@ def complete(recipe: Recipe | None, dataset: Dataset, survey: Survey, out: Path,
 
 
 def keep(completed: Recipe, recipe: Recipe | None, dataset: Dataset, out: Path, volumes: bool = False) -> None:
-    """Keep what `complete` returned for these arguments; `out` is the claimed folder."""
+    """Keep what `complete` returned for these arguments; `out` is the finished folder."""
     made_from = _made_from(recipe, dataset, volumes)
     files.write_text(out / KEPT, json.dumps({"made_from": made_from, "recipe": completed.to_yaml()}))
 

@@ -56,7 +56,9 @@ def prepare_dataset(
         ConfigError: if `out` holds something else than this preparation, or the recipe does not fit the labels.
         DataError: if a case cannot be prepared, or two subjects share a scan; with `skip_bad`, if none is left.
     """
-    plan = claim_out(out, dataset, recipe)
+    plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
+    records = {"dataset.json": json.dumps(_describe(dataset, plan), indent=1), "recipe.yaml": recipe.to_yaml()}
+    claims.claim(out, records, "preparation", {"dataset.json": _same_json, "recipe.yaml": _same_recipe})
     skipped = {case.name: reason for case, reason in dataset.left_out.items()}
     singles = (replace(dataset, cases=(case,)) for case in dataset.cases)
     anew = partial(_prepare_unless_done, recipe, plan, out)
@@ -182,18 +184,6 @@ def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
         **{name: value for name, value in more.items() if value not in (None, {}, [])},
         "cases": cases,
     }
-
-
-def claim_out(out: Path, dataset: Dataset, recipe: Recipe) -> LabelPlan:
-    """Take a folder for the preparation of a dataset by a resolved recipe; return what becomes of its labels.
-
-    Raises:
-        ConfigError: if `out` holds another preparation or something else, or the recipe does not fit the labels.
-    """
-    plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
-    records = {"dataset.json": json.dumps(_describe(dataset, plan), indent=1), "recipe.yaml": recipe.to_yaml()}
-    claims.claim(out, records, "preparation", {"dataset.json": _same_json, "recipe.yaml": _same_recipe})
-    return plan
 
 
 def check_out(out: Path, dataset: Dataset, recipe: Recipe | None) -> None:
