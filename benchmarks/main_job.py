@@ -22,16 +22,16 @@ import pandas as pd
 from tfseg.config.config import Config, load_config
 from tfseg.datasets.layouts import read_dataset
 from tfseg.datasets.phantoms.dataset import write_dataset
-from tfseg.datasets.phantoms.stand_ins import STAND_INS
+from tfseg.datasets.phantoms.stand_ins import STAND_INS, StandIn
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.runs.cell import run_cell_here
 
 
-def phantoms(folder: Path) -> Prepared:
-    """Make and prepare the phantoms of `tfseg fit` without `--data`."""
-    write_dataset(folder / "phantoms", *STAND_INS["abdomen"])
+def phantoms(folder: Path, asked: StandIn = STAND_INS["abdomen"]) -> Prepared:
+    """Make and prepare phantoms, by default those of `tfseg fit` without `--data`."""
+    write_dataset(folder / "phantoms", *asked)
     dataset = read_dataset(folder / "phantoms")
     prepare_dataset(dataset, resolve(Recipe(), dataset), folder / "prepared")
     return Prepared(folder / "prepared")

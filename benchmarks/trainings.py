@@ -22,17 +22,16 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 import keras
 import numpy as np
 import pandas as pd
+from main_job import phantoms
 from scipy import stats
 
 from tfseg.config.config import Config, load_config
 from tfseg.core import files
-from tfseg.datasets.layouts import read_dataset
-from tfseg.datasets.phantoms.dataset import write_dataset
-from tfseg.preparation.prepare import prepare_dataset
-from tfseg.preparation.recipe import Recipe, resolve
+from tfseg.datasets.phantoms.stand_ins import StandIn
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.runs.cell import run_cell_here
 
+HEADS = StandIn("healthy_head", subjects=12, size=32)
 SETTINGS = [
     "loss=dice",
     "folds=3",
@@ -45,14 +44,6 @@ SETTINGS = [
     "training.picture_every=null",
     "training.threads=1",
 ]
-
-
-def phantoms(folder: Path) -> Prepared:
-    """Make and prepare 12 heads of 32×32 pixels."""
-    write_dataset(folder / "phantoms", "healthy_head", 12, 32)
-    dataset = read_dataset(folder / "phantoms")
-    prepare_dataset(dataset, resolve(Recipe(), dataset), folder / "prepared")
-    return Prepared(folder / "prepared")
 
 
 def train_seed(config: Config, prepared: Prepared, seed: int) -> pd.DataFrame:
@@ -100,7 +91,7 @@ def main() -> None:
         print_comparison(arguments.folder)
         return
     config = load_config(None, [*SETTINGS, f"training.precision={arguments.precision}", *arguments.settings])
-    prepared = phantoms(arguments.folder)
+    prepared = phantoms(arguments.folder, HEADS)
     for seed in range(arguments.seeds):
         table = arguments.folder / arguments.precision / f"s{seed:02d}.csv"
         if not table.exists():
