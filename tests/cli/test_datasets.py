@@ -1,6 +1,7 @@
 """The commands that look at scans and prepare them, as a user calls them, in this process."""
 
 import shutil
+from collections import Counter
 
 import nibabel as nib
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from tfseg.core.claims import locked
+from tfseg.datasets import formats
 from tfseg.prepared.prepared import Prepared
 
 
@@ -165,3 +167,23 @@ def test_one_scan_under_two_subjects_is_refused_by_inspect_and_prep(tfseg, decat
     code, out, err = tfseg("prep", "--data", tmp_path / "data", "--out", tmp_path / "out")
     assert (code, err.count("\n")) == (1, 1) and f"{image}: the same voxels as " in err
     assert not (tmp_path / "out" / "index.csv").exists()
+
+
+@pytest.mark.parametrize(("recipe", "times"), [("{}", 3), ("scaling: zscore", 2)], ids=["measured", "known"])
+def test_a_scan_is_opened_once_in_every_pass(tfseg, decathlon, tmp_path, monkeypatch, recipe, times):
+    """To check its header, to measure it if the recipe leaves something open, and to prepare it; later, to check it."""
+    opened, open_image = Counter(), formats.open_image
+
+    def counted(path):
+        opened[path.name] += 1
+        return open_image(path)
+
+    monkeypatch.setattr(formats, "open_image", counted)
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    for each in (times, 1):
+        opened.clear()
+        code, _, errors = tfseg(
+            *("prep", "--data", decathlon, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "out")
+        )
+        assert code == 0, errors
+        assert opened == {f"case_{number}.nii.gz": each for number in range(6)}

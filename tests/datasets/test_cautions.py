@@ -43,7 +43,7 @@ def labels(names, values=(0, 1, 2)):
 def test_a_usual_dataset_has_no_cautions(write):
     dataset = write({name: noise(seed) for seed, name in enumerate("abcd")}, labels("abcd"))
     assert inspect(dataset).warnings == ()
-    assert sound_cases(dataset, skip_bad=False).warnings == ()
+    assert sound_cases(dataset, skip_bad=False).dataset.warnings == ()
 
 
 def test_a_ct_in_other_units_than_the_rest_is_named(write):
@@ -84,7 +84,7 @@ def test_label_maps_without_a_background_are_reported(write):
 def test_subjects_that_differ_in_leading_zeros_are_named(write):
     names = ["001", "1", "10", "100", "2", "02", "a1b", "a01b", "a10b", "0"]
     dataset = write({name: noise(seed) for seed, name in enumerate(names)}, labels(names))
-    for warnings in (inspect(dataset).warnings, sound_cases(dataset, skip_bad=False).warnings):
+    for warnings in (inspect(dataset).warnings, sound_cases(dataset, skip_bad=False).dataset.warnings):
         listed = sorted(" ".join(warning.split()[3:6]) for warning in warnings)
         assert listed == ["001 and 1", "02 and 2", "a01b and a1b"]
 
@@ -92,7 +92,7 @@ def test_subjects_that_differ_in_leading_zeros_are_named(write):
 def test_files_without_an_orientation_among_others_are_named(write):
     images = {name: noise(seed) for seed, name in enumerate("abcd")}
     dataset = write(images, labels("abcd"), codes_zero="bd")
-    for warnings in (inspect(dataset).warnings, sound_cases(dataset, skip_bad=False).warnings):
+    for warnings in (inspect(dataset).warnings, sound_cases(dataset, skip_bad=False).dataset.warnings):
         assert [warning.split(":")[0].split("/")[-1] for warning in warnings] == [
             f"{name}{channel}.nii.gz" for name in "bd" for channel in ("_0000", "")
         ]

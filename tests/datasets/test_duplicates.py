@@ -54,7 +54,7 @@ def test_one_scan_under_two_subjects_is_a_fault_of_the_second(write):
     (fault,) = find_faults(dataset)
     folder = dataset.cases[0].images[0].parent
     assert fault.message.startswith(f"{folder}/c_0000.nii.gz: the same voxels as {folder}/a_0000.nii.gz, of another s")
-    assert [case.name for case in sound_cases(dataset, skip_bad=True).cases] == ["a", "b"]
+    assert [case.name for case in sound_cases(dataset, skip_bad=True).dataset.cases] == ["a", "b"]
 
 
 def test_one_scan_twice_of_one_subject_is_no_leak(write):

@@ -209,7 +209,7 @@ def test_leaving_out_every_case_is_refused(dataset):
 
 
 def test_faults_of_headers_are_refused_before_any_voxel_is_read(dataset, tmp_path, monkeypatch):
-    assert sound_cases(dataset, skip_bad=False) == dataset
+    assert sound_cases(dataset, skip_bad=False).dataset == dataset
     (tmp_path / LABEL).unlink()
     (tmp_path / OTHER).unlink()
     monkeypatch.setattr(volume, "_scaled", None)  # reading would fail
@@ -220,9 +220,9 @@ def test_faults_of_headers_are_refused_before_any_voxel_is_read(dataset, tmp_pat
 
 def test_cases_with_any_fault_are_skipped_on_request(dataset, tmp_path):
     rewrite(tmp_path / IMAGE, set_value(np.nan))
-    assert sound_cases(dataset, skip_bad=False) == dataset  # what preparation reads, it refuses
+    assert sound_cases(dataset, skip_bad=False).dataset == dataset  # what preparation reads, it refuses
     done = []
-    left = sound_cases(dataset, skip_bad=True, on_case=lambda: done.append(1))
+    left = sound_cases(dataset, skip_bad=True, on_case=lambda: done.append(1)).dataset
     assert [case.name for case in left.cases] == ["a", "c"]
     assert left.left_out == {dataset.cases[1]: f"{tmp_path / IMAGE}: 1 voxels are NaN or infinite"}
     assert len(done) == 3

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """What to train on: scans, with or without a recipe, or a prepared folder; phantoms if neither is given.
+    """Data to train on: scans, with or without a recipe, or a prepared folder; phantoms if neither is given.
 
     Args:
         data: scans, in a known layout.
@@ -118,13 +118,13 @@ def _prepare(
     from tfseg.prepared.prepared import Prepared
 
     with terminal.bar("checking", len(dataset.cases)) as advance:
-        dataset = sound_cases(dataset, source.skip_bad, advance)
+        dataset, headers = sound_cases(dataset, source.skip_bad, advance)
     _report_warnings(dataset.warnings, terminal)
     left_out = {case.name: reason for case, reason in dataset.left_out.items()}
     _report_left_out(left_out, terminal)
     processes = source.workers or processes_for(dataset, os.cpu_count() or 1)
     with terminal.bar("reading", len(dataset.cases)) as advance:
-        survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out))
+        survey = Survey(dataset, recipe or Recipe(), advance, processes, KeptMasks.of(out), headers)
         resolved = complete(recipe, dataset, survey, out, volumes)
     with terminal.bar("preparing", len(dataset.cases)) as advance:
         warnings = prepare_dataset(dataset, resolved, out, advance, processes, source.skip_bad)

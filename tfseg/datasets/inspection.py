@@ -48,12 +48,20 @@ class Inspection(NamedTuple):
     warnings: tuple[str, ...]
 
 
+class Sound(NamedTuple):
+    """The cases of a dataset without a fault, and the header of each by the case's name."""
+
+    dataset: Dataset
+    headers: dict[str, Header]
+
+
 class _Examined(NamedTuple):
-    """A case with its faults, its headers by file, its measures and the digests of its channels."""
+    """A case with its faults, its headers by file and the joined one, its measures and the digests of its channels."""
 
     case: Case
     faults: list[Fault]
     headers: dict[Path, Header]
+    header: Header | None = None
     measures: CaseMeasures | None = None
     digests: tuple[str, ...] = ()
 
@@ -84,10 +92,10 @@ def inspect(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> Ins
     return Inspection(faults, fingerprint, tuple(dict.fromkeys(warnings)))
 
 
-def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = lambda: None) -> Dataset:
+def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = lambda: None) -> Sound:
     """Return a dataset without a fault in its headers or, with `skip_bad`, without the cases that have any fault.
 
-    What is unusual in names and headers is added to its `warnings`.
+    What is unusual in names and headers is added to the dataset's `warnings`.
 
     Args:
         dataset: the cases to examine.
@@ -106,7 +114,9 @@ def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = 
             "--skip-bad leaves those cases out)"
         )
     warnings = tuple(dict.fromkeys((*dataset.warnings, *_header_warnings(dataset, examined))))
-    return replace(without_faulty(dataset, faults) if faults else dataset, warnings=warnings)
+    sound = replace(without_faulty(dataset, faults) if faults else dataset, warnings=warnings)
+    headers = {each.case.name: each.header for each in examined if each.header and not each.faults}
+    return Sound(sound, headers)
 
 
 def _header_warnings(dataset: Dataset, examined: Sequence[_Examined]) -> list[str]:
@@ -199,7 +209,7 @@ def _examine(case: Case, dataset: Dataset, values: bool, alone: _Alone) -> _Exam
         if header and case.label in headers:
             attempt(check_label_grid, case, headers[case.label], header)
         if not values:
-            return _Examined(case, faults, headers)
+            return _Examined(case, faults, headers, header)
         with alone.if_large(of_images):
             images = [attempt(read_varied, path, opened[path]) for path in case.images if path in opened]
             label = attempt(opened[case.label].read) if case.label in opened else None
@@ -214,7 +224,7 @@ def _examine(case: Case, dataset: Dataset, values: bool, alone: _Alone) -> _Exam
                 for image in read:
                     attempt(check_not_label, case, image.array, turned)
             channels = [channel for image in read for channel in np.moveaxis(image.array, 3, 0)]
-            return _Examined(case, faults, headers, measure(header, channels, turned, dataset), tuple(digests))
+            return _Examined(case, faults, headers, header, measure(header, channels, turned, dataset), tuple(digests))
 
 
 def _file_of(case: Case, message: str) -> Path:

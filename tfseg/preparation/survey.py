@@ -1,6 +1,6 @@
 """Measure scans for the completion of a recipe; each scan is read once for everything that may be needed."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -35,6 +35,7 @@ class Survey:
         on_case: called for each case that is read.
         processes: cases that are read at a time; more than 1 only from a main module that can be imported.
         masks: keeps the brains and bodies that are found.
+        headers: grids that are known already, by the case's name.
     """
 
     def __init__(
@@ -44,18 +45,23 @@ class Survey:
         on_case: Callable[[], None] = lambda: None,
         processes: int = 1,
         masks: KeptMasks | None = None,
+        headers: Mapping[str, Header] | None = None,
     ) -> None:
         self.dataset = dataset
         self._recipe, self._on_case, self._processes, self._masks = recipe, on_case, processes, masks
         self._facts: dict[str, dict[str, Any]] = {case.name: {} for case in dataset.cases}
+        self._headers = dict(headers or {})
 
     def headers(self) -> list[Header]:
-        """Return the grid of every case.
+        """Return the grid of every case; a file is opened only for one that is not known yet.
 
         Raises:
             DataError: if a header cannot be read.
         """
-        return [self._facts[case.name].get("header") or read_case_header(case) for case in self.dataset.cases]
+        for case in self.dataset.cases:
+            if case.name not in self._headers:
+                self._headers[case.name] = read_case_header(case)
+        return [self._headers[case.name] for case in self.dataset.cases]
 
     def measure(self, fact: Fact, cases: Sequence[Case] = (), along: Collection[Fact] = ()) -> list[Any]:
         """Return a fact of each case, or a text that says why it has none.
@@ -68,8 +74,11 @@ class Survey:
         cases = cases or self.dataset.cases
         lacking = [replace(self.dataset, cases=(case,)) for case in cases if fact not in self._facts[case.name]]
         measured = partial(_measure, self._recipe, {fact, *along}, self._masks)
-        for single, facts in in_processes(measured, lacking, min(self._processes, max(1, len(lacking)))):
-            self._facts[single.cases[0].name].update(facts)
+        for single, (facts, header) in in_processes(measured, lacking, min(self._processes, max(1, len(lacking)))):
+            name = single.cases[0].name
+            self._facts[name].update(facts)
+            if header:
+                self._headers[name] = header
             self._on_case()
         return [self._facts[case.name][fact] for case in cases]
 
@@ -91,8 +100,13 @@ class _Reading:
         return Header((x, y, z), channels, self.image.affine, self.image.in_pixels)
 
 
-def _measure(recipe: Recipe, facts: Collection[Fact], masks: KeptMasks | None, single: Dataset) -> dict[str, Any]:
-    """Measure facts of a dataset's only case; a fact that it does not have is a text that says why."""
+def _measure(
+    recipe: Recipe, facts: Collection[Fact], masks: KeptMasks | None, single: Dataset
+) -> tuple[dict[str, Any], Header | None]:
+    """Measure facts of a dataset's only case, and its grid if its image was read.
+
+    A fact that it does not have is a text that says why.
+    """
     reading = _Reading(single, recipe, masks)
     measured: dict[str, Any] = {}
     for fact, measure in MEASURES.items():
@@ -103,7 +117,7 @@ def _measure(recipe: Recipe, facts: Collection[Fact], masks: KeptMasks | None, s
                 measured[fact] = measure(reading)
         except DataError as error:
             measured[fact] = str(error)
-    return {**measured, "header": reading.header} if "image" in reading.__dict__ else measured
+    return measured, reading.header if "image" in reading.__dict__ else None
 
 
 def _may_be_ct(single: Dataset, measured: dict[str, Any]) -> bool:
