@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.folds import fold_folder
 from tfseg.datasets.splits import make_splits
 from tfseg.runs import cell as one
 from tfseg.runs.cells import Cell, collect, epoch_steps, run_cells
-from tfseg.runs.folder import FAILURE, fold_folder, read_failures
+from tfseg.runs.folder import FAILURE, read_failures
 from tfseg.training.progress import Progress
 
 SMALL = ["model.filters=2", "model.depth=1", "training.epochs=1", "training.batch_size=6", "folds=3", "loss=dice"]

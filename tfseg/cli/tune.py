@@ -17,6 +17,7 @@ from tfseg.config.config import Config
 from tfseg.core import files
 from tfseg.core.claims import add_records, claim, claimed
 from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.folds import fold_folder
 from tfseg.core.resumable import resumable
 from tfseg.core.words import duration
 from tfseg.datasets.splits import Split, to_json
@@ -33,7 +34,7 @@ from tfseg.runs.environment import (
     with_pooling,
     with_threads,
 )
-from tfseg.runs.folder import fold_folder, is_finished, read_scores
+from tfseg.runs.folder import is_finished, read_scores
 from tfseg.runs.parallel import run_cells_in
 from tfseg.runs.pools import OneAtATime, Parallel, Pool, ray_pool
 from tfseg.tuning.folder import BEST, BEST_RUN, LUCK, SPACE, check_same_space, space_text
@@ -48,7 +49,7 @@ INNER = "inner_splits.json"
 
 @dataclass(frozen=True)
 class Searching:
-    """What searches share: the space, how it is searched, and where trials are trained."""
+    """Share the space, the search settings and the training of trials among searches."""
 
     space: Space
     search: SearchConfig

@@ -21,13 +21,14 @@ from tfseg.comparison.tuned import RECORD, Budget, is_tuned, read_budget, read_c
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.folds import fold_folder
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm
 from tfseg.metrics import metric_of
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.prediction.model import Model, joined
 from tfseg.prepared.prepared import Prepared
-from tfseg.runs.folder import FAILURE, Run, fold_folder, read_json, read_run, read_scores, require
+from tfseg.runs.folder import FAILURE, Run, read_json, read_run, read_scores, require
 from tfseg.runs.members import model_of
 from tfseg.statistics import Question
 
@@ -82,7 +83,7 @@ class Comparison:
 
     @cached_property
     def budget(self) -> Budget | None:
-        """How the arms were tuned, if they were."""
+        """Return the budget that the arms were tuned with, if they were."""
         return read_budget(self.folder / RECORD) if (self.folder / RECORD).is_file() else None
 
     @cached_property
@@ -93,7 +94,7 @@ class Comparison:
 
     @cached_property
     def choices(self) -> pd.DataFrame:
-        """What was chosen for every tuned network: columns `arm, seed, fold, values, score`."""
+        """Return the values chosen for every tuned network: columns `arm, seed, fold, values, score`."""
         chosen = [
             {"arm": run.arm, "seed": run.config.seed, "fold": fold, **read_choice(fold_folder(run.folder, fold))}
             for run in self.runs
@@ -104,7 +105,7 @@ class Comparison:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """What the study asks."""
+        """Return the primary question of the study."""
         path = self.folder / "study.yaml"
         return read_endpoint(read_yaml(path), str(path))
 

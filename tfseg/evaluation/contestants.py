@@ -9,11 +9,12 @@ import pandas as pd
 
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError
+from tfseg.core.folds import files_of_folds
 from tfseg.datasets.names import image_files, stem
 from tfseg.evaluation.label_maps import Scores, Scoring, score_pairs
 from tfseg.evaluation.pairs import Pair, label_map_folder, listed
 
-# What programs add to the name of a case; tried in this order, until something of the name is left.
+# Words that programs add to the name of a case; tried in this order, until something of the name is left.
 ADDED = re.compile(
     r"^(pred|prediction|mask|seg|label)s?[_-]|[_-](pred|prediction|mask|seg|segmentation|label|gt|0000)s?$",
     flags=re.IGNORECASE,
@@ -62,8 +63,7 @@ def label_maps_of(source: Path, cases: Iterable[str]) -> dict[str, Path]:
     if source.suffix.lower() == ".csv":
         found = _of_csv(source)
     elif source.is_dir():
-        of_folds = sorted(source.glob("fold_*/predictions"))
-        folders = of_folds or [label_map_folder(source)]
+        folders = files_of_folds(source, "predictions") or [label_map_folder(source)]
         paths = [path for folder in folders for path in image_files(folder)[0]]
         exact = {stem(path) for path in paths} >= set(wanted)
         names = {name if exact else _bare(name): name for name in wanted}

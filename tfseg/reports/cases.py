@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.comparison.folder import Comparison
+from tfseg.core.folds import fold_folder
 from tfseg.reports.run import pick_cases
 from tfseg.reports.slices import View, largest_and_worst, read_prediction, shown_classes
-from tfseg.runs.folder import fold_folder
 
 
 @dataclass(frozen=True)

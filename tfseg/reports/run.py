@@ -10,13 +10,14 @@ import pandas as pd
 
 from tfseg import metrics
 from tfseg.core import colors, files, geometry
+from tfseg.core.folds import fold_folder
 from tfseg.core.words import duration
 from tfseg.metrics.outcomes import OUTCOMES, case_outcomes
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.metrics.table import MINUS
 from tfseg.reports import figures, slices
 from tfseg.reports.trust import measured_by, trust, write_trust_tables
-from tfseg.runs.folder import Run, fold_folder, read_run
+from tfseg.runs.folder import Run, read_run
 from tfseg.statistics.quantities import write_p
 
 ROLES = ("Best", "Median", "Worst")

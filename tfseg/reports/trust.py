@@ -11,6 +11,7 @@ import pandas as pd
 
 from tfseg import statistics
 from tfseg.core import files
+from tfseg.core.folds import fold_folder
 from tfseg.datasets.grids import Array
 from tfseg.metrics.calibration import BINS
 from tfseg.metrics.outcomes import arm_columns
@@ -18,7 +19,7 @@ from tfseg.metrics.table import DROPOUT, PLAIN, SOURCES
 from tfseg.prepared.targets import Targets
 from tfseg.reports import figures_uncertainty
 from tfseg.reports.slices import View, largest_and_worst, read_prediction, shown_classes
-from tfseg.runs.folder import Run, fold_folder, require
+from tfseg.runs.folder import Run, require
 from tfseg.runs.trust import CURVES, MAPS
 
 SOURCES_FILE, FLAGS_FILE = "sources.csv", "flags.csv"
@@ -28,7 +29,7 @@ COMPARED = ("ece_band", "nll_band", "error_auroc", "retention_dice")
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: the runs in order of their arms, their scores, and the source that figures show."""
+    """Measures of a report: the runs in order of their arms, their scores, and the source that figures show."""
 
     runs: Sequence[Run]
     scores: pd.DataFrame

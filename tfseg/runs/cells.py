@@ -11,12 +11,13 @@ from tfseg import metrics
 from tfseg.config.config import Config
 from tfseg.core import files
 from tfseg.core.errors import RunError
+from tfseg.core.folds import fold_folder
 from tfseg.datasets.splits import Split
 from tfseg.evaluation.networks import diagonals_mm
 from tfseg.prepared.inputs import steps_per_epoch
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.cell import CellFailed, remove_checkpoints, run_cell_here
-from tfseg.runs.folder import fold_folder, is_finished, read_scores
+from tfseg.runs.folder import is_finished, read_scores
 from tfseg.training.progress import Progress
 
 

@@ -12,10 +12,11 @@ import tensorflow as tf
 from tfseg.config.config import Config, validate
 from tfseg.core import files
 from tfseg.core.claims import locked
+from tfseg.core.folds import fold_folder
 from tfseg.datasets.splits import Split
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.cell import network_seed, remove_checkpoints
-from tfseg.runs.folder import FINAL, FINAL_DESCRIPTION, fold_folder, is_finished, read_fold
+from tfseg.runs.folder import FINAL, FINAL_DESCRIPTION, is_finished, read_fold
 from tfseg.training.fit import train
 from tfseg.training.progress import Progress, Stopped
 

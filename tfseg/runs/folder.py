@@ -10,11 +10,12 @@ import pandas as pd
 from tfseg.config.config import Config, load_config
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.folds import files_of_folds, fold_folder
 from tfseg.evaluation.scored import scored_labels
 from tfseg.prepared.prepared import Prepared
 
 TEXT_COLUMNS = ("arm", "loss", "subject", "case", "label", "metric")
-FOLD, FAILURE, STOPPED = "fold_", "failure.json", "stopped.json"
+FAILURE, STOPPED = "failure.json", "stopped.json"
 FINAL, FINAL_DESCRIPTION = "final", "final.json"
 
 
@@ -145,7 +146,7 @@ def read_failures(run: Path) -> dict[int, str]:
         RunError: if a file is damaged, naming it.
     """
     reasons = {}
-    for path in run.glob(f"{FOLD}*/{FAILURE}"):
+    for path in files_of_folds(run, FAILURE):
         failure = read_json(path)
         with files.reading(path):
             reasons[int(failure["fold"])] = str(failure["reason"])
@@ -217,20 +218,6 @@ def read_scores(path: Path) -> pd.DataFrame:
         empty = {column: [""] for column in columns if column not in TEXT_COLUMNS}
         dtypes = {column: str for column in TEXT_COLUMNS if column in columns}
         return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=empty)
-
-
-def fold_folder(run: Path, fold: int) -> Path:
-    """Return the folder of a fold's network."""
-    return run / f"{FOLD}{fold}"
-
-
-def fold_of(network: Path) -> int:
-    """Return the fold that a network's file belongs to.
-
-    >>> fold_of(Path("run/fold_2/best.keras"))
-    2
-    """
-    return int(network.parent.name.removeprefix(FOLD))
 
 
 def is_finished(cell: Path) -> bool:

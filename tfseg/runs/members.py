@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
+from tfseg.core.folds import fold_of
 from tfseg.models.imported import load_network
 from tfseg.prediction.clean_up import CleanUp, parse_clean_up
 from tfseg.prediction.description import describe
@@ -13,7 +14,7 @@ from tfseg.prediction.ensemble import Member
 from tfseg.prediction.forward import Forward, compiled_forward
 from tfseg.prediction.model import Model
 from tfseg.prediction.temperature import Temperature
-from tfseg.runs.folder import final_network_of, fold_of, networks_of, open_prepared, read_folds, read_json
+from tfseg.runs.folder import final_network_of, networks_of, open_prepared, read_folds, read_json
 
 
 def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:

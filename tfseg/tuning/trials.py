@@ -12,9 +12,10 @@ import pandas as pd
 
 from tfseg.config.config import Config
 from tfseg.core.errors import ConfigError
+from tfseg.core.folds import fold_folder
 from tfseg.datasets.splits import Split
 from tfseg.runs.cells import Cell
-from tfseg.runs.folder import fold_folder, read_history
+from tfseg.runs.folder import read_history
 from tfseg.tuning.search import SearchConfig
 from tfseg.tuning.space import Space, Values, with_values
 
