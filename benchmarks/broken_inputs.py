@@ -143,7 +143,7 @@ def try_command(
 
 
 def judge(outcome: Outcome, may_pass: bool, must_pass: bool, usual_bytes: int | None) -> list[str]:
-    """What is wrong with the end of a command."""
+    """Return what is wrong with the end of a command."""
     wrong = list(outcome.violations)
     lines = outcome.stderr.splitlines()
     if must_pass and outcome.code:
@@ -180,7 +180,7 @@ def changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[s
 
 
 def half_written(command: tuple[str, ...], before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """What a command that failed should not have left: temporary files, locks, results of the whole."""
+    """Return what a command that failed should not have left: temporary files, locks, results of the whole."""
     new = [name for name in after if after[name] != before.get(name)]
     results = {
         "score": "scores.csv",

@@ -34,7 +34,7 @@ RUNS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: exit code (a signal if negative), what it printed and took, and what it did amiss."""
+    """Outcome of a command: exit code (a signal if negative), what it printed and took, and what it did amiss."""
 
     code: int
     stdout: str

@@ -79,7 +79,7 @@ def beside_monai(title: str, dataset: Dataset, recipe: Recipe, peer_python: str,
 
 
 def task_of(dataset: Dataset, recipe: Recipe, workers: int, threads: int) -> dict[str, Any]:
-    """What MONAI is to do."""
+    """Return the task for MONAI."""
     cases = [{"image": [str(path) for path in case.images], "label": str(case.label)} for case in dataset.cases]
     return {
         "cases": cases,

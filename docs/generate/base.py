@@ -33,7 +33,7 @@ def lines_of(section: BaseModel, indent: str = "") -> Iterator[str]:
 
 
 def comment(key: Key) -> str:
-    """What a key means, in one line, with the values that it may have."""
+    """Return what a key means, in one line, with the values that it may have."""
     summary = key.meaning.partition("\n")[0].removesuffix(".")
     if key.default == "null" and key.sections:
         inner = (

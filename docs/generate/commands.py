@@ -43,7 +43,7 @@ def _names(parameter: Any) -> str:
 
 
 def _value(hint: Any) -> str:
-    """What a parameter takes, from its type; nothing for a switch."""
+    """Return what a parameter takes, from its type; nothing for a switch."""
     declared, info = get_args(hint)
     while inner := get_args(declared):
         declared = inner[0]

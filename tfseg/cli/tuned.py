@@ -20,7 +20,7 @@ from tfseg.tuning.search import SearchConfig
 from tfseg.tuning.space import Space, check_space, parse_space
 from tfseg.tuning.sweep import best_row
 
-# What may differ between arms; anything else would change what they see, or for how long.
+# Fields that may differ between arms; any other would change what they see, or for how long.
 SEARCHED = (
     "loss",
     *(
@@ -33,7 +33,7 @@ SWEEPS = "sweeps"
 
 @dataclass(frozen=True)
 class Tuning:
-    """How the arms of a comparison are tuned.
+    """Tuning of the arms of a comparison.
 
     Raises:
         ConfigError: if the space holds what a comparison holds equal, or a search of unequal cost.

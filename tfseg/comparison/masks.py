@@ -77,5 +77,5 @@ class MaskComparison:
 
     @property
     def headline(self) -> list[str]:
-        """What the primary question decides, and what that is about."""
+        """Return the answer to the primary question, and what it applies to."""
         return [*statistics.headline(self.tests, self.unit), WORDING]

@@ -17,7 +17,7 @@ KEYS = (*_OF_DATA[1:], "printed", "as_printed", "small", "datasets")
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a study file says besides what to train.
+    """Settings of a study file other than what to train.
 
     Args:
         study: path of the file; None if there is none.

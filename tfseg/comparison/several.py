@@ -71,7 +71,7 @@ class SeveralComparisons:
 
     @property
     def headline(self) -> list[str]:
-        """What holds over the datasets."""
+        """Return the conclusions over all datasets."""
         return several.headline(self.pairs, self.ranks, self.subjects)
 
 

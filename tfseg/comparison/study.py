@@ -74,7 +74,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """What to compare: the arms, the number of seeds, counted from that of `config`, and what is asked of them.
+    """Comparison to make: the arms, the number of seeds, counted from that of `config`, and what is asked of them.
 
     Everything else in `config` is the same for all arms. If `seeds` is None, it is 3, or as many as the comparison has
     that the study joins.

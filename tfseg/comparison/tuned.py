@@ -21,7 +21,7 @@ SUFFIX = " (tuned)"
 
 @dataclass(frozen=True)
 class Budget:
-    """How every arm is tuned: `trials` in every fold, and the `space` as its file holds it, `search` included."""
+    """Budget of every arm's tuning: `trials` in every fold, and the `space` as its file holds it, with `search`."""
 
     trials: int
     space: Mapping[str, Any]

@@ -25,14 +25,14 @@ class Step(Section):
     """A change of an image, made with a probability."""
 
     probability: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """How often the step is made."""
+    """Probability of the step."""
 
 
 class FlipConfig(Step):
     """Mirror along each of these axes of the body, each with the probability; paired structures swap sides."""
 
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """How often each axis is mirrored."""
+    """Probability that an axis is mirrored."""
     axes: Annotated[tuple[Anatomical, ...], Field(min_length=1)]
     """Axes of the body to mirror along."""
 

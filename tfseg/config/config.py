@@ -32,7 +32,7 @@ class HoldoutConfig(Section):
 
 
 class ScoringConfig(Section):
-    """How predictions are scored."""
+    """Scoring of predictions."""
 
     tolerance_mm: Positive = 1.0
     """Surface distance that NSD tolerates, in millimetres."""

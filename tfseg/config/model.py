@@ -26,7 +26,7 @@ DEEP: dict[str, Any] = {
     "deep_supervision": 4,
 }
 
-# What each named network sets; the rest are the defaults of ModelConfig.
+# Settings of each named network; the rest are the defaults of ModelConfig.
 PRESETS: dict[str, dict[str, Any]] = {
     "unet_2d": {},
     "unet_2d_standard": {**PLAIN, "filters": 64},
@@ -76,12 +76,12 @@ class ModelConfig(Section):
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "relu"
     """Activation after every normalisation."""
     downsampling: Literal["max_pool", "strided_convolution"] = "max_pool"
-    """How a stage is made coarser.
+    """Way to make a stage coarser.
 
     LiteRT has no max pooling in 3D.
     """
     upsampling: Literal["transposed", "linear"] = "transposed"
-    """How a stage is made finer.
+    """Way to make a stage finer.
 
     `transposed` is a convolution; `linear` interpolates and applies a convolution of width 1.
     """

@@ -11,10 +11,10 @@ ValidationScore = Literal["val_dice", "val_iou", "val_loss"]
 
 
 class InputConfig(Section):
-    """What a network sees: single slices, patches of volumes, or whole volumes."""
+    """Input of a network: single slices, patches of volumes, or whole volumes."""
 
     kind: Literal["slices", "patches", "volumes"] = "slices"
-    """What a network sees at a time."""
+    """Kind of input."""
     neighbours: Annotated[int, Field(ge=0)] = 0
     """Slices on either side of a slice that are seen as further channels; with slices only.
 
@@ -58,7 +58,7 @@ class ScheduleConfig(Section):
     power: Positive = 0.9
     """Power of `polynomial`."""
     watch: ValidationScore | Literal["loss_average"] = "loss_average"
-    """What `plateau` watches.
+    """Value that `plateau` watches.
 
     `loss_average` is a moving average of the training loss, `average·last + (1 - average)·new`.
     """
@@ -73,7 +73,7 @@ class ScheduleConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How a network is trained."""
+    """Training of a network."""
 
     input: InputConfig = InputConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -104,7 +104,7 @@ class TrainingConfig(Section):
     """
     schedule: ScheduleConfig = ScheduleConfig()
     overlap_over: Literal["sample", "batch"] = "batch"
-    """What every overlap loss sums over."""
+    """Range over which every overlap loss sums."""
     label_smoothing: Fraction = 0.0
     """Share ε by which every loss's truth is smoothed, to `y (1 - ε) + ε/K` for K classes; 0: not smoothed.
 

@@ -11,7 +11,7 @@ class Mode(StrEnum):
 
 
 class Scale(StrEnum):
-    """How large a study is: as it should be, or small enough for minutes on two cores."""
+    """Scale of a study: as it should be, or small enough for minutes on two cores."""
 
     full = "full"
     small = "small"

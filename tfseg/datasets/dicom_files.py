@@ -64,7 +64,7 @@ class DicomFile(NamedTuple):
 
     @property
     def other_kind(self) -> str | None:
-        """What a file that is no image is, such as "SEG, a segmentation"; None for an image."""
+        """Return the kind of a file that is no image, such as "SEG, a segmentation"; None for an image."""
         sop_class = str(self.tags.get("SOPClassUID", ""))
         of_class = (kind for uid, kind in NOT_IMAGE_CLASSES.items() if sop_class.startswith(uid))
         kind = next(of_class, str(self.tags.get("Modality", "")))

@@ -53,7 +53,7 @@ def open_image(path: Path) -> Iterator[Opened]:
 def open_label(path: Path, shown: bool = False) -> Iterator[Opened]:
     """Open a mask; its values are integers `[x, y, 1]`: pixel values, or the indices of a palette.
 
-    A mask in the transparency alone, and a lossy one of black and white, are read as 0 and 255.
+    A mask that is only in the transparency, and a lossy one of black and white, are read as 0 and 255.
 
     Args:
         path: of the mask.

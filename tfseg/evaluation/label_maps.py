@@ -26,7 +26,7 @@ from tfseg.metrics.summary import COLUMNS
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is scored, within which tolerance, with or without counting lesions.
+    """Structures to score, the tolerance, and whether lesions are counted.
 
     Raises:
         ConfigError: if `tfseg.metrics.score` does not take these arguments.

@@ -25,7 +25,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Structures:
-    """What is scored, and how it is read.
+    """Structures to score, and the way to read their label maps.
 
     Args:
         labels: names by value, without the background.

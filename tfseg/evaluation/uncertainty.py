@@ -59,7 +59,7 @@ class Probabilities:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: `scores` with columns `subject, case, label, metric, value`; `curves` with `CURVE_COLUMNS`."""
+    """Uncertainty: `scores` with columns `subject, case, label, metric, value`; `curves` with `CURVE_COLUMNS`."""
 
     scores: pd.DataFrame
     curves: pd.DataFrame

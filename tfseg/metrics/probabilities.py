@@ -67,7 +67,7 @@ class Label(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What figures show of one label on one case: counts `[bins]` in the band, and the retention curve `[points]`.
+    """Curves of one label on one case for figures: counts `[bins]` in the band, and the retention curve `[points]`.
 
     `reliability` has bins of probability; `entropy` counts voxels by entropy, `right` and `wrong` by probability.
     """

@@ -21,7 +21,7 @@ class Imported(keras.Model):
     """A network that only its own code can rebuild; Keras saves its weights and its name."""
 
     def get_config(self) -> dict[str, Any]:
-        """Return the name alone: the layers may not be serialisable."""
+        """Return only the name: the layers may not be serialisable."""
         return {"name": self.name}
 
 

@@ -16,7 +16,7 @@ from tfseg.prepared.targets import Targets
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the prediction of a scan is drawn: by dropout passes of every network, or by several networks alone.
+    """Way to draw predictions of a scan: dropout passes of every network, or several networks without dropout.
 
     Args:
         passes: dropout passes of each network; None: its plain prediction.

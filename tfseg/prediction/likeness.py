@@ -26,7 +26,7 @@ class UsualChannel:
 
 @dataclass(frozen=True)
 class UsualScans:
-    """What the scans of a training were like.
+    """Grids and intensities of the scans of a training.
 
     Args:
         orientations: in which their axes are stored, such as "RAS".

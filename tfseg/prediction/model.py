@@ -16,7 +16,7 @@ from tfseg.prediction.forward import saved_model_forward
 
 @dataclass(frozen=True)
 class Model:
-    """What predicts a scan.
+    """Networks that predict a scan together.
 
     Args:
         name: for people.

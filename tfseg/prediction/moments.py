@@ -18,7 +18,7 @@ DrawnForward = Callable[[Array, Array, int], Array]
 
 @dataclass(frozen=True)
 class Sampled:
-    """What several draws of a prediction say of each voxel.
+    """Statistics of each voxel over several draws of a prediction.
 
     Args:
         mean: predictive mean, float32 `[..., classes]`.

@@ -34,7 +34,7 @@ ProbabilityType = Literal["float32", "uint8"]
 
 @dataclass(frozen=True)
 class Options:
-    """How scans are predicted.
+    """Options for predicting scans.
 
     Args:
         clean: rules for the label map; None: those that more than half of the networks have.
@@ -87,7 +87,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What is reported of a predicted scan.
+    """Report on a predicted scan.
 
     Args:
         path: its label map.

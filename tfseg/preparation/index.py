@@ -100,7 +100,7 @@ def _read_row(path: Path) -> dict[str, Any]:
 
 
 def _body_of(scan: Scan, image: Volume) -> tuple[str, int]:
-    """What label volumes are divided by, and its voxels; a body in air, if no step needed a body or brain."""
+    """Return what label volumes are divided by and its voxels; a body in air, if no step needed a body or brain."""
     if scan.body_is == "nonzero":
         in_air = count_body_in_air(image.array[..., 0], image.spacing_mm)
         if in_air is not None:

@@ -120,7 +120,7 @@ def _new_grid(recipe: Recipe, slices: str, in_pixels: bool) -> str:
     """The new grid in words; empty if the image is not resampled."""
     height, width = recipe.size or (0, 0)
     _, rows, columns = IN_PLANE[str(recipe.axis)]
-    # What becomes the rows and the columns of a slice.
+    # Axes that become the rows and the columns of a slice.
     along = ("columns of the image", "rows of it") if in_pixels else (f"voxels along {rows}", f"along {columns}")
     if recipe.fit == "stretch":
         return f"{height} {along[0]}, {width} {along[1]}{slices}"

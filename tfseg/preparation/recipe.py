@@ -20,7 +20,7 @@ from tfseg.preparation.survey import LOWEST_HU, Fact, Survey
 __all__ = ["Recipe", "derive", "load_recipe", "processes_for", "resolve"]
 
 Spacing = Literal["own", "median", "median_3d"] | tuple[float | None, float | None, float | None]
-# What `resolve` fills in.
+# Fields and values that `resolve` fills in.
 LEFT_OPEN = {
     "axis": (None,),
     "window_hu": (None,),

@@ -15,7 +15,7 @@ from tfseg.preparation.resampling import Resampler, linear_slabs, nearest
 
 @dataclass(frozen=True)
 class SliceGrid:
-    """How a scan's voxels map to slices: crop, resampling, RAS+ orientation, slice axis, centred padding.
+    """Map a scan's voxels to slices: crop, resampling, RAS+ orientation, slice axis, centred padding.
 
     Args:
         shape: voxels of the scan as stored, `(i, j, k)`.

@@ -92,7 +92,7 @@ class Recipe(Section):
     axis: Literal["sagittal", "coronal", "axial"] | None = None
     """Axis that slices are perpendicular to; null: derived from the voxels' sides."""
     fit: Literal["pad", "resize", "stretch"] = "pad"
-    """How a slice becomes `size`.
+    """Way to bring a slice to `size`.
 
     `pad` keeps its scale and pads; `resize` scales both sides alike until they fit, then pads; `stretch` scales each
     side, which distorts.

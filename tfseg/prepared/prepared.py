@@ -127,7 +127,7 @@ class Prepared:
 
     @cached_property
     def targets(self) -> Targets:
-        """What a network learns and what is scored: the regions if there are any, else the labels."""
+        """Return what a network learns and what is scored: the regions if there are any, else the labels."""
         return Targets(self.labels, self.regions)
 
     @cached_property

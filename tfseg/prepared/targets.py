@@ -14,7 +14,7 @@ _LEAST = 1e-7  # probabilities are clipped to this distance from 0 and 1
 
 @dataclass(frozen=True)
 class Targets:
-    """What is learnt: one label (sigmoid), several labels and background (softmax), or regions (a sigmoid each).
+    """Classes to learn: one label (sigmoid), several labels and background (softmax), or regions (a sigmoid each).
 
     Args:
         labels: label value → name; classes 1, 2, … are the labels in this order, 0 is background.

@@ -52,7 +52,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class View:
-    """How the slices of a case are shown: its first channel in grey, 0 to 1, in a window, at true proportions."""
+    """View of the slices of a case: its first channel in grey, 0 to 1, in a window, at true proportions."""
 
     grey: Array
     window: tuple[slice, slice]
@@ -78,7 +78,7 @@ class View:
         return outlines, _errors(grey, expected, predicted, self.shape_mm)
 
     def draw_image(self, index: int) -> str:
-        """Draw a slice of the image alone."""
+        """Draw a slice of the image, without outlines."""
         nothing = np.zeros_like(self.grey[index], int)[self.window]
         return _errors(_upright(self.grey[index][self.window]) / 0.75, *(_upright(nothing),) * 2, self.shape_mm)
 

@@ -126,7 +126,7 @@ def _tested(summary: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _seconds(trials: pd.DataFrame) -> float:
-    """What the trainings took; several trials may be read from one."""
+    """Return the time of the trainings; several trials may be read from one."""
     return float(trials.groupby("training")["seconds"].max().sum())
 
 

@@ -22,7 +22,7 @@ ERRORS = {each.__name__: each for each in (ConfigError, DataError, RunError)}
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: `failed` is the reason why a cell failed; `error`, its message, and `errno` end a command."""
+    """Outcome of a job: `failed` is the reason why a cell failed; `error`, its message, and `errno` end a command."""
 
     failed: str | None = None
     error: str | None = None

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-# What decides numbers and messages of a training and is read from the environment; Ray changes the first of them.
+# Environment variables that decide numbers and messages of a training; Ray changes the first of them.
 TRAVELS = (
     *("OMP_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_DETERMINISTIC_OPS"),
     *("KERAS_HOME", "KERAS_BACKEND"),

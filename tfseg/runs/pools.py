@@ -52,7 +52,7 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class Parallel:
-    """How many networks to train at once, None for as many as there are cores or GPUs, and on which cluster."""
+    """Number of networks to train at once, None for as many as there are cores or GPUs, and the cluster."""
 
     at_once: int | None = None
     address: str | None = None

@@ -15,7 +15,7 @@ COLLAPSED_BELOW = 0.25  # of the Dice of the median network of the better arm
 
 
 class Collapses(NamedTuple):
-    """How many of the networks that both arms have collapsed, of each; `alone` `[seeds, subjects]`: values of neither.
+    """Collapsed networks of each arm, among those that both have; `alone` `[seeds, subjects]`: neither collapsed.
 
     >>> Collapses(first=3, second=0, networks=3, alone=np.zeros((1, 6), bool)).p_counts()
     0.1

@@ -20,7 +20,7 @@ _BRATS_DIAGONAL_MM = hypot(240, 240, 155)  # 373.13 mm: 240 × 240 × 155 voxels
 
 @dataclass(frozen=True)
 class Convention:
-    """What (Dice, HD95) a case with an empty mask counts as; NaN: it is left out of the mean."""
+    """Values (Dice, HD95) of a case with an empty mask; NaN: it is left out of the mean."""
 
     name: str
     used_by: str

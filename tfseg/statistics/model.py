@@ -194,7 +194,7 @@ def _prior_mass(ratios: Array) -> Array:
 
 @dataclass(frozen=True)
 class Fit:
-    """What the data say of the effect, for each table: a mixture of Student's t, symmetric around the mean.
+    """Posterior of the effect for each table: a mixture of Student's t, symmetric around the mean.
 
     `mean` `[tables]`: over subjects, of their means over networks; `freedom`: degrees of freedom of each t. One entry
     per table and pair of ratios that is not negligible: `table`; `weight`: its probability; `variance`: of the mean;

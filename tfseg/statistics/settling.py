@@ -14,7 +14,7 @@ _POWER = 0.8
 
 
 class Evidence(NamedTuple):
-    """What an open comparison knows: its difference, its margin (NaN: none), standard deviations, and counts.
+    """Results of an open comparison: its difference, its margin (NaN: none), standard deviations, and counts.
 
     `networks`: 1 if masks are compared, of whose networks nothing is known; `tests`: comparisons that are still
     adjusted together.

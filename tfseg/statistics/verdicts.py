@@ -30,7 +30,7 @@ VERDICT_COLUMNS = (
 
 
 class Role(StrEnum):
-    """Whether a question decides the study, stands beside the one that does, or is described only."""
+    """Role of a question: it decides the study, is tested along with the one that does, or is only described."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
@@ -38,7 +38,7 @@ class Role(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What can be said of the first arm of a pair, compared with the second."""
+    """Verdict on the first arm of a pair, compared with the second."""
 
     BETTER = "better"
     WORSE = "worse"

@@ -25,7 +25,7 @@ class Pace:
 
 
 class Part(NamedTuple):
-    """How much is done, of how much in total, and the seconds left."""
+    """Work done, of how much in total, and the seconds left."""
 
     done: float
     total: int

@@ -107,7 +107,7 @@ def check_same_space(out: Path, space: Space, search: SearchConfig) -> None:
 
 
 def _differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two spaces; values that were added to a list begin with +."""
+    """Return the differences between two spaces; values that were added to a list begin with +."""
     found = []
     for field in [*earlier, *(field for field in now if field not in earlier)]:
         before, after = earlier.get(field), now.get(field)

@@ -19,7 +19,7 @@ class HalvingConfig(Section):
 
 
 class SearchConfig(Section):
-    """How to search.
+    """Settings of a search.
 
     `method`: `grid` tries every combination of lists, `random` draws, `optuna` follows a model of the scores so far;
     by default `grid` if everything is a `grid`, else `random`. `trials` and `hours`: the budget; a grid needs none.

@@ -22,7 +22,7 @@ def smooth_field(rng: np.random.Generator, shape: Sequence[int], components: int
 
 @lru_cache
 def _spline(length: int, points: int) -> Array:
-    """The values of the splines through each control point alone, `[length, points]`."""
+    """Return the values of the spline through each control point, the others being 0, `[length, points]`."""
     identity = np.eye(points, dtype=np.float32)
     values: Array = ndimage.zoom(identity, (length / points, 1), order=3, mode="mirror", grid_mode=True)
     return values
