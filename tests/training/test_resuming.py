@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,16 +37,15 @@ class Stopped(Exception):
     """Raised by the listener in place of a kill."""
 
 
-def stopping_after(steps):
-    """Return a listener that stops a training after some steps."""
-    counted = []
+def stopping_after(epoch):
+    """Return a listener that stops a training at the first step after an epoch; at its first step for -1."""
+    done = [-1]
 
     def on_step():
-        counted.append(None)
-        if len(counted) == steps:
+        if done[-1] >= epoch:
             raise Stopped
 
-    return Progress(on_step)
+    return Progress(on_step, lambda number, logs: done.append(number))
 
 
 def outcome(out):
@@ -70,12 +70,38 @@ def never_stopped(prepared, small, tmp_path_factory):
     return out
 
 
-def test_a_training_stopped_several_times_ends_the_same(never_stopped, prepared, small, tmp_path):
-    """It is stopped in both stages; the newest checkpoint is damaged, so it resumes from the previous one."""
+KILLED = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+from tfseg.config.config import load_config
+from tfseg.prepared.prepared import Prepared
+from tfseg.datasets.splits import Split
+from tfseg.training.fit import Progress, train
+prepared, out, overrides, split = json.loads(sys.argv[1])
+split = Split(*map(tuple, split))
+progress = Progress(on_step=lambda: print("step", flush=True))
+strategy = tf.distribute.get_strategy()
+train(load_config(None, overrides), Prepared(Path(prepared)), split, 0, Path(out), strategy, progress)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_training_killed_and_stopped_ends_with_the_same_bits(never_stopped, prepared, small, tmp_path):
+    """Another process is killed at a random moment in the first stage; the second stage is stopped within an epoch.
+
+    The newest checkpoint is then damaged, so the training resumes from the previous one.
+    """
+    arguments = json.dumps([str(prepared.folder), str(tmp_path), RICH, [small.train, small.val, small.test]])
+    command = [sys.executable, "-c", KILLED, arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()  # the first step
+        time.sleep(random.uniform(0, 1))
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
     config = load_config(None, RICH)
-    for steps in (5, 17):  # three steps per epoch: stopped after epochs 1 and 6
-        with pytest.raises(Stopped):
-            train(config, prepared, small, 0, tmp_path, HERE, stopping_after(steps))
+    with pytest.raises(Stopped):
+        train(config, prepared, small, 0, tmp_path, HERE, stopping_after(5))
     newest = max((tmp_path / "checkpoint").glob("*.npz"))
     newest.write_bytes(newest.read_bytes()[:-7])
     resumed, said = [], []
@@ -83,24 +109,23 @@ def test_a_training_stopped_several_times_ends_the_same(never_stopped, prepared,
     assert resumed == [5]
     assert said == [f"{newest} is damaged; resuming from the previous one"]
     assert outcome(tmp_path) == outcome(never_stopped)
-    again = train(config, prepared, small, 0, tmp_path, HERE, stopping_after(1))  # nothing left to do
+    again = train(config, prepared, small, 0, tmp_path, HERE, stopping_after(-1))  # nothing left to do
     assert again.epochs == len(pd.read_csv(never_stopped / "history.csv"))
     assert outcome(tmp_path) == outcome(never_stopped)
 
 
-def test_a_damaged_best_network_is_reported_and_trained_again(prepared, small, tmp_path):
+def test_a_damaged_best_network_is_reported_and_trained_again(trained, small_config, prepared, split, tmp_path):
     """The training is finished, so scoring would otherwise use the damaged file."""
-    tiny = ["model.filters=2", "model.depth=1", "training.batch_size=4", "training.epochs=2", "loss=dice"]
-    arguments = load_config(None, tiny), prepared, small, 0, tmp_path, HERE
-    train(*arguments)
-    expected, best = outcome(tmp_path), tmp_path / "best.keras"
+    out = shutil.copytree(trained.path.parent, tmp_path / "out")
+    expected, best = outcome(out), out / "best.keras"
     data = bytearray(best.read_bytes())
     data[len(data) // 2] ^= 1
     best.write_bytes(data)
     resumed, said = [], []
-    train(*arguments, Progress(on_resume=resumed.append, say=said.append))
+    progress = Progress(on_resume=resumed.append, say=said.append)
+    train(small_config, prepared, split, 0, out, HERE, progress)
     assert (resumed, said) == ([], [f"{best} is damaged; the network is trained again from the beginning"])
-    assert outcome(tmp_path) == expected
+    assert outcome(out) == expected
 
 
 OTHER_MACHINE = {
@@ -127,33 +152,3 @@ def test_other_conditions_are_refused(never_stopped, prepared, small, monkeypatc
 def test_a_condition_missing_from_the_checkpoint_counts_as_different(tmp_path):
     with pytest.raises(ConfigError, match="was started with processor unknown, but received m68k"):
         check_conditions(Checkpoint([], {"conditions": {}}), {"processor": "m68k"}, tmp_path)
-
-
-KILLED = """
-import json, sys
-from pathlib import Path
-import tensorflow as tf
-from tfseg.config.config import load_config
-from tfseg.prepared.prepared import Prepared
-from tfseg.datasets.splits import Split
-from tfseg.training.fit import Progress, train
-prepared, out, overrides, split = json.loads(sys.argv[1])
-split = Split(*map(tuple, split))
-progress = Progress(on_step=lambda: print("step", flush=True))
-strategy = tf.distribute.get_strategy()
-train(load_config(None, overrides), Prepared(Path(prepared)), split, 0, Path(out), strategy, progress)
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_process_killed_at_a_random_moment_resumes_with_the_same_bits(never_stopped, prepared, small, tmp_path):
-    """Another process with the same versions and threads computes the same bits as this one."""
-    arguments = json.dumps([str(prepared.folder), str(tmp_path), RICH, [small.train, small.val, small.test]])
-    command = [sys.executable, "-c", KILLED, arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        process.stdout.readline()  # the first step
-        time.sleep(random.uniform(0, 1))
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    train(load_config(None, RICH), prepared, small, 0, tmp_path, HERE)
-    assert outcome(tmp_path) == outcome(never_stopped)
