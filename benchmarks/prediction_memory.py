@@ -1,10 +1,11 @@
-"""Peak memory of predicting one large scan: 512×512×600 voxels, 6 classes, the whole process counted.
+"""Peak memory of predicting one large scan, the whole process counted: 512×512×600 voxels, 6 classes, or 256³.
 
     python benchmarks/prediction_memory.py              # slices as the scan stores them
     python benchmarks/prediction_memory.py --resampled  # slices of 384×384, interpolated back to the scan's grid
     python benchmarks/prediction_memory.py --scan       # as tfseg predict: read from NIfTI and prepared, too
+    python benchmarks/prediction_memory.py --windows    # 256³ voxels from NIfTI, windows of 64³ by `unet_3d`
 
-The network is small, since its own activations do not depend on the number of slices. The bar is 4 GiB.
+The network of slices is small, since its own activations do not depend on the number of slices. The bar is 4 GiB.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 SHAPE, CLASSES, BATCH = (512, 512, 600), 6, 8
+CUBE, WINDOW, WINDOWS_BATCH = (256, 256, 256), (64, 64, 64), 4
 SPACING_MM = (0.7, 0.7, 1.0)
 
 
@@ -51,14 +53,14 @@ def predict(folder: Path, side: int) -> float:
     return time.perf_counter() - started
 
 
-def predict_file(folder: Path, side: int) -> float:
+def predict_file(folder: Path, side: int, windows: bool = False) -> float:
     """Predict a scan from its NIfTI file, as `tfseg predict` does; return the seconds, and print the estimate."""
     import nibabel as nib
 
     from tfseg.core import memory
     from tfseg.datasets.layouts import Case
     from tfseg.datasets.reading import read_case_header
-    from tfseg.models import unet_2d
+    from tfseg.models import unet_2d, unet_3d
     from tfseg.prediction.description import Description
     from tfseg.prediction.ensemble import Member
     from tfseg.prediction.forward import compiled_forward
@@ -69,30 +71,33 @@ def predict_file(folder: Path, side: int) -> float:
     from tfseg.preparation.steps import Recipe
     from tfseg.prepared.targets import Targets
 
-    hounsfield = np.empty(SHAPE, np.int16, order="F")
-    for index in range(SHAPE[2]):
-        hounsfield[:, :, index] = np.random.default_rng(index).integers(-1000, 1000, SHAPE[:2])
+    scan = CUBE if windows else SHAPE
+    hounsfield = np.empty(scan, np.int16, order="F")
+    for index in range(scan[2]):
+        hounsfield[:, :, index] = np.random.default_rng(index).integers(-1000, 1000, scan[:2])
     nib.save(nib.Nifti1Image(hounsfield, np.diag([*SPACING_MM, 1.0])), folder / "scan.nii")
     del hounsfield
-    step_mm = SPACING_MM[0] * SHAPE[0] / side
+    step_mm = SPACING_MM[0] * scan[0] / side
     recipe = Recipe(
         axis="axial",
         window_hu=(-160, 240),
         scaling="minmax",
         size=(side, side),
-        spacing_mm="own" if side == SHAPE[0] else (step_mm, step_mm, None),
+        spacing_mm="own" if side == scan[0] else (step_mm, step_mm, None),
     )
+    shape, overlap, batch = (WINDOW, 0.5, WINDOWS_BATCH) if windows else ((side, side), 0.0, BATCH)
+    network = unet_3d((*WINDOW, 1), CLASSES) if windows else unet_2d((side, side, 1), CLASSES, filters=2, depth=2)
     targets = Targets({value: str(value) for value in range(1, CLASSES)})
     scans = UsualScans(("RAS",), tuple((step, step) for step in SPACING_MM), ())
-    description = Description(recipe, ("CT",), targets, False, (side, side), 0.0, BATCH, (), scans, {})
-    forward = compiled_forward(unet_2d((side, side, 1), CLASSES, filters=2, depth=2))
+    description = Description(recipe, ("CT",), targets, False, shape, overlap, batch, (), scans, {})
+    forward = compiled_forward(network)
     model = Model("small", description, (Member("small", frozenset(), lambda: forward),), ())
     case = Case("scan", "scan", (folder / "scan.nii",))
-    estimate = memory.resident_bytes() + peak_bytes(read_case_header(case), description, BATCH)
+    estimate = memory.resident_bytes() + peak_bytes(read_case_header(case), description, batch)
     print(f"estimated peak: {estimate / 2**30:.2f} GiB")
     memory.reset_peak()
     started = time.perf_counter()
-    predict_scan(case, model, Options(), BATCH, folder / "out")
+    predict_scan(case, model, Options(), batch, folder / "out")
     print(f"peak while predicting: {memory.peak_bytes() / 2**30:.2f} GiB")
     return time.perf_counter() - started
 
@@ -101,10 +106,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resampled", action="store_true")
     parser.add_argument("--scan", action="store_true")
+    parser.add_argument("--windows", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        measured = predict_file if asked.scan else predict
-        seconds = measured(Path(name), 384 if asked.resampled else SHAPE[0])
+        if asked.windows:
+            seconds = predict_file(Path(name), CUBE[0], windows=True)
+        else:
+            measured = predict_file if asked.scan else predict
+            seconds = measured(Path(name), 384 if asked.resampled else SHAPE[0])
     unit = 1 if sys.platform == "darwin" else 1024
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-    print(f"{'×'.join(map(str, SHAPE))}, {CLASSES} classes: {peak_gib:.2f} GiB at the peak, {seconds:.0f} s")
+    size = CUBE if asked.windows else SHAPE
+    print(f"{'×'.join(map(str, size))}, {CLASSES} classes: {peak_gib:.2f} GiB at the peak, {seconds:.0f} s")

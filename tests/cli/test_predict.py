@@ -102,9 +102,17 @@ def test_a_saved_model_gives_the_runs_probabilities(run, new, tfseg, tmp_path):
     own, saved = (values(tmp_path / out / "a_probability.nii.gz") for out in ("run", "saved"))
     np.testing.assert_allclose(saved, own, atol=1e-6)
     assert own.shape == (24, 28, 6, 3)
+    masks = [values(tmp_path / out / "a.nii.gz") for out in ("run", "saved")]
+    np.testing.assert_array_equal(*masks)
 
     metadata = tmp_path / "model" / "metadata.json"
     text = metadata.read_text()
+    label = np.bincount(masks[0][masks[0] > 0]).argmax()
+    rule = f"min:{json.loads(text)['output']['labels'][str(label)]}=1000000"
+    metadata.write_text(json.dumps({**json.loads(text), "clean_up": rule}))
+    assert tfseg("predict", tmp_path / "model", "--input", new / "a.nii.gz", "--output", tmp_path / "cleaned")[0] == 0
+    np.testing.assert_array_equal(values(tmp_path / "cleaned" / "a.nii.gz"), np.where(masks[0] == label, 0, masks[0]))
+
     for change, message in (
         (lambda: metadata.write_text(text.replace('"version": 1', '"version": 9')), "expected version 1, received 9"),
         (metadata.unlink, "no metadata.json in it"),
@@ -113,6 +121,25 @@ def test_a_saved_model_gives_the_runs_probabilities(run, new, tfseg, tmp_path):
         code, _, error = tfseg("predict", tmp_path / "model", "--input", new, "--output", tmp_path / "refused")
         assert (code, message in error) == (2, True)
     assert not (tmp_path / "refused").exists()
+
+
+def test_a_damaged_saved_model_is_refused_in_one_line_before_anything_is_written(run, new, tfseg, tmp_path):
+    whole = tmp_path / "whole"
+    assert tfseg("export", run, "--out", whole, "--fold", 0)[0] == 0
+    other = json.loads((whole / "metadata.json").read_text())
+    other["output"]["labels"].popitem()
+    for change, message in (
+        (lambda model: (model / "saved_model.pb").write_bytes(b"damaged"), "not a readable SavedModel: Cannot parse"),
+        (lambda model: shutil.rmtree(model / "variables"), "not a readable SavedModel: Unsuccessful"),
+        (lambda model: (model / "metadata.json").write_text("[]"), "metadata.json: cannot be read"),
+        (lambda model: (model / "metadata.json").write_text(json.dumps(other)), "as metadata.json says; found one"),
+    ):
+        model = shutil.copytree(whole, tmp_path / "model")
+        change(model)
+        code, printed, error = tfseg("predict", model, "--input", new, "--output", tmp_path / "out")
+        assert (code, printed, message in error, len(error.strip().splitlines())) == (1, "", True, 1), error
+        shutil.rmtree(model)
+    assert not (tmp_path / "out").exists()
 
 
 def test_flips_are_recorded_and_change_the_probabilities(run, new, tfseg, tmp_path):

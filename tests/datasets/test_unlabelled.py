@@ -57,5 +57,38 @@ def test_what_cannot_be_listed_is_refused_in_one_line(tmp_path):
     with pytest.raises(DataError, match=r"2 files or series are of the case p: p.nii.gz and p.nrrd"):
         find_scans(twice, ["CT"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="expected a dataset"):
+    touch(tmp_path / "empty", "notes.txt")
+    with pytest.raises(DataError, match="empty: no scan in it; expected NIfTI"):
         find_scans(tmp_path / "empty", ["CT"])
+
+
+def test_numbered_files_of_more_channels_than_the_networks_take_are_refused(tmp_path):
+    """Those of one scan may as well be several scans, so they stay."""
+    names = [f"{case}_{number:04d}.nii.gz" for case in "pq" for number in range(3)]
+    folder = touch(tmp_path / "three", *names)
+    for channels in (["T1"], ["T1", "T2"]):
+        with pytest.raises(DataError, match=f"3 files of each scan, 0000, 0001, 0002; .* take {', '.join(channels)}; "):
+            find_scans(folder, channels)
+    assert list(listed(folder, ["T1", "T2", "T3"])) == ["p", "q"]
+    one = touch(tmp_path / "one", "p_0000.nii.gz", "p_0001.nii.gz")
+    assert list(listed(one, ["T1"])) == ["p_0000", "p_0001"]
+
+
+def test_a_list_without_scans_and_names_that_lead_out_of_the_folder_are_refused(tmp_path):
+    touch(tmp_path, "x.nii.gz")
+    for row, message in (
+        ("", "no scan is listed below the header"),
+        ("../../elsewhere,x.nii.gz\n", "the case name '../../elsewhere' cannot name a folder"),
+        ("sub/x,x.nii.gz\n", "the case name 'sub/x' cannot name a folder"),
+        ("a,x.nii.gz\na,x.nii.gz\n", "2 files or series are of the case a"),
+    ):
+        (tmp_path / "scans.csv").write_text(f"case,image\n{row}")
+        with pytest.raises(DataError, match=message):
+            find_scans(tmp_path / "scans.csv", ["T1"])
+
+
+def test_a_link_to_a_missing_volume_is_one_scan_of_several(tmp_path):
+    """It fails when it is read; the folder is no damaged DICOM series."""
+    touch(tmp_path, "a.nii.gz")
+    (tmp_path / "b.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    assert list(listed(tmp_path, ["CT"])) == ["a", "b"]

@@ -348,13 +348,19 @@ def test_a_scan_unlike_those_of_the_training_is_predicted_with_a_reason(model, s
     assert lines[0] == "stored as RSP, training scans as RAS"
     assert lines[1] == "spacing of 2.5 mm along x, 1 mm in training"
     assert lines[2].startswith(("MRI has values", "MRI is "))
+    nib.save(nib.Nifti1Image((scan > 200).astype(np.uint8), np.diag([1, 1, 3, 1])), tmp_path / "labels.nii.gz")
+    lines = predict(model, tmp_path / "labels.nii.gz", tmp_path / "out").unlike
+    assert lines[0] == "MRI has 2 values, whole numbers from 0 to 1, as a label map has"
     nib.save(nib.Nifti1Image(scan, np.diag([1, 1, 3, 1])), tmp_path / "like.nii.gz")
     assert predict(model, tmp_path / "like.nii.gz", tmp_path / "out").unlike == ()
 
 
 def test_a_scan_that_the_network_is_not_for_is_refused(model, scan, tmp_path, save_volume, save_picture):
     for path, message in (
-        (save_volume(tmp_path / "two.nii.gz", np.stack([scan, scan], axis=-1)), r"expected 1 channels \(MRI\)"),
+        (
+            save_volume(tmp_path / "two.nii.gz", np.stack([scan, scan], axis=-1)),
+            r"expected 1 channel \(MRI\), received 2",
+        ),
         (save_picture(tmp_path / "a.png", scan[:, :, 0].astype(np.uint8)), "expected a scan with millimetres"),
         (save_volume(tmp_path / "line.nii.gz", scan[:1]), "a single sagittal slice; the network expects axial"),
         (save_volume(tmp_path / "flat.nii.gz", np.zeros((8, 8, 3), np.float32)), "every voxel has the value 0"),

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -193,15 +194,17 @@ def _report(case: Case, predicted: Predicted, rows: dict[str, dict[str, str]], t
         else:
             terminal.say(f"warning: {whose}, which the networks have seen: this result is not out of sample")
     digests = _row(case, predicted)["digests"]
-    for other in rows.values():
-        if digests.strip() and other["digests"] == digests and other["case"] != case.name:
-            terminal.say(f"warning: {case.name}: the same voxels as {other['case']}")
+    same = [other["case"] for other in rows.values() if other["digests"] == digests and other["case"] != case.name]
+    if digests.strip() and same:
+        terminal.say(f"warning: {case.name}: the same voxels as {', '.join(same)}")
 
 
 def _batch_sizes(scans: Sequence[Case], model: Model, options: Options, terminal: Terminal) -> dict[str, int]:
     """Return the slices to predict at a time for each scan, and say what the largest needs in memory."""
     description, sampling = model.description, options.sampling
     measures = 0 if sampling is None else sampling.moments(description.targets).measures
+    axes = options.flip_axes(description)
+    whole = 2 ** (len(axes) - 1) if 0 in axes else 0
     base, available = memory.resident_bytes(), memory.available_bytes()
     sizes, needs = {}, {}
     for case in scans:
@@ -210,9 +213,9 @@ def _batch_sizes(scans: Sequence[Case], model: Model, options: Options, terminal
             header = read_case_header(case)
         except DataError:  # reported when the scan is read
             continue
-        sizes[case.name] = fitted_batch(header, description, available, measures)
-        peak = peak_bytes(header, description, sizes[case.name], measures)
-        needs[case.name] = base + peak, header.shape
+        needed = partial(peak_bytes, header, description, networks=len(model.members), measures=measures, whole=whole)
+        sizes[case.name] = fitted_batch(needed, description.batch_size, available)
+        needs[case.name] = base + needed(sizes[case.name]), header.shape
     if needs:
         name, (peak, shape) = max(needs.items(), key=lambda each: each[1][0])
         terminal.say(

@@ -41,7 +41,7 @@ def claim(out: Path, records: Mapping[str, str], what: str = "run", same: Mappin
     >>> claim(folder, {"config.yaml": "seed: 2"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    tfseg.core.errors.ConfigError: ...: holds a run with another config.yaml; choose another folder with --out
+    tfseg.core.errors.ConfigError: ...: holds a run with another config.yaml; choose another folder
     """
     check(out, records, what, same)
     for name, text in records.items():
@@ -58,10 +58,10 @@ def check(out: Path, records: Mapping[str, str], what: str = "run", same: Mappin
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: expected a folder to write, found a file")
     if out.is_dir() and not (out / next(iter(records))).is_file() and any(map(_is_foreign, out.iterdir())):
-        raise ConfigError(f"{out}: holds files that are not a {what}'s; choose another folder with --out")
+        raise ConfigError(f"{out}: holds files that are not a {what}'s; choose another folder")
     for name, text in records.items():
         if (out / name).is_file() and not _agree(out / name, text, (same or {}).get(name)):
-            raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder with --out")
+            raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder")
 
 
 def add_records(out: Path, records: Mapping[str, str], what: str = "run") -> None:
@@ -74,7 +74,7 @@ def add_records(out: Path, records: Mapping[str, str], what: str = "run") -> Non
         if not (out / name).is_file():
             files.write_text(out / name, text)
         elif not _agree(out / name, text, None):
-            raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder with --out")
+            raise ConfigError(f"{out}: holds a {what} with another {name}; choose another folder")
 
 
 @contextmanager

@@ -15,6 +15,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number of things, whose plural ends in s.
+
+    >>> counted(1, "channel"), counted(2, "channel")
+    ('1 channel', '2 channels')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def shorten(name: str, length: int = 24) -> str:
     """Cut a longer name, with an ellipsis for the rest.
 

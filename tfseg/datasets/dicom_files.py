@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from tfseg.core.errors import DataError
 from tfseg.datasets.checks import naming
-from tfseg.datasets.names import is_file_or_lost
+from tfseg.datasets.names import is_file_or_lost, suffix
 
 PREAMBLE = 128
 TAGS = (
@@ -82,8 +82,14 @@ def files_in(folder: Path) -> Iterator[DicomFile]:
     with naming(folder, "the folder cannot be read"):
         paths = sorted(path for path in folder.iterdir() if is_file_or_lost(path) and path.name != "DICOMDIR")
     for path in paths:
-        if not path.name.startswith(".") and (file := _read(path)) is not None:
-            yield file
+        try:
+            file = None if path.name.startswith(".") else _read(path)
+        except DataError:
+            if not suffix(path):  # a file of another format is reported when it is read
+                raise
+        else:
+            if file is not None:
+                yield file
 
 
 def is_series(folder: Path) -> bool:

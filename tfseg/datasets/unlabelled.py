@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import dicom
-from tfseg.datasets.layouts import Case, read_dataset
+from tfseg.datasets.layouts import LAYOUTS, Case, check_names, read_dataset
 from tfseg.datasets.layouts.manifest import read_scan_list
 from tfseg.datasets.names import image_files, stem
 
@@ -26,7 +26,8 @@ def find_scans(source: Path, channels: Sequence[str]) -> list[Case]:
         channels: the names of the channels that a scan should have, in order.
 
     Raises:
-        DataError: if the source is absent or holds no scan, or two scans have one name.
+        DataError: if the source is absent or holds no scan, two scans have one name, or scans have files of more
+            channels.
     """
     if not source.exists():
         raise DataError(f"{source}: no such file or folder")
@@ -39,8 +40,13 @@ def find_scans(source: Path, channels: Sequence[str]) -> list[Case]:
     elif dicom.is_series(source):
         cases = [_case(stem(source), [source])]
     else:
-        found = [*_of_files(image_files(source)[0], channels), *_of_series(source, channels)]
+        paths = image_files(source)[0]
+        _check_numbers(source, paths, channels)
+        found = [*_of_files(paths, channels), *_of_series(source, channels)]
+        if not found and not any(has_layout(source) for has_layout, _ in LAYOUTS.values()):
+            raise DataError(f"{source}: no scan in it; expected NIfTI, NRRD, MetaImage, 2D images or DICOM series")
         cases = found or [replace(case, label=None) for case in read_dataset(source).cases]
+    check_names(source, cases)
     name, times = Counter(case.name for case in cases).most_common(1)[0]
     if times > 1:
         files = " and ".join(case.images[0].name for case in cases if case.name == name)
@@ -59,6 +65,22 @@ def _of_files(paths: Sequence[Path], channels: Sequence[str]) -> list[Case]:
         if channel is not None:
             split.setdefault((name, path.parent), []).append((channel, path))
     return [*whole, *(_case(name, [path for _, path in sorted(listed)]) for (name, _), listed in split.items())]
+
+
+def _check_numbers(source: Path, paths: Sequence[Path], channels: Sequence[str]) -> None:
+    """Refuse files that are numbered as nnU-Net numbers channels if every scan has more of them than are expected.
+
+    Numbers of a single scan may be those of several scans of one channel.
+    """
+    numbers: dict[str, set[str]] = {}
+    for match in filter(None, (re.fullmatch(r"(.+)_(\d{4})", stem(path)) for path in paths)):
+        numbers.setdefault(match.group(1), set()).add(match.group(2))
+    every = next(iter(numbers.values()), set())
+    if len(numbers) > 1 and len(every) > len(channels) and all(own == every for own in numbers.values()):
+        raise DataError(
+            f"{source}: {len(every)} files of each scan, {', '.join(sorted(every))}; the networks take "
+            f"{', '.join(channels)}; list the files to predict in a CSV"
+        )
 
 
 def _split(name: str, channels: Sequence[str]) -> tuple[str, int | None]:

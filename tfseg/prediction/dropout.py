@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfseg.core import files
 from tfseg.core.errors import ConfigError
+from tfseg.prediction.forward import load_saved_model
 
 LEVELS = 2**16  # whether a unit is dropped is decided by 16 random bits
 WHOLE_MAPS = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
@@ -100,8 +100,7 @@ def saved_model_passes(folder: Path, image_shape: tuple[int, ...]) -> Passes:
         ConfigError: if it has no signature `mc`.
         RunError: if it is damaged.
     """
-    with files.reading(folder):
-        loaded = tf.saved_model.load(str(folder))
+    loaded = load_saved_model(folder)
     if "mc" not in loaded.signatures:
         raise ConfigError(
             f"{folder}: no signature mc, which draws dropout passes; export has it if the run's networks have dropout "

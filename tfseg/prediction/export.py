@@ -145,7 +145,7 @@ def _check_layers(network: keras.Model, name: str) -> None:
 def _write(network: keras.Model, name: str, out: Path) -> Forward:
     if name == "savedmodel":
         _write_saved_model(network, out)
-        return saved_model_forward(out)
+        return saved_model_forward(out, network.input_shape[-1], network.output["probability"].shape[1:])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # converters warn about NumPy's names
         if name == "litert":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from tfseg.core.words import counted
 from tfseg.datasets.grids import Volume, canonical_spacing_mm
 from tfseg.datasets.modality import ChannelMeasures, likely_modality
 from tfseg.preparation.compared import measures_of
@@ -13,6 +14,16 @@ from tfseg.prepared.prepared import Prepared
 
 # A spacing is unlike if it is this much above or below those of training, a value if it is that much larger or smaller.
 SPACING_RATIO, VALUE_RATIO = 1.5, 3.0
+# A channel with no more values than this, all of them whole, may be a label map; it is looked at in every fourth voxel.
+MOST_LABELS, LABELS_STEP = 16, 4
+# What the values of a channel look like, by the first words of `likely_modality`.
+LOOK = {
+    "CT": "Hounsfield units",
+    "called CT": "no Hounsfield units",
+    "z-scored already": "z-scored",
+    "2D image": "those of a 2D image",
+    "MR or another": "units of their own",
+}
 
 
 @dataclass(frozen=True)
@@ -68,16 +79,22 @@ def _differences(image: Volume, usual: UsualScans, channels: Sequence[str]) -> I
         if not low / SPACING_RATIO <= own <= high * SPACING_RATIO:
             trained = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
             yield f"spacing of {own:.3g} mm along {axis}, {trained} mm in training"
+    thinned = image.array[
+        tuple(slice(None, None, LABELS_STEP if n > LABELS_STEP else 1) for n in image.array.shape[:3])
+    ]
+    for name, channel in zip(channels, np.moveaxis(thinned, 3, 0), strict=False):
+        values = np.unique(channel)
+        if values.size <= MOST_LABELS and np.array_equal(values, np.rint(values)):
+            span = f"whole numbers from {values[0]:g} to {values[-1]:g}"
+            yield f"{name} has {counted(values.size, 'value')}, {span}, as a label map has"
     measured = map(_measures, measures_of(image))
     for name, own_channel, measures in zip(channels, usual.channels, measured, strict=False):
         modality, size = _modality(name, [measures]), _size(measures)
+        span = f"{name} has values of {measures.lowest:.4g} to {measures.highest:.4g}"
         if modality != own_channel.modality:
-            yield f"{name} is {modality}, it seems; in training {own_channel.modality}"
+            yield f"{span}: {LOOK[modality]}, it seems; in training {LOOK[own_channel.modality]}"
         elif not own_channel.least / VALUE_RATIO <= size <= own_channel.greatest * VALUE_RATIO:
-            yield (
-                f"{name} has values of {measures.lowest:.4g} to {measures.highest:.4g}; in training the largest were "
-                f"{own_channel.least:.4g} to {own_channel.greatest:.4g}"
-            )
+            yield f"{span}; in training the largest were {own_channel.least:.4g} to {own_channel.greatest:.4g}"
 
 
 def _usual(name: str, measures: Sequence[ChannelMeasures]) -> UsualChannel:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
-from tfseg.prediction.description import Description, read_description, read_temperature
+from tfseg.prediction.description import Description, read_clean_up, read_description, read_temperature
 from tfseg.prediction.dropout import saved_model_passes
 from tfseg.prediction.ensemble import Member
 from tfseg.prediction.forward import saved_model_forward
+from tfseg.prepared.stored import seen_together
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,14 @@ def read_saved_model(folder: Path) -> Model:
     """
     description = read_description(folder)
     name = folder.resolve().name
+    channels = seen_together(description.neighbours) * len(description.channels)
+    forward = saved_model_forward(folder, channels, (*description.shape, description.targets.channels))
     member = Member(
         "the exported networks",
         frozenset(description.subjects.values()),
-        cache(partial(saved_model_forward, folder)),
-        passes=cache(partial(saved_model_passes, folder, (*description.shape, len(description.channels)))),
+        lambda: forward,
+        clean=read_clean_up(folder),
+        passes=cache(partial(saved_model_passes, folder, (*description.shape, channels))),
         temperature=read_temperature(folder),
     )
     return Model(name, description, (member,), (folder,))

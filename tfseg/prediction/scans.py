@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tfseg.core.errors import DataError
+from tfseg.core.words import counted
 from tfseg.datasets.duplicates import digests_of
 from tfseg.datasets.grids import AXES, Array, canonical_shape
 from tfseg.datasets.layouts import Case
@@ -58,8 +59,8 @@ def check(case: Case, description: Description) -> None:
     header, path = read_case_header(case), case.images[0]
     if header.channels != len(description.channels):
         raise DataError(
-            f"{path}: expected {len(description.channels)} channels ({', '.join(description.channels)}), received "
-            f"{header.channels}"
+            f"{path}: expected {counted(len(description.channels), 'channel')} ({', '.join(description.channels)}), "
+            f"received {header.channels}"
         )
     if header.in_pixels != description.in_pixels:
         kinds = ("a scan with millimetres", "a 2D image")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from tfseg.core.errors import DataError
 from tfseg.datasets.layouts.bids import is_bids, read_bids
-from tfseg.datasets.layouts.dataset import Case, Dataset, some_subjects, with_subjects
+from tfseg.datasets.layouts.dataset import Case, Dataset, check_names, some_subjects, with_subjects
 from tfseg.datasets.layouts.decathlon import is_decathlon, read_decathlon
 from tfseg.datasets.layouts.dicom_series import is_dicom_series, read_dicom_series
 from tfseg.datasets.layouts.folders import is_folders, read_folders
 from tfseg.datasets.layouts.manifest import is_manifest, read_manifest
 from tfseg.datasets.layouts.nnunet import is_nnunet, read_nnunet
 
-__all__ = ["LAYOUTS", "Case", "Dataset", "read_dataset", "some_subjects"]
+__all__ = ["LAYOUTS", "Case", "Dataset", "check_names", "read_dataset", "some_subjects"]
 
 # Name of each layout, whether a folder has it, and how it is read; the first that matches is used.
 LAYOUTS = {

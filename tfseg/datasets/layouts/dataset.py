@@ -88,12 +88,7 @@ class Dataset:
     def __post_init__(self) -> None:
         if not self.cases:
             raise DataError(f"{self.name}: no cases")
-        for case in self.cases:
-            if case.name in ("", ".", "..") or set(case.name) & set("/\\\0"):
-                raise DataError(f"{self.name}: the case name {case.name!r} cannot name a folder")
-            for path in case.files:
-                if "\0" in str(path):
-                    raise DataError(f"{self.name}: the path {str(path)!r} holds a zero byte")
+        check_names(self.name, self.cases)
         # Tables have a row "mean" over labels; prepared slices hold classes as bytes.
         for names in (list(self.labels.values()), list(self.regions)):
             if len(set(names)) < len(names) or "mean" in names:
@@ -103,6 +98,20 @@ class Dataset:
         for name, values in self.regions.items():
             if not values or not set(values) <= set(self.labels):
                 raise DataError(f"{self.name}: the region {name} holds {list(values)}, labels are {list(self.labels)}")
+
+
+def check_names(source: object, cases: Iterable[Case]) -> None:
+    """Refuse cases whose names would lead out of a folder, and paths that no file can have.
+
+    Raises:
+        DataError: with the source and the name.
+    """
+    for case in cases:
+        if case.name in ("", ".", "..") or set(case.name) & set("/\\\0"):
+            raise DataError(f"{source}: the case name {case.name!r} cannot name a folder")
+        for path in case.files:
+            if "\0" in str(path):
+                raise DataError(f"{source}: the path {str(path)!r} holds a zero byte")
 
 
 def with_subjects(dataset: Dataset, pattern: str) -> Dataset:

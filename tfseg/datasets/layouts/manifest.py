@@ -97,12 +97,14 @@ def read_scan_list(path: Path, channels: Sequence[str]) -> list[Case]:
         channels: the order of the columns `image_CHANNEL`, if these are their names; else they are in order already.
 
     Raises:
-        DataError: if there is no column of images, or a row has an empty one.
+        DataError: if there is no column of images, or no row, or a row has an empty one.
     """
     table = _table(path)
     images = [name for name in table.columns if name == "image" or name.startswith("image_")]
     if not images:
         raise DataError(f"{path}: the column image is missing; there are {', '.join(table.columns)}")
+    if not table.rows:
+        raise DataError(f"{path}: no scan is listed below the header")
     named = [f"image_{channel}" for channel in channels]
     images = named if set(named) == set(images) else images
     _check_filled(path, table, images)
