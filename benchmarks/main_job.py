@@ -1,7 +1,7 @@
 """Settings of training on the README's first command: out-of-fold Dice and processor time of some of its folds.
 
     python benchmarks/main_job.py FOLDER --folds 0,1 --threads 1 \\
-        --try training.batch_size=4 --try "training.batch_size=4 model.dropout=[0,0.3]"
+        --try training.batch_size=4 --try "training.batch_size=4 training.epochs=15"
 
 Every --try trains the chosen folds with focal loss on the same phantoms. FOLDER keeps the phantoms.
 """

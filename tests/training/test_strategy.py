@@ -8,7 +8,14 @@ from tfseg.core.errors import ConfigError
 from tfseg.core.machine import processor_name
 from tfseg.models import unet_2d
 from tfseg.prediction.forward import compiled_forward
-from tfseg.training.strategy import choose_devices, device_kinds, gpu_names, make_strategy, open_strategy
+from tfseg.training.strategy import (
+    choose_devices,
+    device_kinds,
+    gpu_names,
+    make_strategy,
+    open_strategy,
+    sharing_evenly,
+)
 
 
 def test_one_cpu_is_chosen_without_a_gpu():
@@ -34,6 +41,15 @@ def test_devices_must_be_distinct_and_of_one_kind(devices, monkeypatch):
     monkeypatch.setattr("tfseg.training.strategy.logical_devices", lambda: ["CPU:0", "GPU:0"])
     with pytest.raises(ConfigError, match=r"--devices: expected different devices of one kind, received .PU:0, CPU:0"):
         choose_devices(devices)
+
+
+@pytest.mark.parametrize(
+    ("available", "batch_sizes", "used"),
+    [(1, [3], 1), (4, [2], 2), (4, [6], 3), (4, [8, 12], 4), (4, [8, 6], 2), (3, [1], 1)],
+)
+def test_as_many_devices_are_used_as_share_every_batch_evenly(available, batch_sizes, used):
+    devices = [f"GPU:{number}" for number in range(available)]
+    assert sharing_evenly(devices, batch_sizes) == devices[:used]
 
 
 def test_device_kinds_name_the_hardware():

@@ -67,6 +67,7 @@ def training(devices: str | None) -> Iterator[Row]:
     """
     try:
         with quiet_stderr():
+            from tfseg.config.training import TrainingConfig
             from tfseg.training import strategy
     except Exception as error:  # an installation can be broken in many ways
         yield "import of tensorflow", f"{FAILED}{type(error).__name__}: {one_line(error)}"
@@ -75,7 +76,8 @@ def training(devices: str | None) -> Iterator[Row]:
     yield "devices", ", ".join(strategy.logical_devices())
     for number, name in enumerate(strategy.gpu_names()):
         yield f"GPU:{number}", name
-    yield "fit would use", ", ".join(chosen)
+    default = [TrainingConfig().batch_size]
+    yield "fit would use", ", ".join(chosen if devices else strategy.sharing_evenly(chosen, default))
     yield "threads", str(strategy.threads_used())
     for device in chosen if devices else strategy.logical_devices():
         with quiet_stderr():

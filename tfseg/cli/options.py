@@ -51,7 +51,9 @@ Epochs = Annotated[int | None, typer.Option(help="Epochs of every network.")]
 BatchSize = Annotated[int | None, typer.Option(help="Slices, patches or volumes per batch, over all devices.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, initial weights, order and dropout.")]
 Final = Annotated[bool, typer.Option("--final", help="Use the network that fit --final trained on all subjects.")]
-Devices = Annotated[str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: all GPUs, or the CPU.")]
+Devices = Annotated[
+    str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: the GPUs that can share a batch evenly, or the CPU.")
+]
 
 Parallel = Annotated[
     int | None,

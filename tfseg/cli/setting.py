@@ -18,7 +18,7 @@ from tfseg.evaluation.scored import scored_labels
 from tfseg.prepared.inputs import check_input, input_shape
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.training.network import check_network
-from tfseg.training.strategy import choose_devices, open_strategy, set_threads
+from tfseg.training.strategy import choose_devices, open_strategy, set_threads, sharing_evenly
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,24 @@ class Setting:
 def check_devices(configs: Sequence[Config], devices: str | None, one_each: bool = False) -> list[str]:
     """Return the devices of a network, checked before any work begins.
 
-    If networks that train at the same time have one each, this process takes little of the first one's memory.
+    If none are named, these are all GPUs, or as many as can share every batch evenly. If networks that train at the
+    same time have one each, this process takes little of the first one's memory.
 
     Raises:
         ConfigError: if a device does not exist, or a batch cannot be divided evenly among the devices.
     """
-    threads = configs[0].training.threads
     if one_each:
         os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        set_threads(threads or usable_cores())
-        devices = devices or choose_devices(None)[0]
-    open_strategy(devices, threads)
+    threads = configs[0].training.threads or usable_cores()
+    set_threads(threads)
     chosen = choose_devices(devices)
-    for stage in (stage for config in configs for stage in config.resolved_stages()):
-        if stage.training.batch_size % len(chosen):
-            raise ConfigError(
-                f"training.batch_size: {len(chosen)} devices cannot share {stage.training.batch_size} slices evenly"
-            )
+    batch_sizes = [stage.training.batch_size for config in configs for stage in config.resolved_stages()]
+    if devices is None:
+        chosen = chosen[:1] if one_each else sharing_evenly(chosen, batch_sizes)
+    open_strategy(",".join(chosen), threads)
+    for size in batch_sizes:
+        if size % len(chosen):
+            raise ConfigError(f"training.batch_size: {len(chosen)} devices cannot share {size} slices evenly")
     return chosen
 
 

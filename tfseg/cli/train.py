@@ -89,6 +89,7 @@ def fit(
     networks = config.folds if isinstance(config.folds, int) else 1
     config = with_threads(config, out, parallel.threads(networks) if parallel else None)
     chosen = check_devices([config], devices, parallel is not None)
+    devices = devices if parallel else ",".join(chosen)
     records = {"config.yaml": config.to_yaml(), **describe_start(config), **describe_network(config)}
     with resumable(out), claimed(out, records, same=SAME):
         setting = set_up([config], [config.seed], source, out, splits, terminal)
@@ -171,6 +172,7 @@ def compare(
     study = replace(study, config=with_threads(study.config, out, threads))
     configs = [config for _, config in study.configs(study.config.seed)]
     chosen = check_devices(configs, devices, parallel is not None)
+    devices = devices if parallel else ",".join(chosen)
     shared = {"config.yaml": study.shared_yaml(), **describe_start(study.config)}
     with resumable(out), claimed(out, shared, "comparison", SAME):
         setting = set_up(configs, study.every_seed, source, out, splits, terminal)

@@ -77,11 +77,11 @@ class TrainingConfig(Section):
 
     input: InputConfig = InputConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    epochs: Count = 15
+    epochs: Count = 9
     """Epochs of every network."""
     steps_per_epoch: Count | None = None
     """Batches per epoch; null: every slice, patch or volume once."""
-    batch_size: Count = 4
+    batch_size: Count = 2
     """Slices, patches or volumes per batch, over all devices."""
     foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of each batch that is drawn only from slices with foreground."""

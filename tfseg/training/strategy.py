@@ -1,6 +1,6 @@
 """Choose the devices, threads and precision that a process trains with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -92,6 +92,16 @@ def choose_devices(devices: str | None) -> list[str]:
     if len(set(chosen)) < len(chosen) or len({name.split(":")[0] for name in chosen}) > 1:
         raise ConfigError(f"--devices: expected different devices of one kind, received {', '.join(chosen)}")
     return chosen
+
+
+def sharing_evenly(devices: list[str], batch_sizes: Sequence[int]) -> list[str]:
+    """Return the first devices, as many as can share every batch evenly.
+
+    >>> sharing_evenly(["GPU:0", "GPU:1", "GPU:2", "GPU:3"], [2, 6])
+    ['GPU:0', 'GPU:1']
+    """
+    counts = range(1, len(devices) + 1)
+    return devices[: max(count for count in counts if not any(size % count for size in batch_sizes))]
 
 
 def make_strategy(devices: list[str]) -> tf.distribute.Strategy:
