@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -13,12 +14,13 @@ import pandas as pd
 import pytest
 
 from tfseg import metrics
-from tfseg.cli import train
+from tfseg.cli import several, train
 from tfseg.cli.datasets import Source
 from tfseg.comparison import estimate
 from tfseg.comparison.contestants import add_contestants, with_contestants
 from tfseg.comparison.endpoint import Endpoint
 from tfseg.comparison.folder import model_of_arm, read_comparison
+from tfseg.comparison.several import read_several
 from tfseg.comparison.study import load_study
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError, RunError
@@ -29,6 +31,13 @@ from tfseg.runs.cell import CellFailed
 from tfseg.runs.folder import open_prepared, read_scores
 from tfseg.statistics import VERDICT_COLUMNS
 
+STUDY = """
+losses: [dice, ce]
+datasets:
+  one: {phantoms: {kind: abdomen, subjects: 6, size: 32}}
+  two: {data: scans, recipe: recipe.yaml}
+  three: {data: scans}
+"""
 UNFIT, UNFIT_RUN = "jaccard:class_weights=[1, 2, 3, 4]", "jaccard_class_weights=_1_2_3_4_s0"
 
 
@@ -43,6 +52,7 @@ def test_a_loss_added_later_does_not_change_the_other_networks(compared):
     assert len(trained) == 4
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert sorted(path.name for path in (out / "runs").iterdir()) == ["bce_s0", "ce_s0", "dice_s0", UNFIT_RUN]
+    assert sorted(path.parent.name for path in out.glob("runs/*/report.html")) == ["bce_s0", "ce_s0", "dice_s0"]
 
 
 def test_losses_have_the_same_initial_weights_batches_and_steps(compared, cell_facts):
@@ -328,3 +338,34 @@ def test_names_and_cases_must_be_clear(joined, compared, tmp_path):
     assert json.loads((out / "contestants.json").read_text()).keys() == {"oracle"}
     scores = pd.DataFrame({"seed": [0], "fold": [1], "subject": ["a"], "value": [0.5]})
     pd.testing.assert_frame_equal(with_contestants(scores, Path(tmp_path / "none")), scores)
+
+
+def test_every_dataset_is_compared_as_the_study_says(compared, tmp_path, monkeypatch, capsys):
+    """The comparisons themselves are copies of one, so their differences agree to the last digit."""
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "recipe.yaml").write_text("axis: axial\n")
+    study = load_study(tmp_path / "study.yaml", None, [], None, None)
+    asked = {}
+
+    def compare(study, source, out, *_, **__):
+        asked[out.name] = source
+        shutil.copytree(compared[0], out)
+
+    monkeypatch.setattr(several.train, "compare", compare)
+    several.compare(study, Source(), tmp_path / "cmp", None, "tfseg compare", dry_run=False)
+    assert asked["one"].phantoms.kind == "abdomen" and asked["one"].data is None
+    assert asked["two"] == Source(data=tmp_path / "scans", recipe=tmp_path / "recipe.yaml")
+    assert "Over 3 datasets (one, 6 subjects, two, 6 subjects, three, 6 subjects)" in capsys.readouterr().out
+
+    found = read_several(tmp_path / "cmp")
+    own = found.by_name["one"]
+    label, metric = own.primary
+    tests = own.tests.set_index(["label", "metric", "first", "second"])["difference"]
+    for row in found.pairs.itertuples():
+        assert row.difference == pytest.approx(tests[label, metric, row.first, row.second])
+    means = pd.read_csv(tmp_path / "cmp" / "datasets.csv").set_index(["dataset", "arm"])["mean"]
+    assert means["one", "dice"] == means["three", "dice"] != means["one", "ce"]
+    page = (tmp_path / "cmp" / "report.html").read_text()
+    assert 'href="two/report.html"' in page and "Over 3 datasets" in page
+    with pytest.raises(ConfigError, match="leave out --data"):
+        several.compare(study, replace(Source(), data=tmp_path), tmp_path / "other", None, "", dry_run=False)
