@@ -1,6 +1,7 @@
 """Arms as they are and tuned within each fold, side by side."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from tfseg.comparison.study import Arm
 from tfseg.comparison.tuned import Budget, sentence, side_by_side, with_tuned
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
+from tfseg.runs.dispatch import Outcome
 
 RATE = {"training.learning_rate": {"choice": [0.001, 0.003, 0.03]}}
 
@@ -80,18 +82,37 @@ def test_a_comparison_is_tuned_in_one_way(tmp_path):
         Budget(4, {"training.l1": {"uniform": [0, 1]}}).joined_to(tmp_path / "tuning.yaml")
 
 
+@pytest.fixture
+def trials(monkeypatch):
+    """Stand in for the trainings of a search, which score higher at a higher rate; returns the jobs as they come."""
+    jobs = []
+
+    def run(job, gpus=None):
+        jobs.append(job)
+        folder, rate = Path(job.cell), job.config["training"]["learning_rate"]
+        folder.mkdir(parents=True, exist_ok=True)
+        row = {"epoch": 1, "val_dice": rate, "train_seconds": 1.0, "validation_seconds": 0.5}
+        pd.DataFrame([row]).to_csv(folder / "history.csv", index=False)
+        (folder / "scores.csv").touch()
+        return Outcome()
+
+    monkeypatch.setattr("tfseg.runs.pools.run_fresh", run)
+    return jobs
+
+
 def test_a_tuned_comparison_chooses_on_validation_subjects_and_reports_both(
-    compare, jobs_here, tmp_path, read_page, monkeypatch
+    compare, trials, tmp_path, read_page, monkeypatch
 ):
     monkeypatch.setattr(estimate, "estimate", lambda *_: estimate.Estimate(np.nan, 1, 0, 1, {}))
     out = tmp_path / "cmp"
     tuning = Tuning(Budget(2, {**RATE, "search": {"batch": 2}}))
     compare("dice,ce", out, "folds={scheme: holdout, ratio: [3, 1, 2]}", "training.epochs=1", tuning=tuning)
     (split,) = json.loads((out / "splits.json").read_text())["0"]
-    assert [job.split for job in jobs_here] == [{**split, "test": []}] * 4  # two arms, two trials
+    assert [job.split for job in trials] == [{**split, "test": []}] * 4  # two arms, two trials
     chosen = json.loads((out / "runs" / "dice_tuned_s0" / "fold_0" / "tuned.json").read_text())
-    trials = pd.read_csv(out / "sweeps" / "dice_tuned_s0" / "fold_0" / "trials.csv")
-    assert chosen["score"] == trials["score"].max() and chosen["trials"] == 2
+    table = pd.read_csv(out / "sweeps" / "dice_tuned_s0" / "fold_0" / "trials.csv")
+    assert chosen["score"] == table["score"].max() and chosen["trials"] == 2
+    assert chosen["values"]["training.learning_rate"] == table["training.learning_rate"].max()
     cell = json.loads((out / "runs" / "dice_tuned_s0" / "fold_0" / "fold.json").read_text())
     assert cell["learning_rate"] == chosen["values"]["training.learning_rate"]
     page = read_page((out / "report.html").read_text())
