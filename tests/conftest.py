@@ -10,6 +10,8 @@ from pathlib import Path
 # TensorFlow reads these when it is imported; the command line sets them too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# TensorFlow and JAX compile by XLA for a few calls on small arrays here, which faster machine code would not shorten.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 import nibabel as nib
 import numpy as np
@@ -26,12 +28,13 @@ LONGEST = (
     "test_studies.py",
     "runs/test_parallel.py",
     "training/test_fit.py",
-    "training/test_resuming.py",
     "losses/test_keras.py",
     "cli/test_tune.py",
-    "tuning/test_sweep_on_ray.py",
     "cli/test_train.py",
     "comparison/test_comparison.py",
+    "tuning/test_sweep_on_ray.py",
+    "training/test_resuming.py",
+    "cli/test_predict.py",
     "test_style.py",
     "comparison/test_tuned.py",
 )
