@@ -33,7 +33,9 @@ def tune(tfseg, prepared, space, tmp_path):
     )
 
 
-def test_a_sweep_ends_with_its_best_values_trained_again(tune, tfseg, jobs_here, prepared, tmp_path, read_page):
+def test_a_sweep_ends_with_its_best_values_trained_again(
+    tune, tfseg, jobs_here, prepared, tmp_path, read_page, monkeypatch
+):
     code, printed, errors = tune()
     assert code == 0, errors
     out = tmp_path / "sweep"
@@ -65,23 +67,26 @@ def test_a_sweep_ends_with_its_best_values_trained_again(tune, tfseg, jobs_here,
     assert tune()[0] == 0 and len(jobs_here) == before, "nothing is trained twice"
     code, printed, errors = tfseg("report", out)
     assert (code, errors) == (0, "")
+    monkeypatch.setattr("tfseg.cli.train.write_report", lambda run: None)
     code, printed, errors = tfseg(
-        "fit", "--config", out / "best.yaml", "--prepared", prepared.folder, "--out", tmp_path / "run"
+        *("fit", "--config", out / "best.yaml", "--set", "folds={scheme: holdout}"),
+        *("--prepared", prepared.folder, "--out", tmp_path / "run"),
     )
     assert code == 0, errors
 
 
-def test_a_nested_search_scores_every_subject_once(tune, jobs_here, prepared, tmp_path):
+def test_a_nested_search_scores_every_subject_once(tune, jobs_here, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("tfseg.cli.tune.write_report", lambda run: None)  # of the best values
     (tmp_path / "space.yaml").write_text("training.learning_rate: {grid: [0.003, 0.03]}\n")
-    code, _, errors = tune("--nested", "--epochs", "1")
+    code, _, errors = tune("--nested", "--epochs", "1", "--folds", "2")
     assert code == 0, errors
     scores = pd.read_csv(tmp_path / "sweep" / "scores.csv")
     assert set(scores["case"]) == set(prepared.index["case"])
     assert not scores.duplicated(["case", "label", "metric"]).any()
-    assert (tmp_path / "sweep" / "fold_2" / "report.html").is_file()
+    assert (tmp_path / "sweep" / "fold_1" / "report.html").is_file()
 
 
-def test_a_search_cannot_reach_test_subjects(prepared, space, jobs_here, tmp_path):
+def test_a_search_cannot_reach_test_subjects(prepared, jobs_here, tmp_path):
     """Without the files of its test subjects, a fold is searched all the same; they are what a test would need."""
     from tfseg.datasets.splits import make_splits
     from tfseg.runs.parallel import run_cells_in
@@ -94,7 +99,9 @@ def test_a_search_cannot_reach_test_subjects(prepared, space, jobs_here, tmp_pat
         def skipped(self, name):
             raise AssertionError(name)
 
-    config = load_config(None, [*SMALL[1::2], "loss=dice", "training.batch_size=6", "folds=3"])
+    space = tmp_path / "space.yaml"
+    space.write_text("training.learning_rate: {grid: [0.003]}\n")
+    config = load_config(None, [*SMALL[1::2], "loss=dice", "training.batch_size=6", "training.epochs=1", "folds=3"])
     split = make_splits(prepared.subjects, 3, 0)[0]
     without = tmp_path / "without"
     shutil.copytree(prepared.folder, without)
