@@ -17,7 +17,8 @@ import pytest
 from tfseg.cli.app import main
 
 TFSEG = [sys.executable, "-c", "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"]
-SMALL = ["--set", "model.filters=2", "--set", "model.depth=1", "--folds", "2", "--epochs", "2", "--batch-size", "6"]
+TINY = ["--set", "model.filters=2", "--set", "model.depth=1", "--epochs", "2", "--batch-size", "6"]
+SMALL = [*TINY, "--folds", "2"]
 
 
 def tfseg(*arguments, folder=None):
@@ -44,6 +45,12 @@ def one_line(done):
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     return lines[0]
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Leave out the reports of runs, which take as long as a small training."""
+    monkeypatch.setattr("tfseg.cli.train.write_report", lambda run: None)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +146,7 @@ def test_run_with_other_splits_is_refused(run, decathlon, tmp_path):
     assert "another splits.json" in one_line(done)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_prepared_folder_gives_the_same_run(run, tmp_path):
     """Scores are bit-identical whether scans are prepared separately or by `fit`."""
     out, _ = run
@@ -253,10 +261,12 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.usefixtures("no_report")
 def test_one_label_trains_with_a_sigmoid(decathlon_one_label, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("median_kernel: 3\nscaling: minmax\n")
-    arguments = ["--prep", recipe, "--loss", "focal:alpha=0.6", *SMALL, "--out", tmp_path / "run"]
+    one_network = [*TINY, "--set", "folds={scheme: holdout}"]
+    arguments = ["--prep", recipe, "--loss", "focal:alpha=0.6", *one_network, "--out", tmp_path / "run"]
     done = called("fit", "--data", decathlon_one_label, *arguments)
     assert done.returncode == 0, done.stderr
     assert set(pd.read_csv(tmp_path / "run" / "scores.csv")["loss"]) == {"focal:alpha=0.6"}
