@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tfseg.core.errors import ConfigError, DataError
-from tfseg.datasets.layouts import Case
-from tfseg.preparation.case_files import naming
-from tfseg.preparation.steps import Recipe
+from tfseg.datasets.layouts import Case, Dataset
+from tfseg.preparation.case_files import check_has, naming
+from tfseg.preparation.steps import Recipe, SecondMap
 
 CASE = Case("a", "anna", (Path("scans/a.nii"),), Path("labels/a.nii"))
 MASKED = Recipe(skull_strip="mask", skull_strip_mask="{case}_brain.nii")
@@ -37,3 +37,23 @@ def test_an_error_names_a_file_once(error, kind, message):
 def test_an_array_that_is_too_large_names_a_file():
     with pytest.raises(MemoryError, match=r"^scans/a\.nii: Unable to allocate"), naming(CASE, MASKED):
         np.empty(2**60, np.uint8)
+
+
+def test_a_dataset_without_the_channels_of_a_recipe_is_refused():
+    dataset = Dataset("newborns", ("ADC",), {1: "lesion"}, (CASE,))
+    for fitting in (Recipe(), Recipe(channels=1)):
+        check_has(dataset, fitting)
+    with pytest.raises(ConfigError, match=r"^newborns: expected 2 channels, as the recipe asks; received 1 \(ADC\)$"):
+        check_has(dataset, Recipe(channels=2))
+
+
+def test_a_dataset_without_second_label_maps_is_refused(tmp_path):
+    cases = tuple(Case(name, name, (tmp_path / "images" / f"{name}.nii",)) for name in "ab")
+    dataset = Dataset("heads", ("T1",), {1: "skin"}, cases)
+    recipe = Recipe(second_map=SecondMap(path="../tissue/{case}.nii", values={2: 4}))
+    with pytest.raises(ConfigError, match=r"^second_map\.path: expected .*, found none at .*tissue/a\.nii$"):
+        check_has(dataset, recipe)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "tissue").mkdir()
+    (tmp_path / "tissue" / "b.nii").touch()  # one is missing: a fault of that case, which may be left out
+    check_has(dataset, recipe)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tfseg.core.errors import DataError, is_fault, one_line
-from tfseg.datasets.layouts import Case
+from tfseg.core.errors import ConfigError, DataError, is_fault, one_line
+from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.names import parts
 from tfseg.preparation.steps import Recipe
 
@@ -24,6 +24,21 @@ def sources(case: Case, recipe: Recipe) -> dict[str, list[Path]]:
     if recipe.skull_strip_mask:
         made_from["mask"] = [beside(case, recipe.skull_strip_mask)]
     return made_from
+
+
+def check_has(dataset: Dataset, recipe: Recipe) -> None:
+    """Check, before scans are read, that a dataset has the channels and the second label maps that a recipe needs.
+
+    Raises:
+        ConfigError: if the number of channels differs, or no case has a second label map.
+    """
+    if recipe.channels not in (None, len(dataset.channels)):
+        expected = f"{dataset.name}: expected {recipe.channels} channels, as the recipe asks"
+        raise ConfigError(f"{expected}; received {len(dataset.channels)} ({', '.join(dataset.channels)})")
+    if recipe.second_map:
+        paths = [beside(case, recipe.second_map.path) for case in dataset.cases]
+        if not any(path.is_file() for path in paths):
+            raise ConfigError(f"second_map.path: expected a second label map of every case, found none at {paths[0]}")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import Array, Volume, same_grid, stored_like
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.reading import read_case
-from tfseg.preparation.case_files import beside, naming, sources
+from tfseg.preparation.case_files import beside, check_has, naming, sources
 from tfseg.preparation.compared import compare, traits
 from tfseg.preparation.index import is_complete, is_made_from, make_index, make_row
 from tfseg.preparation.kept_masks import KeptMasks
@@ -53,9 +53,10 @@ def prepare_dataset(
         Lines that name cases in other units than the rest.
 
     Raises:
-        ConfigError: if `out` holds something else than this preparation, or the recipe does not fit the labels.
+        ConfigError: if `out` holds something else than this preparation, or the recipe does not fit the dataset.
         DataError: if a case cannot be prepared, or two subjects share a scan; with `skip_bad`, if none is left.
     """
+    check_has(dataset, recipe)
     plan = plan_labels(dataset.labels, recipe, dataset.ignore_label, dataset.regions)
     records = {"dataset.json": json.dumps(_describe(dataset, plan), indent=1), "recipe.yaml": recipe.to_yaml()}
     claims.claim(out, records, "preparation", {"dataset.json": _same_json, "recipe.yaml": _same_recipe})
@@ -187,7 +188,7 @@ def _describe(dataset: Dataset, plan: LabelPlan) -> dict[str, Any]:
 
 
 def check_out(out: Path, dataset: Dataset, recipe: Recipe | None) -> None:
-    """Refuse a folder that cannot be this preparation's, before its scans are read.
+    """Refuse a dataset or a folder that cannot be this preparation's, before scans are read.
 
     Args:
         out: the folder; it may not exist.
@@ -195,8 +196,9 @@ def check_out(out: Path, dataset: Dataset, recipe: Recipe | None) -> None:
         recipe: as written, what it leaves open may be anything; None if it is to be derived.
 
     Raises:
-        ConfigError: if `out` holds another preparation or something else.
+        ConfigError: if `out` holds another preparation or something else, or the recipe does not fit the dataset.
     """
+    check_has(dataset, recipe or Recipe())
     plan = plan_labels(dataset.labels, recipe or Recipe(), dataset.ignore_label, dataset.regions)
     records = {"dataset.json": json.dumps(_describe(dataset, plan))}
     if recipe is not None:

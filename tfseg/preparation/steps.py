@@ -35,6 +35,8 @@ class Recipe(Section):
     Labels and intensities change on the scan's own voxels, before the geometry does.
     """
 
+    channels: Count | None = None
+    """How many channels a dataset must have; null: any number."""
     second_map: SecondMap | None = None
     """A second label map that is fused with the first."""
     labels: dict[str, References] | None = None
