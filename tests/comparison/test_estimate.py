@@ -59,3 +59,14 @@ def test_a_loss_that_cannot_be_measured_counts_as_the_mean_of_the_others(prepare
     assert needed.seconds_per_step == {"dice": 0.5}
     nothing = estimate.estimate(grid_of(prepared, ["focal"], tmp_path), prepared, None, tmp_path)
     assert nothing.seconds_per_step == {}
+
+
+def test_arms_with_the_same_first_stage_are_measured_once(prepared, measured, tmp_path):
+    first = {"loss": {"name": "dice"}}
+    arms = {"once": [first], "twice": [first, first], "turned": [first, {"loss": {"name": "bce"}}]}
+    config = load_config(None, ["training.epochs=10", "training.batch_size=4", "folds=3"])
+    study = Study(config, tuple(Arm(name, {"stages": stages}) for name, stages in arms.items()), seeds=1)
+    grid = make_grid(study, {0: make_splits(prepared.subjects, 3, 0)}, tmp_path)
+    needed = estimate.estimate(grid, prepared, None, tmp_path)
+    assert len(measured) == 1
+    assert needed.seconds_per_step == dict.fromkeys(arms, STEP_SECONDS["dice"])

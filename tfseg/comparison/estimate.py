@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfseg.config.config import Config
 from tfseg.core import memory
 from tfseg.datasets.splits import Split
 from tfseg.datasets.volume import write_volume
@@ -52,6 +53,8 @@ def estimate(
 ) -> Estimate:
     """Train every arm of some cells on the smallest subject, and estimate from that the needs of all cells.
 
+    Only the first stage of an arm is trained; arms that share it are measured once.
+
     Args:
         cells: the cells still to be trained.
         prepared: their prepared folder.
@@ -61,10 +64,14 @@ def estimate(
     """
     memory.reset_peak()
     strategy = open_strategy(devices, cells[0].config.training.threads)
-    measured = {}
+    measured: dict[str, _Measured] = {}
+    known: dict[str, _Measured] = {}  # by the settings of the first stage
     for arm, cell in {cell.arm: cell for cell in cells}.items():
+        first = cell.config.by_rate()[0].resolved_stages()[0]
+        settings = first.model_dump_json()
         try:
-            measured[arm] = _measure(cell, prepared, strategy)
+            measured[arm] = known[settings] if settings in known else _measure(first, cell.split, prepared, strategy)
+            known[settings] = measured[arm]
         except Exception:  # the error is reported when the arm itself is trained
             continue
         finally:
@@ -85,10 +92,9 @@ def estimate(
     return Estimate(seconds, memory.peak_bytes(), round(disk_bytes), shutil.disk_usage(out).free, steps_seconds)
 
 
-def _measure(cell: Cell, prepared: Prepared, strategy: tf.distribute.Strategy) -> _Measured:
-    trained, validated = (_smallest(prepared, part) for part in (cell.split.train, cell.split.val))
+def _measure(first: Config, whole: Split, prepared: Prepared, strategy: tf.distribute.Strategy) -> _Measured:
+    trained, validated = (_smallest(prepared, part) for part in (whole.train, whole.val))
     split = Split((trained,), (validated,), ())
-    first = cell.config.by_rate()[0].resolved_stages()[0]
     short = first.training.model_copy(update={"epochs": _EPOCHS, "patience": None})
     config = first.model_copy(update={"training": short})
     with tempfile.TemporaryDirectory() as name:

@@ -31,6 +31,8 @@ def open_strategy(devices: str | None, threads: int | None) -> tf.distribute.Str
     if (backend := keras.backend.backend()) != "tensorflow":
         raise ConfigError(f"KERAS_BACKEND: expected tensorflow to train, received {backend}; only losses run on others")
     set_threads(threads or usable_cores())
+    # Every network is traced anew; TensorFlow warns as if one were traced again and again.
+    tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
     return make_strategy(choose_devices(devices))
 
 
