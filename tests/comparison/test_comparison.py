@@ -190,8 +190,8 @@ def test_tables_are_those_that_studies_print(compared):
     out, _, _ = compared
     scores = read_scores(out / "scores.csv").query("metric == 'dice' and label == 'liver' and loss == 'dice'")
     by_fold = pd.read_csv(out / "tables" / "by_fold.csv", dtype={"fold": str})
-    own = by_fold[(by_fold["label"] == "liver") & (by_fold["loss"] == "dice")].set_index("fold")["Dice"]
-    expected = scores.groupby("fold")["value"].mean()
+    own = by_fold[(by_fold["label"] == "liver") & (by_fold["loss"] == "dice")].set_index("fold")["Dice (%)"]
+    expected = 100 * scores.groupby("fold")["value"].mean()
     assert own[["0", "1"]].to_numpy() == pytest.approx(expected.to_numpy())
     assert own["mean"] == pytest.approx(expected.mean())
     for name in ("by_fold", "by_class", "by_surface", "by_label"):

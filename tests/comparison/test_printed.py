@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tfseg.comparison.printed import beside_printed, read_printed
+from tfseg.comparison.printed import beside_printed, read_printed, reproduced
 from tfseg.core.errors import ConfigError
 from tfseg.statistics import t_interval
 
@@ -33,8 +33,11 @@ def test_a_printed_number_is_inside_the_interval_or_not():
                 ["b", "x", "dice", 0.9],
                 ["a", "x", "iou", 0.5],
                 ["a", "x", "volume_truth_ml", 3.0],
+                ["a", "x", "epochs", 32],
+                ["b", "x", "epochs", 40],
             ),
-            *(["c", "x", "dice", 0.5], ["a", "y", "dice", 0.5]),  # an arm and a label that the comparison has not
+            *(["c", "x", "dice", 0.5], ["a", "y", "dice", 0.5]),  # an arm and a label that the comparison has not, and
+            ["c", "x", "epochs", 50],  # an arm that does not stop early
         ],
         columns=["arm", "label", "metric", "value"],
     )
@@ -63,7 +66,12 @@ def test_a_printed_number_is_inside_the_interval_or_not():
             for name, value in zip("pqr", (1.0, 2.0, 6.0), strict=True)
         ]
     )
-    table = beside_printed(printed, means, scores, {})
-    assert table["inside"].tolist() == ["yes", "no", "", "yes"]
-    assert table["here"].tolist()[:2] == [0.81, 0.8] and pd.isna(table["here"][2])
-    assert table.loc[3, ["here", "low", "high"]].tolist() == pytest.approx([3.0, *t_interval([1, 2, 6])])
+    table = beside_printed(printed, means, scores, {}, {"a": [30, 35, 37], "b": [40]})
+    assert table["inside"].tolist() == ["yes", "no", "yes", "yes", ""]
+    assert table["here"].tolist() == pytest.approx([0.81, 0.8, 3.0, 34.0, 40.0])
+    assert table.loc[2, ["low", "high"]].tolist() == pytest.approx(t_interval([1, 2, 6]))
+    assert table.loc[3, ["low", "high"]].tolist() == pytest.approx(t_interval([30, 35, 37]))
+    assert reproduced(table) == (
+        "3 of 4 numbers of the printed study lie inside the 95 % interval found here; 1 more has no interval."
+    )
+    assert reproduced(table[4:]).startswith("None of the 1 numbers")

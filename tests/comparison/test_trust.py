@@ -53,6 +53,10 @@ def test_the_report_shows_what_the_scores_say(out, read_page):
     own = scores[(scores["loss"] == "ce") & (scores["metric"] == "ece_band_dropout")]
     mean = own.groupby(["label", "subject"])["value"].mean().groupby("label").mean().mean()
     assert table[5][2] == f"{mean:.4f}"
+    (as_printed,) = [each for each in page.tables if each[0][:3] == ["Loss", "Dice", "mean entropy (nats)"]]
+    lines = (out / "tables" / "by_uncertainty.md").read_text().splitlines()
+    assert lines[0].split(" | ")[1:3] == ["Dice", "uncertainty, mean"]
+    assert [line.strip("| ").split(" | ") for line in lines[2:4]] == as_printed[1:]
     assert "Best and worst subject of every loss" in page.text
     images = [attributes for tag, attributes in page.tags if tag == "img" and "entropy" in (attributes["alt"] or "")]
     assert len([each for each in images if "Violin" not in (each["alt"] or "")]) == 4, "two losses, best and worst"

@@ -31,9 +31,9 @@ def made() -> dict[str, Table]:
 
 def test_by_fold_is_the_mean_of_subjects_then_of_folds(made):
     rows = made["by_fold"].numbers.set_index(["loss", "fold"])
-    assert rows.loc[("dice", "0"), "Dice"] == pytest.approx(0.14)  # the first seed is 0.01 below the mean
-    assert rows.loc[("dice", "1"), "Dice"] == pytest.approx(0.59)
-    assert rows.loc[("dice", "mean"), "Dice"] == pytest.approx(0.365)
+    assert rows.loc[("dice", "0"), "Dice (%)"] == pytest.approx(14)  # the first seed is 0.01 below the mean
+    assert rows.loc[("dice", "1"), "Dice (%)"] == pytest.approx(59)
+    assert rows.loc[("dice", "mean"), "Dice (%)"] == pytest.approx(36.5)
     low, high = t_interval(np.array([0.14, 0.59]))
     assert rows.loc[("dice", "mean"), "HD (mm), 95 % interval"] == f"{low:.2f} to {high:.2f}"
     assert pd.isna(rows.loc[("dice", "0"), "HD (mm), 95 % interval"])
@@ -67,11 +67,13 @@ def test_the_other_shapes(made):
 
 
 def test_texts_have_the_decimals_of_their_metric(made):
-    assert made["by_label"].texts().iloc[0].tolist() == ["dice", "0.300", "0.30"]
+    assert made["by_label"].texts().iloc[0].tolist() == ["dice", "0.3000", "0.3000"]
+    small = Table("x", "", pd.DataFrame({"p": [2.23e-4, np.nan]}), {"p": ".2e"})
+    assert small.texts()["p"].tolist() == ["2.23e-04", "–"]
     assert made["by_surface"].to_markdown().splitlines()[:3] == [
         "| label | loss | Dice | MSD (mm) | NSD at 2 mm | epochs |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
-        "| organ | dice | 0.300 | 0.30 | 0.300 | 3.5 |",
+        "| organ | dice | 0.3000 | 0.3000 | 0.3000 | 3.5 |",
     ]
 
 

@@ -132,13 +132,17 @@ class Comparison:
 
     @cached_property
     def beside_printed(self) -> pd.DataFrame | None:
-        """The numbers of the printed study beside these; None if the comparison follows none, or shares no label."""
+        """The numbers of the printed study beside these; None if the comparison follows none, or shares no number."""
         path = self.folder / PRINTED
         if not path.is_file():
             return None
         with files.reading(path):
             printed = pd.read_csv(path, dtype=dict.fromkeys(KEYS, str), keep_default_na=False)
-        table = beside_printed(printed, self.means, self.scores, self.diagonals)
+        if self.prepared.in_pixels:  # printed distances are millimetres
+            printed = printed[[not metric_of(name).is_distance for name in printed["metric"]]]
+        stopping = {run.arm for run in self.runs if run.config.training.patience is not None}
+        epochs = {arm: own["epochs"].to_list() for arm, own in self.cells.groupby("loss") if arm in stopping}
+        table = beside_printed(printed, self.means, self.scores, self.diagonals, epochs)
         return table if len(table) else None
 
     @property

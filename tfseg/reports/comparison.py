@@ -10,6 +10,7 @@ import yaml
 
 from tfseg import statistics
 from tfseg.comparison.folder import Comparison, read_comparison
+from tfseg.comparison.printed import reproduced
 from tfseg.comparison.tuned import sentence
 from tfseg.core import colors, files
 from tfseg.reports import figures_comparison
@@ -17,7 +18,7 @@ from tfseg.reports.cases import draw_cases
 from tfseg.reports.evidence import evidence, records
 from tfseg.reports.run import facts, pages
 from tfseg.reports.tables import Table, printed_table, study_tables, values_by_case
-from tfseg.reports.trust import measured_by, trust, write_trust_tables
+from tfseg.reports.trust import measured_by, trust, uncertainty_table, write_trust_tables
 from tfseg.statistics import VERDICT_COLUMNS
 from tfseg.tuning.trials import describe
 
@@ -36,27 +37,32 @@ def write_comparison(folder: Path) -> list[str]:
     files.write_text(folder / "tests.csv", comparison.noted_tests.to_csv(index=False))
     files.write_text(folder / "verdicts.csv", comparison.noted_tests[list(VERDICT_COLUMNS)].to_csv(index=False))
     files.write_text(folder / "networks.csv", _networks(comparison.cells).to_csv(index=False))
-    for table in _tables(comparison):
+    tables = _tables(comparison)
+    for table in tables:
         table.write(folder / "tables")
     by_case = values_by_case(comparison.scores, comparison.diagonals)
     files.write_text(folder / "tables" / "by_case.csv", by_case.to_csv(index=False))
     write_trust_tables(comparison.scores, folder)
     said = statistics.headline(comparison.tests, comparison.prepared.unit)
     turned = [sentence(comparison.tuned)] if len(comparison.tuned) > 1 else []
-    headline = [*said, *turned, *comparison.caveat, *comparison.caution]
-    files.write_text(folder / "report.html", _render(comparison, headline))
+    beside = None if comparison.environment.get("phantoms") else comparison.beside_printed
+    printed = [] if beside is None else [reproduced(beside)]
+    headline = [*said, *turned, *comparison.caveat, *comparison.caution, *printed]
+    files.write_text(folder / "report.html", _render(comparison, headline, tables))
     return headline
 
 
 def _tables(comparison: Comparison) -> list[Table]:
     first = comparison.scores[comparison.scores["seed"] == comparison.scores["seed"].min()]
     folds = {str(subject): int(fold) for subject, fold in first.groupby("subject")["fold"].first().items()}
-    epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["best_epoch"].mean().items()}
+    epochs = {str(loss): float(epoch) for loss, epoch in comparison.cells.groupby("loss")["epochs"].mean().items()}
     tolerance_mm = comparison.runs[0].config.scoring.tolerance_mm
     questions = list(comparison.questions.values())
     tables = study_tables(questions, folds, epochs, tolerance_mm, comparison.prepared.unit)
+    if measured := measured_by(comparison.runs, comparison.scores):
+        tables.append(uncertainty_table(measured))
     if comparison.beside_printed is not None:
-        tables.append(printed_table(comparison.beside_printed))
+        tables.append(printed_table(comparison.beside_printed, comparison.prepared.unit))
     marked = f" {SELECTED_ON_TEST}" if comparison.selects_on_test else ""
     return [replace(table, caption=f"{table.caption}{marked}") for table in tables]
 
@@ -68,7 +74,7 @@ def _networks(cells: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=columns)
 
 
-def _render(comparison: Comparison, headline: Sequence[str]) -> str:
+def _render(comparison: Comparison, headline: Sequence[str], tables: Sequence[Table]) -> str:
     first = comparison.runs[0]
     shown = evidence(comparison, comparison.noted_tests, comparison.prepared.unit)
     measured = measured_by(comparison.runs, comparison.scores)
@@ -87,7 +93,7 @@ def _render(comparison: Comparison, headline: Sequence[str]) -> str:
             folds=len(first.splits),
             failed=comparison.failed,
             protocol=comparison.protocol,
-            printed=comparison.beside_printed,
+            printed=next((table for table in tables if table.name == "printed"), None),
             selected_on_test=SELECTED_ON_TEST if comparison.selects_on_test else "",
             headline=headline,
             trust=measured and trust(measured, comparison.noted_tests, comparison.labels[-1]),

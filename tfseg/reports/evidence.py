@@ -66,6 +66,7 @@ def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]
         "mean": MEAN_LABEL,
         "unit": unit,
         "subjects": compared.scores["subject"].nunique(),
+        "networks": compared.means["networks"].max(),
         "primary": statistics.describe(*compared.primary),
         "findings": statistics.secondary_findings(tests),
         "table_means": _means(compared),

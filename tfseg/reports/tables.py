@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from tfseg.comparison.printed import reproduced
 from tfseg.core import files
-from tfseg.metrics import METRICS, heading, metric_of
+from tfseg.metrics import METRICS, heading
 from tfseg.metrics.outcomes import arm_columns
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.metrics.table import PREPARED
@@ -18,35 +19,37 @@ from tfseg.statistics import Question, t_interval
 from tfseg.statistics.questions import nan_mean
 
 _EQUAL = 1e-9  # differences that vary by no more do so by rounding
-BY_FOLD = ("accuracy", "dice", "precision", "recall", "specificity", "hd")
+_OF_CLASS = {"recall": "accuracy", "iou": "IoU"}
+_IN_PERCENT = ("accuracy", "dice", "precision", "recall", "specificity")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of results: the name of its files, a caption, its numbers, and the decimals of each column."""
+    """A table of results: the name of its files, a caption, its numbers, and how those of each column are written.
+
+    `digits`: column → decimals, or a format such as ".2e"; a column without is text.
+    """
 
     name: str
     caption: str
     numbers: pd.DataFrame
-    decimals: Mapping[str, int]
+    digits: Mapping[str, int | str]
 
     def texts(self) -> pd.DataFrame:
         """Return every cell as it is printed; a dash if there is no value."""
         return pd.DataFrame({str(column): self._column(str(column)) for column in self.numbers})
 
     def _column(self, column: str) -> list[str]:
-        digits = self.decimals.get(column)
-        values = self.numbers[column]
-        if digits is None:
-            return ["–" if pd.isna(value) else str(value) for value in values]
-        return ["–" if pd.isna(value) else f"{value:.{digits}f}" for value in values]
+        digits = self.digits.get(column, "")
+        form = f".{digits}f" if isinstance(digits, int) else digits
+        return ["–" if pd.isna(value) else format(value, form) for value in self.numbers[column]]
 
     def to_markdown(self) -> str:
         """Return the table in Markdown, numbers aligned to the right."""
         texts = self.texts()
         lines = [
             list(texts.columns),
-            ["---:" if column in self.decimals else "---" for column in texts],
+            ["---:" if column in self.digits else "---" for column in texts],
             *texts.to_numpy().tolist(),
         ]
         rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
@@ -56,7 +59,7 @@ class Table:
         """Return the table in LaTeX, for `\\input`; it needs the package booktabs."""
         texts = self.texts().map(_escape)
         texts.columns = [_escape(str(column)) for column in texts]
-        shape = "".join("r" if column in self.decimals else "l" for column in self.numbers)
+        shape = "".join("r" if column in self.digits else "l" for column in self.numbers)
         return texts.to_latex(index=False, column_format=shape, caption=_escape(self.caption), label=f"tab:{self.name}")
 
     def write(self, folder: Path) -> None:
@@ -76,7 +79,7 @@ def study_tables(
     Args:
         questions: as returned by `tfseg.statistics.questions`.
         folds: subject → the fold that tested it under the first seed, whose table by fold it is; no table if empty.
-        epochs: loss → the epoch whose network was kept, the mean over folds and seeds; no column if empty.
+        epochs: loss → the epochs that were trained, the mean over folds and seeds; no column if empty.
         tolerance_mm: of NSD.
         unit: of the distances.
     """
@@ -93,18 +96,20 @@ def study_tables(
     ]
 
 
-def printed_table(beside: pd.DataFrame) -> Table:
+def printed_table(beside: pd.DataFrame, unit: str) -> Table:
     """Return the printed numbers of a study beside those of a comparison.
 
     Args:
         beside: as `tfseg.comparison.printed.beside_printed` returns it.
+        unit: of the distances.
     """
     caption = (
-        "What the study printed, what this comparison found, its 95 % interval over new subjects and trainings (over "
-        "subjects, for metrics by which arms are not compared), and whether the printed number lies inside."
+        "What the study printed, what this comparison found, its 95 % interval over new subjects (and new trainings, "
+        "if an arm has several and arms are compared by the metric), and whether the printed number lies inside. "
+        f"{reproduced(beside)}"
     )
-    digits = dict.fromkeys(("printed", "here", "low", "high"), 4)
-    return Table("printed", caption, beside.assign(metric=[metric_of(name).name for name in beside["metric"]]), digits)
+    digits = dict.fromkeys(("printed", "here", "low", "high"), "#.4g")
+    return Table("printed", caption, beside.assign(metric=[heading(name, unit) for name in beside["metric"]]), digits)
 
 
 def _first_seed(question: Question) -> pd.DataFrame:
@@ -148,46 +153,43 @@ def _by_fold(
     values: Values, labels: Sequence[str], losses: Sequence[str], folds: Mapping[str, int], unit: str
 ) -> Table:
     """As Neyestanak 2025 (10.18502/jbe.v11i1.19315) prints each loss."""
-    names = {metric: heading(metric, unit) for metric in BY_FOLD}
-    interval = f"{names['hd']}, 95 % interval"
+    percent = {metric: f"{METRICS[metric].name} (%)" for metric in _IN_PERCENT}
+    distance = heading("hd", unit)
+    interval = f"{distance}, 95 % interval"
     rows: list[dict[str, object]] = []
     for label in labels:
         for loss in losses:
-            means = pd.DataFrame(
-                {name: _fold_means(values[label, metric][loss], folds) for metric, name in names.items()}
-            )
+            own = {name: 100 * values[label, metric][loss] for metric, name in percent.items()}
+            own[distance] = values[label, "hd"][loss]
+            means = pd.DataFrame({name: _fold_means(each, folds) for name, each in own.items()})
             for fold, row in means.iterrows():
                 rows.append({"label": label, "loss": loss, "fold": str(fold), **row})
-            low, high = t_interval(means[names["hd"]].to_numpy())
+            low, high = t_interval(means[distance].to_numpy())
             ends = "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
             rows.append({"label": label, "loss": loss, "fold": "mean", **means.mean(), interval: ends or None})
-    columns = ["label", "loss", "fold", *names.values(), interval]
+    columns = ["label", "loss", "fold", *percent.values(), distance, interval]
     caption = (
         "Means over the test subjects of each fold under the first seed, and their mean; the 95 % interval of the "
         "Hausdorff distance is Student's over the folds."
     )
-    digits = {names[metric]: METRICS[metric].digits for metric in BY_FOLD}
+    digits = dict.fromkeys((*percent.values(), distance), 2)
     return Table("by_fold", caption, pd.DataFrame(rows, columns=columns), digits)
 
 
 def _by_class(values: Values, labels: Sequence[str], losses: Sequence[str]) -> Table:
     """As Kim 2025 (Journal of Magnetics) prints each loss."""
-    rows = [
-        {"loss": loss}
-        | {
-            f"{name}, {label}": values[label, metric][loss].mean()
-            for metric, name in (("recall", "accuracy"), ("iou", "IoU"))
-            for label in labels
-        }
-        for loss in losses
-    ]
     whole = [key for key in values if key[1] == "global_accuracy"]
+    of_classes = [(label, metric) for metric in _OF_CLASS for label in labels]
+    numbers = pd.DataFrame({"loss": losses})
+    for label, metric in [*whole, *of_classes]:
+        of_loss = [values[label, metric][loss] for loss in losses]
+        name = "global accuracy" if (label, metric) in whole else f"{_OF_CLASS[metric]}, {label}"
+        numbers[name] = [each.mean() for each in of_loss]
+        if (label, metric) in whole or label == MEAN_LABEL:
+            numbers[f"{name}, SD"] = [each.std() for each in of_loss]
     counted = "Background is a class." if whole else "Background is no class."
-    caption = f"IoU, and accuracy of a class: the share of its voxels that are predicted. {counted}"
-    numbers = pd.DataFrame(rows)
-    for key in whole:
-        numbers.insert(1, "global accuracy", [values[key][loss].mean() for loss in losses])
-    return Table("by_class", caption, numbers, dict.fromkeys(numbers.columns[1:], METRICS["accuracy"].digits))
+    caption = f"IoU, and accuracy of a class: the share of its voxels that are predicted; SD over subjects. {counted}"
+    return Table("by_class", caption, numbers, dict.fromkeys(numbers.columns[1:], 4))
 
 
 def _paired_t(values: Values, labels: Sequence[str], losses: Sequence[str]) -> Table:
@@ -206,7 +208,7 @@ def _paired_t(values: Values, labels: Sequence[str], losses: Sequence[str]) -> T
         "Paired t-tests over subjects, as some studies print them. They take the networks as given: another training "
         "of the same losses may turn them. The verdicts of the comparison count the networks too."
     )
-    return Table("paired_t", caption, pd.DataFrame(rows), {"t": 2, "p": 5})
+    return Table("paired_t", caption, pd.DataFrame(rows), {"t": 2, "p": ".2e"})
 
 
 def _by_surface(
@@ -229,9 +231,9 @@ def _by_surface(
         for label in labels
         for loss in losses
     ]
-    kept = ", and the epoch whose network was kept, the mean over folds and seeds" if epochs else ""
-    caption = f"Dice, mean surface distance (MASD), normalised surface Dice{kept}."
-    digits = {name: METRICS[metric].digits for metric, name in names.items()}
+    trained = ", and the epochs that were trained, the mean over folds and seeds" if epochs else ""
+    caption = f"Dice, mean surface distance (MASD), normalised surface Dice{trained}."
+    digits = dict.fromkeys(names.values(), 4)
     return Table("by_surface", caption, pd.DataFrame(rows), {**digits, "epochs": 1} if epochs else digits)
 
 
@@ -240,8 +242,7 @@ def _by_label(values: Values, labels: Sequence[str], losses: Sequence[str], unit
     columns = {f"{heading(metric, unit)}, {label}": (label, metric) for metric in ("dice", "hd95") for label in labels}
     rows = [{"loss": loss} | {name: values[key][loss].mean() for name, key in columns.items()} for loss in losses]
     caption = "Dice and the 95th percentile of the Hausdorff distance of every label."
-    digits = {name: METRICS[metric].digits for name, (_, metric) in columns.items()}
-    return Table("by_label", caption, pd.DataFrame(rows), digits)
+    return Table("by_label", caption, pd.DataFrame(rows), dict.fromkeys(columns, 4))
 
 
 def _fold_means(values: pd.Series, folds: Mapping[str, int]) -> pd.Series:

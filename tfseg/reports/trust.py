@@ -19,6 +19,7 @@ from tfseg.metrics.table import DROPOUT, PLAIN, SOURCES
 from tfseg.prepared.targets import Targets
 from tfseg.reports import figures_uncertainty
 from tfseg.reports.slices import View, largest_and_worst, read_prediction, shown_classes
+from tfseg.reports.tables import Table
 from tfseg.runs.folder import Run, require
 from tfseg.runs.trust import CURVES, MAPS
 
@@ -106,6 +107,24 @@ def write_trust_tables(scores: pd.DataFrame, folder: Path) -> None:
     if statistics.has_probabilities(scores):
         files.write_text(folder / SOURCES_FILE, statistics.source_differences(scores).to_csv(index=False))
         files.write_text(folder / FLAGS_FILE, statistics.flagging(scores).to_csv(index=False))
+
+
+def uncertainty_table(measured: Measured) -> Table:
+    """Return the table by loss that Kethavath 2025 (10.1088/2057-1976/ae2b73) prints."""
+    names = {
+        "dice": "Dice",
+        "entropy_mean": "uncertainty, mean",
+        "entropy_sd": "uncertainty, SD",
+        "probability_mean": "prediction, mean",
+        "probability_sd": "prediction, SD",
+    }
+    numbers = pd.DataFrame(_study_k(measured)["rows"]).rename(columns={"arm": "loss", **names})
+    caption = (
+        f"Dice, and mean and SD over voxels of the entropy (nats) and of the probability ({SOURCES[measured.source]}); "
+        "means over subjects."
+    )
+    digits = {name: 4 if key == "dice" else 6 for key, name in names.items()}
+    return Table("by_uncertainty", caption, numbers, digits)
 
 
 def _means(measured: Measured) -> list[dict[str, Any]]:
