@@ -148,7 +148,7 @@ def headline(pairs: pd.DataFrame, ranks: pd.DataFrame, names: Mapping[str, int])
         ranks: as `ranks_over_datasets` does.
         names: dataset → its number of subjects.
     """
-    over = f"Over {len(names)} datasets ({', '.join(f'{name}, {count} subjects' for name, count in names.items())})"
+    over = f"Over {len(names)} datasets ({'; '.join(f'{name}: {count} subjects' for name, count in names.items())})"
     if len(names) < FEWEST:
         return [f"{over}, no verdict: at least {FEWEST} datasets are needed to know their spread."]
     decided = pairs[pairs["verdict"].isin([Verdict.BETTER, Verdict.WORSE])]
