@@ -121,7 +121,7 @@ def test_he_2024_looks_in_its_second_stage_where_the_first_was_wrong():
     """Its loss is that of the first, and more on what lies within 2 voxels of a voxel that is segmented wrong."""
     config = load_config(ROOT / "configs/he_2024/two_stages.yaml")
     study = load_study(ROOT / "configs/he_2024/stages.yaml", None, [], None, None)
-    assert {arm.name: arm.apply(study.config).stages for arm in study.arms}["global, total"] == config.stages
+    assert {arm.name: arm.apply(study.config).stages for arm in study.arms}["global then total"] == config.stages
     first, second = (make_loss(stage) for stage in config.resolved_stages())
     assert (config.model.depth, config.model.doublings, config.model.deep_supervision) == (5, 3, 4)
     truth = np.zeros((1, 9, 9, 9, 1), np.uint8)

@@ -27,7 +27,7 @@ STUDIES = {
     "he_2024/stages": (
         Mode.fair,
         ["model.depth=1", "model.deep_supervision=1", "training.input.per_case=1"],
-        ("global", "global, total"),
+        ("global", "global then total"),
     ),
     "bonbid_hie_2025/six_losses": (Mode.as_printed, ["model.depth=1"], ("dice", "tversky_hausdorff")),
 }
