@@ -141,7 +141,7 @@ class Comparison:
         if self.prepared.in_pixels:  # printed distances are millimetres
             printed = printed[[not metric_of(name).is_distance for name in printed["metric"]]]
         stopping = {run.arm for run in self.runs if run.config.training.patience is not None}
-        epochs = {arm: own["epochs"].to_list() for arm, own in self.cells.groupby("loss") if arm in stopping}
+        epochs = {str(arm): own["epochs"].to_list() for arm, own in self.cells.groupby("loss") if arm in stopping}
         table = beside_printed(printed, self.means, self.scores, self.diagonals, epochs)
         return table if len(table) else None
 
