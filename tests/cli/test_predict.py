@@ -123,6 +123,18 @@ def test_a_saved_model_gives_the_runs_probabilities(run, new, tfseg, tmp_path):
     assert not (tmp_path / "refused").exists()
 
 
+def test_a_run_that_lacks_a_fold_predicts_with_the_others_and_says_so(run, new, tfseg, tmp_path):
+    part = shutil.copytree(run, tmp_path / "part")
+    shutil.rmtree(part / "fold_1")
+    for out, *fold in (("all",), ("one", "--fold", 0)):
+        call = ("predict", part, "--input", new / "a.nii.gz", "--output", tmp_path / out, *fold)
+        code, printed, error = tfseg(*call)
+        assert (code, error) == (0, "")
+        assert ("part: 1 of 2 folds are finished; only their networks predict" in printed) == (not fold)
+    table = pd.read_csv(tmp_path / "all" / "predictions.csv")
+    assert table["networks"].tolist() == ["fold 0"]
+
+
 def test_a_damaged_saved_model_is_refused_in_one_line_before_anything_is_written(run, new, tfseg, tmp_path):
     whole = tmp_path / "whole"
     assert tfseg("export", run, "--out", whole, "--fold", 0)[0] == 0

@@ -139,6 +139,20 @@ def test_what_a_format_cannot_hold_is_refused(prepared, tmp_path):
     arguments = ([tmp_path / "3d.keras"], describe(prepared, TRAINING))
     with pytest.raises(ConfigError, match="LiteRT has no 3D max pooling"):
         write_export(*arguments, tmp_path / "lite", "run", ["litert"])
+    assert not (tmp_path / "lite").exists()
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 8, 1)).astype("float32")
     assert write_export(*arguments, tmp_path / "onnx", "run", ["savedmodel", "onnx"], images)["onnx"] < 1e-4
-    assert not (tmp_path / "lite").exists()
+
+
+def test_litert_runs_a_3d_network_that_is_made_coarser_by_strided_convolutions(prepared, tmp_path):
+    networks = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        networks.append(tmp_path / f"{seed}.keras")
+        unet((8, 8, 8, 1), 2, filters=2, depth=1, downsampling="strided_convolution").save(networks[-1])
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 8, 1)).astype("float32")
+    difference = write_export(networks, describe(prepared, TRAINING), tmp_path / "out", "run", ["litert"], images)
+    assert difference["litert"] < 1e-5
+    received = litert_forward(tmp_path / "out" / "model.tflite")(images)
+    expected = np.mean([compiled_forward(keras.saving.load_model(path))(images) for path in networks], axis=0)
+    np.testing.assert_allclose(received, expected, atol=1e-5)

@@ -117,6 +117,8 @@ def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
     model = chosen.open()
     logical_devices()  # TensorFlow starts them here, quietly
     options.check(model)
+    for line in model.warnings:
+        terminal.say(f"warning: {line}")
     scans = find_scans(source, model.description.channels)
     record = {"model": model.name, "networks_sha256": model.digest, **options.record()}
     with resumable(out), claimed(out, {RECORD: json.dumps(record, indent=1)}, "prediction"):

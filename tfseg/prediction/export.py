@@ -26,7 +26,7 @@ from tfseg.prepared.stored import Neighbouring, Slices
 FORMATS = ("savedmodel", "litert", "onnx")
 LITERT, ONNX = "model.tflite", "model.onnx"
 # Largest difference of a probability between a file and the Keras networks.
-TOLERANCE = {"savedmodel": 1e-5, "litert": 1e-4, "onnx": 1e-4}
+TOLERANCE = {"savedmodel": 1e-6, "litert": 1e-4, "onnx": 1e-4}
 
 
 def mean_network(paths: Sequence[Path]) -> keras.Model:

@@ -24,12 +24,14 @@ class Model:
         description: what the networks expect.
         members: the networks.
         networks: the files or folders that they are read from.
+        warnings: lines to report, about networks that are missing.
     """
 
     name: str
     description: Description
     members: tuple[Member, ...]
     networks: tuple[Path, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -53,7 +55,9 @@ def joined(models: Sequence[Model], name: str) -> Model:
                 "of an ensemble have those in common"
             )
     members = [replace(member, name=f"{model.name}, {member.name}") for model in models for member in model.members]
-    return Model(name, first, tuple(members), tuple(network for model in models for network in model.networks))
+    networks = tuple(network for model in models for network in model.networks)
+    warnings = tuple(line for model in models for line in model.warnings)
+    return Model(name, first, tuple(members), networks, warnings)
 
 
 def read_saved_model(folder: Path) -> Model:

@@ -28,11 +28,14 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
     """
     networks = [final_network_of(run)] if final else networks_of(run, fold)
     prepared = open_prepared(run)
+    warnings: tuple[str, ...] = ()
     if final:
         seen = {networks[0]: ("the final network", prepared.subjects)}
     else:
         splits, folds = read_folds(run), {network: fold_of(network) for network in networks}
         seen = {each: (f"fold {k}", [*splits[k]["train"], *splits[k]["val"]]) for each, k in folds.items()}
+        if fold is None and len(networks) < len(splits):
+            warnings = (f"{run}: {len(networks)} of {len(splits)} folds are finished; only their networks predict",)
     members = [
         Member(
             name,
@@ -45,7 +48,7 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
         for network, (name, subjects) in seen.items()
     ]
     description = describe(prepared, load_config(run / "config.yaml").training)
-    return Model(run.resolve().name, description, tuple(members), tuple(seen))
+    return Model(run.resolve().name, description, tuple(members), tuple(seen), warnings)
 
 
 def _forward(network: Path) -> Forward:
