@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tfseg.comparison.fairness import network_notes
 from tfseg.comparison.folder import Comparison, read_comparison
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core.errors import RunError
@@ -46,8 +47,9 @@ class SeveralComparisons:
 
     @cached_property
     def wide(self) -> pd.DataFrame:
-        """The means, a row per dataset and a column per arm that all of them have."""
-        return self.means.pivot(index="dataset", columns="arm", values="mean").loc[list(self.by_name)].dropna(axis=1)
+        """The means, a row per dataset and a column per arm that all of them have, in the order of the study."""
+        table = self.means.pivot(index="dataset", columns="arm", values="mean")
+        return table.loc[list(self.by_name), list(self.means["arm"].unique())].dropna(axis=1)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -72,7 +74,9 @@ class SeveralComparisons:
     @property
     def headline(self) -> list[str]:
         """Return the conclusions over all datasets."""
-        return several.headline(self.pairs, self.ranks, self.subjects)
+        notes = {name: "; ".join(network_notes(each.cells).values()) for name, each in self.by_name.items()}
+        doubtful = [f"Doubtful networks on {name}: {note}." for name, note in notes.items() if note]
+        return [*several.headline(self.pairs, self.ranks, self.subjects), *doubtful]
 
 
 def read_several(folder: Path) -> SeveralComparisons:
