@@ -34,19 +34,31 @@ except tf.errors.InvalidArgumentError as error:
 """
 
 
-@pytest.fixture
-def networks(prepared, tmp_path):
-    paths = []
+@pytest.fixture(scope="module")
+def networks(prepared, tmp_path_factory):
+    folder, paths = tmp_path_factory.mktemp("networks"), []
     for seed in (1, 2):
         keras.utils.set_random_seed(seed)
-        paths.append(tmp_path / f"{seed}.keras")
+        paths.append(folder / f"{seed}.keras")
         unet_2d(prepared.image_shape, prepared.targets.channels, filters=2, depth=2).save(paths[-1])
     return paths
 
 
+@pytest.fixture(scope="module")
+def exported(networks, prepared, tmp_path_factory):
+    """Both networks in every format, and how far each is from them."""
+    out = tmp_path_factory.mktemp("exported") / "out"
+    image = prepared.cases_of(prepared.subjects[:1])[0].image[:3]
+    formats = ("savedmodel", "litert", "onnx")
+    return out, write_export(networks, describe(prepared, TRAINING), out, "run", formats, image)
+
+
 @pytest.mark.parametrize("count", [1, 2])
-def test_saved_model_gives_the_runs_own_predictions(networks, prepared, tmp_path, count):
-    write_export(networks[:count], describe(prepared, TRAINING), tmp_path / "exported", "run")
+def test_saved_model_gives_the_runs_own_predictions(networks, exported, prepared, tmp_path, count):
+    if count == len(networks):
+        (tmp_path / "exported").symlink_to(exported[0])
+    else:
+        write_export(networks[:count], describe(prepared, TRAINING), tmp_path / "exported", "run")
     image = prepared.cases_of(prepared.subjects[:1])[0].image[...]
     np.save(tmp_path / "image.npy", image)
     done = subprocess.run([sys.executable, "-c", WITHOUT_TFSEG], cwd=tmp_path, capture_output=True, text=True)
@@ -98,22 +110,20 @@ def test_a_missing_network_is_named_and_nothing_is_left(prepared, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_format_gives_the_networks_probabilities_by_its_own_runtime(networks, prepared, tmp_path):
+def test_every_format_gives_the_networks_probabilities_by_its_own_runtime(networks, exported, prepared):
+    out, differences = exported
     image = prepared.cases_of(prepared.subjects[:1])[0].image[...]
-    formats = ("savedmodel", "litert", "onnx")
-    differences = write_export(networks, describe(prepared, TRAINING), tmp_path / "out", "run", formats, image[:3])
-    assert differences.keys() == set(formats)
+    assert differences.keys() == {"savedmodel", "litert", "onnx"}
     assert max(differences.values()) < 1e-5
-    names = {path.name for path in (tmp_path / "out").iterdir()}
+    names = {path.name for path in out.iterdir()}
     assert names >= {"saved_model.pb", "model.tflite", "model.onnx", "metadata.json"}
     own = compiled_forward(with_one_output(mean_network(networks)))
-    for forward in (litert_forward(tmp_path / "out" / "model.tflite"), onnx_forward(tmp_path / "out" / "model.onnx")):
+    for forward in (litert_forward(out / "model.tflite"), onnx_forward(out / "model.onnx")):
         np.testing.assert_allclose(forward(image), own(image), atol=1e-4)
 
 
-def test_mc_is_a_pass_with_dropout_by_seed(networks, prepared, tmp_path):
-    write_export(networks, describe(prepared, TRAINING), tmp_path / "out", "run")
-    loaded = tf.saved_model.load(str(tmp_path / "out"))
+def test_mc_is_a_pass_with_dropout_by_seed(exported, prepared):
+    loaded = tf.saved_model.load(str(exported[0]))
     image = tf.constant(prepared.cases_of(prepared.subjects[:1])[0].image[:3])
     seed = tf.constant([[1, 2], [3, 4], [1, 2]], tf.int32)
     pass_ = loaded.signatures["mc"](image=image, seed=seed)["probability"].numpy()
