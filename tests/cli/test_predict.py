@@ -200,12 +200,10 @@ def test_wrong_calls_are_refused_in_one_line(run, new, tfseg, tmp_path):
 
 @pytest.fixture(scope="module")
 def plain_run(decathlon, tmp_path_factory):
-    """Networks of another seed, without dropout; their report is left out."""
+    """Networks of another seed, without dropout."""
     out = tmp_path_factory.mktemp("plain") / "plain"
     settings = [*SMALL, f"training.threads={threads_used()}", "seed=1", "model.dropout=[0,0]"]
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("tfseg.cli.train.write_report", lambda run: None)
-        fit(load_config(None, settings), Source(data=decathlon), out, None, None, "tfseg fit")
+    fit(load_config(None, settings), Source(data=decathlon), out, None, None, "tfseg fit")
     return out
 
 

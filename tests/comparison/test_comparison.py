@@ -355,7 +355,7 @@ def test_every_dataset_is_compared_as_the_study_says(compared, tmp_path, monkeyp
     several.compare(study, Source(), tmp_path / "cmp", None, "tfseg compare", dry_run=False)
     assert asked["one"].phantoms.kind == "abdomen" and asked["one"].data is None
     assert asked["two"] == Source(data=tmp_path / "scans", recipe=tmp_path / "recipe.yaml")
-    assert "Over 3 datasets (one, 6 subjects, two, 6 subjects, three, 6 subjects)" in capsys.readouterr().out
+    assert "Over 3 datasets (one: 6 subjects; two: 6 subjects; three: 6 subjects)" in capsys.readouterr().out
 
     found = read_several(tmp_path / "cmp")
     own = found.by_name["one"]

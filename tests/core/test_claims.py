@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tfseg.core.claims import LOCK, add_records, check, claim, claim_new, claimed, locked, owner_of
-from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.errors import ConfigError, DataError, RunError
 
 RECORDS = {"config.yaml": "seed: 1\n"}
 
@@ -98,6 +98,23 @@ def test_the_lock_names_its_owner_and_goes_with_the_block(tmp_path):
     assert names(tmp_path / "run") == ["config.yaml"]
     with locked(tmp_path / "run"):
         pass
+    assert names(tmp_path / "run") == ["config.yaml"]
+
+
+@pytest.mark.parametrize("error", [ConfigError, DataError])
+def test_a_call_that_is_refused_gives_up_its_claim_unless_it_wrote_something(tmp_path, error):
+    with pytest.raises(error), claimed(tmp_path / "run", RECORDS):
+        raise error("no such label")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(error), claimed(tmp_path / "run", RECORDS):
+        (tmp_path / "run" / "splits.json").write_text("[]")
+        raise error("no such label")
+    assert names(tmp_path / "run") == ["config.yaml", "splits.json"]
+
+
+def test_work_that_fails_keeps_its_claim(tmp_path):
+    with pytest.raises(RunError), claimed(tmp_path / "run", RECORDS):
+        raise RunError("every fold failed")
     assert names(tmp_path / "run") == ["config.yaml"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tfseg.core import files
-from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.errors import ConfigError, DataError, RunError
 
 LOCK = ".lock"
 
@@ -83,6 +83,8 @@ def claimed(
 ) -> Iterator[None]:
     """Claim a folder and hold its lock while the block runs; a folder that is refused stays untouched.
 
+    A call or data that is refused before anything is written gives the claim up, so that a corrected call can take it.
+
     Raises:
         ConfigError: as `claim`.
         RunError: as `locked`.
@@ -90,7 +92,13 @@ def claimed(
     check(out, records, what, same)
     with locked(out):
         claim(out, records, what, same)
-        yield
+        try:
+            yield
+        except (ConfigError, DataError):
+            if {path.name for path in out.iterdir() if _is_foreign(path)} <= records.keys():
+                for name in records:
+                    (out / name).unlink(missing_ok=True)
+            raise
 
 
 def claim_file(out: Path, is_own: Callable[[str], bool], what: str) -> None:

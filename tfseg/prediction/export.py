@@ -77,12 +77,13 @@ def write_export(
     check_formats(formats)
     if missing := [str(path) for path in networks if not path.is_file()]:
         raise RunError(f"no network to export: {', '.join(missing)}")
-    mean = mean_network(networks)
-    for name in formats:
-        _check_layers(mean, name)
     differences = {}
-    with files.replacing(out) as unfinished:
+    # A GPU rounds to fewer digits, and not twice alike, so files are made and checked on the CPU.
+    with tf.device("CPU:0"), files.replacing(out) as unfinished:
         unfinished.mkdir()
+        mean = mean_network(networks)
+        for name in formats:
+            _check_layers(mean, name)
         for name in formats:
             forward = _write(mean, name, unfinished)
             if images is not None:
