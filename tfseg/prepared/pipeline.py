@@ -35,6 +35,8 @@ def as_dataset(
     dataset = epochs.flat_map(planned).map(load, num_parallel_calls=PARALLEL_BATCHES, deterministic=True)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    # Nothing here is left to tune, and the thread that tunes can hold up the end of a training for a minute.
+    options.autotune.enabled = False
     return dataset.with_options(options).prefetch(2)
 
 
