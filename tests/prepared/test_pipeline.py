@@ -124,3 +124,8 @@ def test_foreground_is_drawn_from_the_training_slices(cases):
     )
     drawn = {tuple(pair) for epoch in range(3) for pair in batches.plan(epoch)[:, -1].tolist()}
     assert drawn == {(0, full[0]), (0, full[1])}
+
+
+def test_nothing_tunes_the_pipeline_while_it_runs(cases):
+    """The thread that would can hold up the end of a training until its next round, a minute later."""
+    assert as_dataset(SliceBatches(cases, 5, 0)).options().autotune.enabled is False
