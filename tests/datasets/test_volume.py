@@ -219,7 +219,10 @@ def test_a_file_that_is_not_nifti_is_named(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"scan\.nii: no such file"):
+    with pytest.raises(DataError, match=r"scan\.nii: no such file$"):
+        read_header(tmp_path / "scan.nii")
+    (tmp_path / "scan.nii.gz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"scan\.nii: no such file; there is scan\.nii\.gz$"):
         read_header(tmp_path / "scan.nii")
     (tmp_path / "scan.nii").mkdir()
     with pytest.raises(DataError, match=r"scan\.nii: a folder, where the file of a label map is expected"):

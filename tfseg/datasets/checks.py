@@ -10,7 +10,7 @@ import numpy as np
 from tfseg.core import memory
 from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array, shear_degrees, voxel_mm3
-from tfseg.datasets.names import printable
+from tfseg.datasets.names import SUFFIXES, beside, printable
 
 MOST_COMPRESSED = 1032
 # Values of a floating-point label map may differ from whole numbers by rounding.
@@ -33,6 +33,20 @@ def naming(path: Path, problem: str) -> Iterator[None]:
     except Exception as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
         raise DataError(f"{path}: {problem}: {reason}") from error
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no file; if one of this name has another suffix, name it.
+
+    Raises:
+        DataError: with the path.
+    """
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise DataError(f"{path}: a folder, where a file is expected")
+    other = beside(path, SUFFIXES)
+    raise DataError(f"{path}: no such file" + (f"; there is {other.name}" if other else ""))
 
 
 def check_encodable(path: Path) -> None:

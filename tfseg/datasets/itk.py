@@ -11,7 +11,7 @@ import numpy as np
 
 from tfseg.core.errors import DataError
 from tfseg.core.quiet import quiet_stderr
-from tfseg.datasets.checks import ROUNDING, naming, whole
+from tfseg.datasets.checks import ROUNDING, check_file, naming, whole
 from tfseg.datasets.checksums import check_compressed
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
@@ -54,8 +54,7 @@ def message_of(error: RuntimeError) -> str:
 def _open(path: Path) -> tuple[Any, Header]:
     import SimpleITK
 
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, where a file is expected' if path.is_dir() else 'no such file'}")
+    check_file(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(READERS[path.suffix.lower()])
     reader.SetFileName(str(path))

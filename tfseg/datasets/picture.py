@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import mask
-from tfseg.datasets.checks import ROUNDING, check_length, check_size, naming, whole
+from tfseg.datasets.checks import ROUNDING, check_file, check_length, check_size, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -86,8 +86,7 @@ def palette_of(path: Path) -> dict[int, tuple[int, ...]] | None:
 
 
 def _open(path: Path) -> Any:
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, where a file is expected' if path.is_dir() else 'no such file'}")
+    check_file(path)
     warnings.filterwarnings("ignore", module="PIL")  # they name no file
     with naming(path, "not a readable 2D image"):
         image = Image.open(path)

@@ -16,7 +16,7 @@ from nibabel.arrayproxy import ArrayProxy
 from tfseg.core.errors import DataError
 from tfseg.core.files import replacing
 from tfseg.datasets import names, nifti_header
-from tfseg.datasets.checks import ROUNDING, check_length, check_size, naming, whole
+from tfseg.datasets.checks import ROUNDING, check_file, check_length, check_size, naming, whole
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 
 # Label values stored in steps no longer than this may lie half a step beside a whole number.
@@ -102,8 +102,7 @@ def _open(path: Path) -> Iterator[_Open]:
 def _header_and_data(path: Path) -> tuple[Path, Path | None]:
     """The files with the header and, of a pair, with the voxels."""
     ending = names.suffix(path)
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, where a file is expected' if path.is_dir() else 'no such file'}")
+    check_file(path)
     if ending.lower() in (".img", ".img.gz"):
         header = names.beside(path, (".hdr", ".hdr.gz"))
         if header is None:
