@@ -291,6 +291,14 @@ def test_an_arm_has_the_networks_of_every_seed(compared):
         model_of_arm(out, "focal")
 
 
+def test_a_seed_that_is_not_finished_is_named(compared, tmp_path):
+    out = shutil.copytree(compared[0], tmp_path / "cmp")
+    assert model_of_arm(out, "dice").warnings == ()
+    for run in ("dice_s7", "bce_s7"):
+        (out / "runs" / run).mkdir()
+    assert model_of_arm(out, "dice").warnings == (f"{out}: without dice_s7, not finished",)
+
+
 @pytest.fixture(scope="module")
 def joined(compared, scans, tmp_path_factory):
     """A finished comparison with an oracle: masks that are the truth, one of them stored in another order."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -226,17 +226,24 @@ def keep_splits(path: Path, folds: Mapping[int, Sequence[Split]]) -> None:
 
 
 def model_of_arm(folder: Path, arm: str) -> Model:
-    """Return the networks of an arm under every seed as one model.
+    """Return the networks of an arm under every seed as one model, with a warning if seeds are not finished.
 
     Raises:
         ConfigError: if the comparison has no finished run of this arm.
         RunError: if a run is damaged.
     """
-    finished = [run for run in sorted((folder / "runs").glob("*")) if (run / "report.html").is_file()]
+    runs = sorted((folder / "runs").glob("*"))
+    finished = [run for run in runs if (run / "report.html").is_file()]
     runs_by_arm: dict[str, list[Path]] = {}
     for run in finished:
         runs_by_arm.setdefault(str(read_scores(run / "scores.csv")["arm"].iloc[0]), []).append(run)
     if arm not in runs_by_arm:
         known = ", ".join(runs_by_arm) or "none"
         raise ConfigError(f"--arm: expected one of the finished arms of {folder}, {known}; received {arm}")
-    return joined([model_of(run) for run in runs_by_arm[arm]], f"{folder.resolve().name}, {arm}")
+    own = runs_by_arm[arm]
+    model = joined([model_of(run) for run in own], f"{folder.resolve().name}, {arm}")
+    names = {run.name.rpartition("_s")[0] for run in own}
+    missing = [run.name for run in runs if run not in finished and run.name.rpartition("_s")[0] in names]
+    if not missing:
+        return model
+    return replace(model, warnings=(*model.warnings, f"{folder}: without {', '.join(missing)}, not finished"))
