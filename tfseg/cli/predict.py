@@ -22,6 +22,7 @@ from tfseg.datasets.reading import read_case_header
 from tfseg.datasets.unlabelled import find_scans
 from tfseg.prediction.clean_up import parse_clean_up
 from tfseg.prediction.draws import Sampling
+from tfseg.prediction.flips import kept_whole
 from tfseg.prediction.memory_needs import fitted_batch, peak_bytes
 from tfseg.prediction.model import Model, joined, read_saved_model
 from tfseg.prediction.predict import Options, Predicted, ProbabilityType, predict_scan
@@ -205,8 +206,7 @@ def _batch_sizes(scans: Sequence[Case], model: Model, options: Options, terminal
     """Return the slices to predict at a time for each scan, and say what the largest needs in memory."""
     description, sampling = model.description, options.sampling
     measures = 0 if sampling is None else sampling.moments(description.targets).measures
-    axes = options.flip_axes(description)
-    whole = 2 ** (len(axes) - 1) if 0 in axes else 0
+    whole = kept_whole(options.flip_axes(description))
     base, available = memory.resident_bytes(), memory.available_bytes()
     sizes, needs = {}, {}
     for case in scans:

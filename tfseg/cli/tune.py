@@ -49,7 +49,7 @@ INNER = "inner_splits.json"
 
 @dataclass(frozen=True)
 class Searching:
-    """Share the space, the search settings and the training of trials among searches."""
+    """The space, the settings of the search and the place where trials are trained, which all searches share."""
 
     space: Space
     search: SearchConfig

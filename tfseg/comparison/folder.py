@@ -16,7 +16,7 @@ from tfseg.comparison.endpoint import Endpoint, read_endpoint
 from tfseg.comparison.grid import by_arm
 from tfseg.comparison.means import means_and_failures
 from tfseg.comparison.printed import KEYS, beside_printed
-from tfseg.comparison.study import arm_names
+from tfseg.comparison.study import arm_names, without_seed
 from tfseg.comparison.tuned import RECORD, Budget, is_tuned, read_budget, read_choice, side_by_side
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core import files
@@ -242,8 +242,8 @@ def model_of_arm(folder: Path, arm: str) -> Model:
         raise ConfigError(f"--arm: expected one of the finished arms of {folder}, {known}; received {arm}")
     own = runs_by_arm[arm]
     model = joined([model_of(run) for run in own], f"{folder.resolve().name}, {arm}")
-    names = {run.name.rpartition("_s")[0] for run in own}
-    missing = [run.name for run in runs if run not in finished and run.name.rpartition("_s")[0] in names]
+    names = {without_seed(run.name) for run in own}
+    missing = [run.name for run in runs if run not in finished and without_seed(run.name) in names]
     if not missing:
         return model
     return replace(model, warnings=(*model.warnings, f"{folder}: without {', '.join(missing)}, not finished"))

@@ -177,6 +177,15 @@ def folder_of(arm: Arm, seed: int) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', arm.name).strip('_')}_s{seed}"
 
 
+def without_seed(folder: str) -> str:
+    """Return a name that `folder_of` made without its seed: it is the same for all seeds of an arm.
+
+    >>> without_seed("tversky_alpha=0.3_s12")
+    'tversky_alpha=0.3'
+    """
+    return folder.rpartition("_s")[0]
+
+
 def load_study(
     study: Path | None,
     config: Path | None,

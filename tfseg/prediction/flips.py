@@ -57,6 +57,15 @@ class FlippedPredictor:
         yield from np.split(whole, np.cumsum([len(block) for block in listed[:-1]]))
 
 
+def kept_whole(axes: Sequence[int]) -> int:
+    """Return how many whole images of probabilities a `FlippedPredictor` of some axes has in memory.
+
+    >>> kept_whole((1, 2)), kept_whole((0,)), kept_whole((0, 1, 2))
+    (0, 1, 4)
+    """
+    return 2 ** (len(axes) - 1) if 0 in axes else 0
+
+
 def flip_axes(names: Sequence[str], axis: str, trained: Sequence[str], force: bool, sliced: bool) -> tuple[int, ...]:
     """Return the axes of an image that flips named by anatomy mirror.
 

@@ -63,6 +63,7 @@ def saved_model_forward(folder: Path, channels: int, output_shape: tuple[int, ..
         )
 
     def forward(image: Array) -> Array:
+        # Asks `loaded`, so that its variables live as long as this function.
         return np.asarray(loaded.signatures["serving_default"](image=tf.constant(image))["probability"])
 
     return forward
