@@ -30,11 +30,40 @@ class Clipping:
         super().apply([gradient / parts for gradient in clipped], trainable_variables)  # type: ignore[misc]
 
 
-class ClippedAdam(Clipping, keras.optimizers.Adam):
+class FusedAdam(keras.optimizers.Adam):
+    """Adam that updates a variable in one operation, where Keras takes a dozen.
+
+    `m ← β₁m + (1 - β₁)g`, `v ← β₂v + (1 - β₂)g²`, `w ← w - rate · √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε)`. With small
+    batches, Keras's operations take a tenth of a step, and a fifth of the time before the first.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable and its moments."""
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), step),
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
+
+
+class FusedAdamW(FusedAdam, keras.optimizers.AdamW):
+    """AdamW whose step, apart from the weight decay, is one operation per variable."""
+
+
+class ClippedAdam(Clipping, FusedAdam):
     """Adam with clipping."""
 
 
-class ClippedAdamW(Clipping, keras.optimizers.AdamW):
+class ClippedAdamW(Clipping, FusedAdamW):
     """AdamW with clipping."""
 
 
@@ -43,8 +72,8 @@ class ClippedSGD(Clipping, keras.optimizers.SGD):
 
 
 CLASSES: dict[str, tuple[Any, Any]] = {
-    "adam": (keras.optimizers.Adam, ClippedAdam),
-    "adamw": (keras.optimizers.AdamW, ClippedAdamW),
+    "adam": (FusedAdam, ClippedAdam),
+    "adamw": (FusedAdamW, ClippedAdamW),
     "sgd": (keras.optimizers.SGD, ClippedSGD),
 }
 
