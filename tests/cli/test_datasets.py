@@ -60,7 +60,7 @@ def test_prep_writes_a_prepared_folder_by_a_recipe(tfseg, decathlon, tmp_path):
     arguments = ["prep", "--data", decathlon, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "out"]
     code, out, err = tfseg(*arguments)
     assert (code, err) == (0, "")
-    assert out.endswith(f"6 cases, 36 slices of 48×32, 1 channels in {tmp_path / 'out'}\n")
+    assert out.endswith(f"6 cases, 36 slices of 48×32, 1 channel in {tmp_path / 'out'}\n")
     image = np.asarray(Prepared(tmp_path / "out").case("case_0").image)
     assert (image.shape, image.min(), image.max()) == ((6, 48, 32, 1), 0, 1)
 
@@ -151,7 +151,7 @@ def test_folds_are_balanced_by_the_strata_of_a_manifest(manifest, tmp_path):
 def test_what_is_unusual_is_reported_by_inspect_and_prep(tfseg, decathlon, tmp_path):
     shutil.copytree(decathlon, tmp_path / "data")
     shutil.copy(decathlon / "imagesTr" / "case_0.nii.gz", tmp_path / "data" / "imagesTr" / "extra.nii.gz")
-    warning = f"warning: {tmp_path / 'data'}: 1 files are not read, not listed in dataset.json: imagesTr/extra.nii.gz\n"
+    warning = f"warning: {tmp_path / 'data'}: 1 file is not read, not listed in dataset.json: imagesTr/extra.nii.gz\n"
     code, out, err = tfseg("inspect", tmp_path / "data")
     assert (code, err, out.count(warning)) == (0, "", 1)
     code, out, err = tfseg("prep", "--data", tmp_path / "data", "--out", tmp_path / "out")

@@ -199,7 +199,7 @@ def test_report_is_written_again(run):
         (["--loss", "tversky:alpha=-1"], 2, "alpha must be a number in [0, 1]; received -1"),
         (["--set", "training.epoch=3"], 2, "did you mean training.epochs?"),
         (["--set", "training.epochs=none"], 2, "training.epochs"),
-        (["--data", "nowhere"], 1, "nowhere: no such folder"),
+        (["--data", "nowhere"], 1, "nowhere: no such file or folder"),
         (["--prepared", "nowhere"], 1, "not a finished prepared folder"),
         (["--prepared", "nowhere", "--data", "x"], 2, "leave out --data"),
         (["--config", "nowhere.yaml"], 2, "cannot read nowhere.yaml"),

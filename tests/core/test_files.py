@@ -122,6 +122,9 @@ def test_a_text_that_cannot_be_read_is_named(tmp_path):
     path.write_bytes(b"{\xff}")
     with pytest.raises(DataError, match=r"a\.json: not a text file in UTF-8: byte 1: invalid start byte"):
         files.read_text(path)
+    path.write_bytes("ab".encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"a\.json: .* in UTF-16 without a byte order mark; save it as UTF-8"):
+        files.read_text(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"a\.json: not a text file in UTF-16: byte 2: truncated data"):
         files.read_text(path)

@@ -96,5 +96,5 @@ def test_files_without_an_orientation_among_others_are_named(write):
         assert [warning.split(":")[0].split("/")[-1] for warning in warnings] == [
             f"{name}{channel}.nii.gz" for name in "bd" for channel in ("_0000", "")
         ]
-        assert all("its header states no orientation (sform and qform codes 0)" in warning for warning in warnings)
+        assert all("states no orientation (in NIfTI: sform and qform codes 0)" in warning for warning in warnings)
     assert inspect(write(images, labels("abcd"), codes_zero="abcd")).warnings == ()

@@ -111,7 +111,38 @@ def test_a_slice_that_differs_is_named_wherever_it_is(save_series, tmp_path, tag
 def test_a_missing_slice_is_named(save_series, tmp_path):
     folder = save_series(tmp_path / "series", values(), AXIAL)
     (folder / "IM0004").unlink()
-    with pytest.raises(DataError, match=r"series: slices are 2\.5 to 5 mm apart, most 2\.5 mm: one may be missing"):
+    with pytest.raises(DataError, match=r"from IM\d+ to IM\d+ it is 5 mm, between most slices 2\.5 mm: a slice may"):
+        read_header(folder)
+
+
+def test_orientations_of_two_halves_are_both_named(save_series, tmp_path):
+    turned = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}
+    folder = save_series(
+        tmp_path / "s", values((5, 6, 6)), AXIAL, change=lambda place, tags: tags | (turned if place < 3 else {})
+    )
+    with pytest.raises(
+        DataError, match=r"ImageOrientationPatient (1\\0\\0\\0\\[-01\\]+), in another slice (?!\1$)1\\0\\0"
+    ):
+        read_header(folder)
+
+
+@pytest.mark.parametrize("place", [1, 4, 7])
+@pytest.mark.parametrize("length", [0, 132, 300, 600])
+def test_a_slice_that_is_cut_short_in_its_tags_is_named_wherever_it_is(save_series, tmp_path, place, length):
+    """The first and the last leave no gap."""
+    folder = save_series(tmp_path / "series", values(), AXIAL)
+    path = folder / f"IM000{place}"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(DataError, match=rf"series/IM000{place}: not a readable DICOM file: it(s| ends| is)"):
+        read_header(folder)
+
+
+def test_a_file_that_is_dicom_by_its_suffix_only_is_named(save_series, tmp_path):
+    folder = save_series(tmp_path / "series", values(), AXIAL)
+    (folder / "notes.txt").write_text("not a slice")
+    assert read_header(folder).shape == (5, 6, 7)
+    (folder / "IM0008.DCM").write_bytes(b"0" * 1000)
+    with pytest.raises(DataError, match=r"series/IM0008\.DCM: not a readable DICOM file: it does not begin as one"):
         read_header(folder)
 
 

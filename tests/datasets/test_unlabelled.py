@@ -7,7 +7,7 @@ from tfseg.datasets.unlabelled import find_scans
 
 
 def listed(source, channels):
-    return {case.name: [path.name for path in case.images] for case in find_scans(source, channels)}
+    return {case.name: [path.name for path in case.images] for case in find_scans(source, channels).cases}
 
 
 def touch(folder, *names):
@@ -45,14 +45,23 @@ def test_a_list_says_which_file_is_which(tmp_path):
 
 
 def test_a_dataset_in_a_known_layout_gives_its_cases_without_labels(decathlon):
-    cases = find_scans(decathlon, ["MRI"])
+    cases, warnings = find_scans(decathlon, ["MRI"])
+    assert warnings == ()
     assert [case.name for case in cases] == [f"case_{number}" for number in range(6)]
     assert all(case.label is None for case in cases)
 
 
 def test_what_cannot_be_listed_is_refused_in_one_line(tmp_path):
-    with pytest.raises(DataError, match="no such file or folder"):
-        find_scans(tmp_path / "gone", ["CT"])
+    touch(tmp_path, "bad.nii.gz", "bad.txt")
+    for name, message in (
+        ("gone", "gone: no such file or folder$"),
+        ("bad.nii", "file or folder; there is bad.nii.gz$"),
+    ):
+        with pytest.raises(DataError, match=message):
+            find_scans(tmp_path / name, ["CT"])
+    latin = touch(tmp_path / "latin", "p\udce9.nii.gz")
+    with pytest.raises(DataError, match=r"latin/p\\xe9.nii.gz: its name is not UTF-8; rename it"):
+        find_scans(latin, ["CT"])
     twice = touch(tmp_path / "twice", "p.nii.gz", "p.nrrd")
     with pytest.raises(DataError, match=r"2 files or series are of the case p: p.nii.gz and p.nrrd"):
         find_scans(twice, ["CT"])
@@ -85,6 +94,15 @@ def test_a_list_without_scans_and_names_that_lead_out_of_the_folder_are_refused(
         (tmp_path / "scans.csv").write_text(f"case,image\n{row}")
         with pytest.raises(DataError, match=message):
             find_scans(tmp_path / "scans.csv", ["T1"])
+
+
+def test_what_is_no_scan_is_reported(tmp_path):
+    touch(tmp_path / "in", "p.nii.gz", "q.hdr", "q.img", "notes.txt", ".hidden")
+    touch(tmp_path / "in" / "more", "r.nii.gz")
+    cases, warnings = find_scans(tmp_path / "in", ["CT"])
+    assert [case.name for case in cases] == ["p", "q"]
+    (warning,) = warnings
+    assert warning.endswith("in: 2 files are not read, no scans of this folder: more/r.nii.gz, notes.txt")
 
 
 def test_a_link_to_a_missing_volume_is_one_scan_of_several(tmp_path):

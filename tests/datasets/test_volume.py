@@ -222,6 +222,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"scan\.nii: no such file$"):
         read_header(tmp_path / "scan.nii")
     (tmp_path / "scan.nii.gz").write_bytes(b"")
+    (tmp_path / "Mask.gif").touch()
+    with pytest.raises(DataError, match=r"mask\.png: no such file; there is Mask\.gif$"):
+        read_header(tmp_path / "mask.png")
     with pytest.raises(DataError, match=r"scan\.nii: no such file; there is scan\.nii\.gz$"):
         read_header(tmp_path / "scan.nii")
     (tmp_path / "scan.nii").mkdir()

@@ -134,6 +134,13 @@ def test_wrong_folders_and_files(folders, tmp_path):
         pair_up(truth, net)
 
 
+def test_a_name_that_is_not_utf_8_is_refused(folders):
+    truth, _ = folders
+    (truth / "p\udce9.nii.gz").touch()
+    with pytest.raises(DataError, match=r"p\\xe9\.nii\.gz: its name is not UTF-8; rename it"):
+        pair_up(*folders)
+
+
 def test_suffixes_count_in_any_case(tmp_path):
     for name in ("a.nii.gz", "b.NII.GZ", "c.Nii"):
         save(tmp_path / "made.nii.gz" if name.endswith("GZ") else tmp_path / "made.nii", 1).rename(tmp_path / name)

@@ -76,6 +76,14 @@ def refusal(loss) -> str:
     return ""
 
 
+def test_a_prediction_may_be_a_variable(examples):
+    """As in a search for the prediction that a loss wants."""
+    truth, prediction, _ = examples["softmax2d"]
+    for name in LOSSES:
+        loss = get(name)
+        assert float(loss(truth, keras.Variable(prediction))) == pytest.approx(float(loss(truth, prediction)))
+
+
 def test_spacing_must_match_the_rank():
     for name in [name for name, loss in LOSSES.items() if "spacing_mm" in loss.parameters]:
         message = refusal(get(name, spacing_mm=[1, 1, 3]))

@@ -10,6 +10,7 @@ from tfseg.cli.terminal import Terminal
 from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.resumable import resumable
+from tfseg.core.words import counted
 from tfseg.datasets.layouts import Dataset, read_dataset, some_subjects
 from tfseg.datasets.phantoms.stand_ins import StandIn
 
@@ -164,7 +165,8 @@ def prepare_scans(source: Source, data: Path, out: Path, config: "Config", show_
         prepared = prepare(data, source, out, terminal, config.training.input.kind != "slices")
     height, width, channels = prepared.image_shape
     slices = int(prepared.index["slices"].sum())
-    terminal.say(f"{len(prepared.index)} cases, {slices} slices of {height}×{width}, {channels} channels in {out}")
+    counts = f"{counted(len(prepared.index), 'case')}, {counted(slices, 'slice')} of {height}×{width}"
+    terminal.say(f"{counts}, {counted(channels, 'channel')} in {out}")
     if show_augmented:
         from tfseg.reports.augmented import CASES, write_augmented_sheet
 

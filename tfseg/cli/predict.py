@@ -118,9 +118,9 @@ def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
     model = chosen.open()
     logical_devices()  # TensorFlow starts them here, quietly
     options.check(model)
-    for line in model.warnings:
+    scans, warnings = find_scans(source, model.description.channels)
+    for line in (*model.warnings, *warnings):
         terminal.say(f"warning: {line}")
-    scans = find_scans(source, model.description.channels)
     record = {"model": model.name, "networks_sha256": model.digest, **options.record()}
     with resumable(out), claimed(out, {RECORD: json.dumps(record, indent=1)}, "prediction"):
         rows = _finished(out, scans)

@@ -73,6 +73,8 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     name, codec = ("UTF-16", "utf-16") if content.startswith(UTF_16) else ("UTF-8", "utf-8-sig")
+    if name == "UTF-8" and 3 * content.count(0) > len(content):
+        raise DataError(f"{path}: not a text file in UTF-8, but in UTF-16 without a byte order mark; save it as UTF-8")
     try:
         return content.decode(codec)
     except UnicodeDecodeError as error:

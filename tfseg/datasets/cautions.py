@@ -25,8 +25,8 @@ def of_headers(placed: Mapping[Path, bool]) -> list[str]:
     if not without or all(not is_placed for is_placed in placed.values()):
         return []
     return [
-        f"{path}: its header states no orientation (sform and qform codes 0), other files' headers do; its left and "
-        "right may be swapped"
+        f"{path}: its header states no orientation (in NIfTI: sform and qform codes 0), other files' headers do; its "
+        "left and right may be swapped"
         for path in without
     ]
 

@@ -10,7 +10,7 @@ import numpy as np
 from tfseg.core import memory
 from tfseg.core.errors import DataError, one_line
 from tfseg.datasets.grids import Array, shear_degrees, voxel_mm3
-from tfseg.datasets.names import SUFFIXES, beside, printable
+from tfseg.datasets.names import namesake, printable
 
 MOST_COMPRESSED = 1032
 # Values of a floating-point label map may differ from whole numbers by rounding.
@@ -45,8 +45,22 @@ def check_file(path: Path) -> None:
         return
     if path.is_dir():
         raise DataError(f"{path}: a folder, where a file is expected")
-    other = beside(path, SUFFIXES)
-    raise DataError(f"{path}: no such file" + (f"; there is {other.name}" if other else ""))
+    raise DataError(f"{path}: no such file{_instead(path)}")
+
+
+def check_exists(path: Path) -> None:
+    """Refuse a path that is neither a file nor a folder; if a file of this name has another suffix, name it.
+
+    Raises:
+        DataError: with the path.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder{_instead(path)}")
+
+
+def _instead(path: Path) -> str:
+    other = namesake(path)
+    return f"; there is {other.name}" if other else ""
 
 
 def check_encodable(path: Path) -> None:

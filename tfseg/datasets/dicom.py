@@ -15,7 +15,7 @@ import numpy as np
 
 from tfseg.core.errors import DataError
 from tfseg.datasets.checks import naming
-from tfseg.datasets.dicom_files import DicomFile, files_in, is_series
+from tfseg.datasets.dicom_files import DicomFile, files_in, is_series, not_dicom
 from tfseg.datasets.dicom_geometry import Frame, check_rescaled_alike, frames_of, in_order, place
 from tfseg.datasets.grids import Array, Header, Opened, Volume
 from tfseg.datasets.itk import LPS_TO_RAS, message_of
@@ -65,6 +65,11 @@ def _series(folder: Path) -> _Series:
     others = [file for file in every if file.other_kind]
     if not files:
         raise _nothing_in(folder, others)
+    not_dicom(folder)  # refuses a slice that was lost
+    classes = {file.tags.get("SOPClassUID") for file in files}
+    for file in others:
+        if file.tags.get("SOPClassUID") in classes:
+            raise DataError(f"{file.path}: not a readable DICOM file: its pixels are missing or cut short")
     numbers = Counter(str(file.tags.get("SeriesInstanceUID", "")) for file in files)
     if len(numbers) != 1:
         sizes = ", ".join(map(str, sorted(numbers.values(), reverse=True)))

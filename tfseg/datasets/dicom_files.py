@@ -10,6 +10,7 @@ from tfseg.datasets.checks import naming
 from tfseg.datasets.names import is_file_or_lost, suffix
 
 PREAMBLE = 128
+SUFFIXES = (".dcm", ".dicom", ".ima")
 TAGS = (
     "SOPClassUID",
     "ImageType",
@@ -92,6 +93,25 @@ def files_in(folder: Path) -> Iterator[DicomFile]:
                 yield file
 
 
+def not_dicom(folder: Path) -> list[Path]:
+    """Return the visible files of a folder itself that are not DICOM files.
+
+    Raises:
+        DataError: for one that is empty or has a suffix of DICOM: a slice that was lost.
+    """
+    others = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        with naming(path, "not a readable DICOM file"), path.open("rb") as file:
+            if _is_dicom(file):
+                continue
+            if path.stat().st_size == 0:
+                raise ValueError("it is empty")
+            if path.suffix.lower() in SUFFIXES:
+                raise ValueError("it does not begin as one")
+        others.append(path)
+    return others
+
+
 def is_series(folder: Path) -> bool:
     """Whether a folder itself has DICOM files that are images, or that cannot be read."""
     try:
@@ -147,6 +167,8 @@ def _tags(path: Path, file: BinaryIO) -> Any:
         tags.walk(lambda *_: None)  # converts every value, so that a damaged one is found here
     except Exception as error:
         raise ValueError(str(error).partition("\nTraceback")[0]) from error
+    if "Rows" not in tags and "SOPClassUID" not in tags:
+        raise ValueError("it ends before the tags that say what it is")
     if "Rows" in tags and (not pixels or pixels[0] > path.stat().st_size):
         raise ValueError("its pixels are missing or cut short")
     return tags

@@ -126,14 +126,16 @@ def check_rescaled_alike(frames: Sequence[Frame]) -> None:
 
 
 def _check_same(what: str, frames: Sequence[Frame], values: Sequence[Any], tolerance: float) -> None:
-    """Refuse frames whose values differ from the value that most have, and name the file of one that does."""
+    """Refuse frames whose values differ from those of most, and name the file of one that does."""
     array = np.asarray(values, float)
     usual = np.median(array, axis=0)
     differ = np.abs(array - usual).max(axis=1) > tolerance * max(1.0, np.abs(usual).max())
     if differ.any():
         index = int(differ.argmax())
         which = f"{frames[index].path}: frame {index}: " if _is_one_file(frames) else f"{frames[index].path}: "
-        raise DataError(f"{which}{what} {_listed(array[index])}, in most slices {_listed(usual)}")
+        furthest = array[np.abs(array - array[index]).max(axis=1).argmax()]
+        others = "another slice" if 2 * differ.sum() >= len(array) else "most slices"
+        raise DataError(f"{which}{what} {_listed(array[index])}, in {others} {_listed(furthest)}")
 
 
 def _step_mm(frames: Sequence[Frame]) -> Array:
@@ -147,12 +149,14 @@ def _step_mm(frames: Sequence[Frame]) -> Array:
     nearest_mm = min(float(np.linalg.norm(np.subtract(one, other))) for one, other in pairwise(positions))
     if nearest_mm <= STEP_TOLERANCE * max(usual_mm, float(np.median(gaps_mm))):
         raise DataError(f"{where}: several slices at one position; expected one volume a series")
-    if np.linalg.norm(steps - usual, axis=1).max() > STEP_TOLERANCE * usual_mm:
+    uneven = np.linalg.norm(steps - usual, axis=1)
+    if uneven.max() > STEP_TOLERANCE * usual_mm:
         if _is_one_file(frames):
             raise DataError(f"{where}: its frames are not one stack of slices in order, at even distances")
+        before, after = frames[uneven.argmax()].path.name, frames[uneven.argmax() + 1].path.name
         raise DataError(
-            f"{where}: slices are {gaps_mm.min():.3g} to {gaps_mm.max():.3g} mm apart, "
-            f"most {usual_mm:.3g} mm: one may be missing"
+            f"{where}: from {before} to {after} it is {gaps_mm[uneven.argmax()]:.3g} mm, between most slices "
+            f"{usual_mm:.3g} mm: a slice may be missing, or lie aside"
         )
     mean: Array = steps.mean(axis=0)
     return mean

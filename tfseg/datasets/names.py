@@ -84,6 +84,16 @@ def beside(path: Path, suffixes: Iterable[str]) -> Path | None:
     return next((file for each in spelled if (file := path.with_name(stem(path) + each)).is_file()), None)
 
 
+def namesake(path: Path) -> Path | None:
+    """Return the file beside a path with the same stem, whatever its suffix and capitals; an image rather than another.
+
+    None if there is none.
+    """
+    start = f"{stem(path)}.".lower()
+    alike = [each for each in path.parent.glob("*") if each.name.lower().startswith(start) and each.is_file()]
+    return min(alike, key=lambda each: (not suffix(each), each.name), default=None)
+
+
 def parts(path: Path) -> list[Path]:
     """Return the files that an image is made of: itself, and the one with its voxels if it is only a header."""
     voxels = beside(path, DATA_OF.get(suffix(path).lower(), ()))

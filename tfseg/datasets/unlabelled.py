@@ -5,15 +5,25 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from tfseg.core.errors import DataError
 from tfseg.datasets import dicom
+from tfseg.datasets.checks import check_encodable, check_exists
 from tfseg.datasets.layouts import LAYOUTS, Case, check_names, read_dataset
+from tfseg.datasets.layouts.dataset import not_read
 from tfseg.datasets.layouts.manifest import read_scan_list
-from tfseg.datasets.names import image_files, stem
+from tfseg.datasets.names import image_files, parts, stem
 
 
-def find_scans(source: Path, channels: Sequence[str]) -> list[Case]:
+class Scans(NamedTuple):
+    """Cases without label maps, and lines to report: files that are not read."""
+
+    cases: list[Case]
+    warnings: tuple[str, ...] = ()
+
+
+def find_scans(source: Path, channels: Sequence[str]) -> Scans:
     """List the scans of a source, without label maps; their files are not checked.
 
     The files of one scan share a name and differ in a suffix, the number of the channel (`CASE_0000`) or its name
@@ -26,11 +36,11 @@ def find_scans(source: Path, channels: Sequence[str]) -> list[Case]:
         channels: the names of the channels that a scan should have, in order.
 
     Raises:
-        DataError: if the source is absent or holds no scan, two scans have one name, or scans have files of more
-            channels.
+        DataError: if the source is absent or holds no scan, two scans have one name, a name is not UTF-8, or scans
+            have files of more channels.
     """
-    if not source.exists():
-        raise DataError(f"{source}: no such file or folder")
+    check_exists(source)
+    warnings: tuple[str, ...] = ()
     if source.suffix.lower() == ".csv":
         cases = read_scan_list(source, channels)
     elif source.is_file():
@@ -45,13 +55,29 @@ def find_scans(source: Path, channels: Sequence[str]) -> list[Case]:
         found = [*_of_files(paths, channels), *_of_series(source, channels)]
         if not found and not any(has_layout(source) for has_layout, _ in LAYOUTS.values()):
             raise DataError(f"{source}: no scan in it; expected NIfTI, NRRD, MetaImage, 2D images or DICOM series")
-        cases = found or [replace(case, label=None) for case in read_dataset(source).cases]
+        if found:
+            cases, warnings = found, _left_out(source, found)
+        else:
+            dataset = read_dataset(source)
+            cases, warnings = [replace(case, label=None) for case in dataset.cases], dataset.warnings
     check_names(source, cases)
+    for path in (path for case in cases for path in case.images):
+        check_encodable(path)
     name, times = Counter(case.name for case in cases).most_common(1)[0]
     if times > 1:
         files = " and ".join(case.images[0].name for case in cases if case.name == name)
         raise DataError(f"{source}: {times} files or series are of the case {name}: {files}")
-    return cases
+    return Scans(cases, warnings)
+
+
+def _left_out(source: Path, cases: Sequence[Case]) -> tuple[str, ...]:
+    """A line about the files in a folder of scans, and in the folders in it, that belong to no scan."""
+    images = [path for case in cases for path in case.images]
+    files = {part for path in images if path.is_file() for part in parts(path)}
+    series = {path for path in images if path.is_dir()}
+    inside = [path for each in image_files(source, recursive=True) for path in each]
+    others = [path for path in inside if path not in files and series.isdisjoint(path.parents)]
+    return not_read(source, others, "no scans of this folder")
 
 
 def _of_files(paths: Sequence[Path], channels: Sequence[str]) -> list[Case]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfseg.core.errors import ConfigError, DataError
+from tfseg.datasets.checks import check_encodable, check_exists
 from tfseg.datasets.layouts.label_names import read_declaration
 from tfseg.datasets.layouts.labels import find_labels
 from tfseg.datasets.layouts.palettes import are_read_as_shown
@@ -49,11 +50,11 @@ def pair_up(truth: Path, prediction: Path) -> list[Pair]:
 
     Raises:
         ConfigError: if one is a file and the other a folder.
-        DataError: if a path does not exist, a folder has no label maps or two of one name, or a file has no partner.
+        DataError: if a path does not exist, a folder has no label maps or two of one name, a file has no partner, or
+            a name is not UTF-8.
     """
     for path in (truth, prediction):
-        if not path.exists():
-            raise DataError(f"{path}: no such file or folder")
+        check_exists(path)
     if truth.is_dir() != prediction.is_dir():
         raise ConfigError(f"expected two files or two folders, received {truth} and {prediction}")
     if truth.is_file():
@@ -147,6 +148,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
     """The label maps of a folder by case; hidden files, which macOS leaves in archives, are none."""
     found: dict[str, Path] = {}
     for path in image_files(folder)[0]:
+        check_encodable(path)
         if (first := found.setdefault(stem(path), path)) is not path:
             raise DataError(f"{path}: the same case as {first.name}")
     if not found:

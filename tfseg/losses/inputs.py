@@ -125,10 +125,10 @@ def nan_unless(valid: Tensor | None, losses: Tensor) -> Tensor:
 
 
 def widened(y_pred: Tensor, dtype: str) -> Tensor:
-    """A prediction of float16 in `dtype`, its gradient clipped to the range of float16; any other unchanged."""
+    """A prediction as a tensor; one of float16 in `dtype`, its gradient clipped to the range of float16."""
     prediction = ops.convert_to_tensor(y_pred)
     if keras.backend.standardize_dtype(prediction.dtype) != "float16":
-        return y_pred
+        return prediction
     largest = float(np.finfo(np.float16).max)
 
     @with_gradient

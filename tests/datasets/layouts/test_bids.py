@@ -229,10 +229,9 @@ def test_an_image_without_a_session_may_have_a_label_map_with_one(write):
 def test_files_that_are_left_out_are_reported(write):
     folder = write(*PAIRS, "sub-1/anat/sub-1_label-x_mask.nii.gz", "sub-1/anat/sub-1_PDw.nii.gz")
     assert read_dataset(folder).warnings == (
-        f"{folder}: 1 files are not read, label maps of another kind than those used: "
+        f"{folder}: 1 file is not read, label maps of another kind than those used: "
         "sub-1/anat/sub-1_label-x_mask.nii.gz",
-        f"{folder}: 1 files are not read, images of a kind that most label maps do not have: "
-        "sub-1/anat/sub-1_PDw.nii.gz",
+        f"{folder}: 1 file is not read, images of a kind that most label maps do not have: sub-1/anat/sub-1_PDw.nii.gz",
     )
 
 

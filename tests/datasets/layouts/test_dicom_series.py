@@ -81,6 +81,7 @@ def test_a_segmentation_beside_the_series_is_no_channel(tmp_path, save_series, s
         (tmp_path / "labels" / f"{case}.nrrd.nii.gz").rename(tmp_path / "labels" / f"{case}.NII.GZ")
     (tmp_path / "images" / ".cache").mkdir()
     (tmp_path / "labels" / "notes.txt").touch()
+    (tmp_path / "images" / "b" / "CT" / "info.json").write_text("{}")
     read = read_dataset(tmp_path)
     assert (read.channels, [case.name for case in read.cases]) == (("CT",), ["a", "b"])
     assert find_faults(read) == []
@@ -90,7 +91,8 @@ def test_a_segmentation_beside_the_series_is_no_channel(tmp_path, save_series, s
             for case in "ab"
             for kind, what in (("RTDOSE", "dose distribution"), ("RTSTRUCT", "structure set"), ("SEG", "segmentation"))
         ),
-        f"{tmp_path}: 1 files are not read, not of a volume format: labels/notes.txt",
+        f"{tmp_path}: 1 file is not read, not DICOM: images/b/CT/info.json",
+        f"{tmp_path}: 1 file is not read, not of a volume format: labels/notes.txt",
     )
 
 

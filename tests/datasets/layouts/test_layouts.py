@@ -137,7 +137,7 @@ def test_a_folder_without_a_description_is_no_dataset(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    assert refusal(tmp_path / "nowhere") == f"{tmp_path / 'nowhere'}: no such folder"
+    assert refusal(tmp_path / "nowhere") == f"{tmp_path / 'nowhere'}: no such file or folder"
 
 
 def test_a_real_dataset_is_read(shared):

@@ -87,6 +87,7 @@ def test_the_same_manifest_in_other_spellings(write):
         # as other programs and systems write it
         plain.replace(",", ";"),
         plain.replace(",", "\t"),
+        plain.replace("\n", "\r"),
         plain.replace("subject,image,label", "Subject,IMAGE,Label"),
         plain.replace("subject", '"subject"').replace(",", "; "),
         plain.replace("\n", "\r\n"),
@@ -124,8 +125,8 @@ def test_splits_and_strata(write):
 def test_what_is_missing_is_said(write):
     for text, said in (
         ("", "not a readable CSV file"),
-        ("subject,image\n1,a.nii", "the columns label are missing; there are subject, image"),
-        ("subject,scan,label\n1,a.nii,b.nii", "the columns image are missing"),
+        ("subject,image\n1,a.nii", "no column label; there are subject, image"),
+        ("subject,scan,label\n1,a.nii,b.nii", "no column image; there are"),
         ("subject,image,label\n1,a.nii,labels/a.nii.gz\n2,,labels/a.nii.gz", "line 3: image is empty"),
         ("subject,image,label\n\n1,a.nii,b.nii\n\n2,c.nii,", "line 5: label is empty"),
         ("subject,image,label\n1,a.nii,b.nii,c.nii", "line 2: 4 cells, but there are 3 columns"),
@@ -138,6 +139,7 @@ def test_what_is_missing_is_said(write):
             "the subject 0 is on two sides of the split",
         ),
         ("subject,image,label\n", "no cases"),
+        ("subject|image|label\n1|a|b", "no column subject and no label and no image; there are subject|image|label"),
         ("subject,image,label\n1,a.nii\0,labels/a.nii.gz", "a.nii\\x00' holds a zero byte"),
         ("subject,image,label\n../1,a.nii,labels/a.nii.gz", "the case name '../1' cannot name a folder"),
         ("case,subject,image,label\n,1,a.nii,labels/a.nii.gz", "the case name '' cannot name a folder"),

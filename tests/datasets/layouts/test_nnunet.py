@@ -160,6 +160,34 @@ def test_files_that_are_left_out_are_reported(write):
     assert warning.endswith(": imagesTr/b_0000.nii, imagesTr/c.nii.gz, labelsTr/d.nrrd")
 
 
+def test_files_that_the_key_dataset_does_not_list_are_reported(write):
+    listed = {"a": {"images": ["scans/a.nii.gz"], "label": "scans/a_seg.nii.gz"}}
+    folder = write(*files_of("b"), channel_names={"0": "CT"}, dataset=listed)
+    (warning,) = read_dataset(folder).warnings
+    files = "imagesTr/b_0000.nii.gz, imagesTr/b_0001.nii.gz, labelsTr/b.nii.gz"
+    assert warning == f"{folder}: 3 files are not read, not listed in dataset.json: {files}"
+
+
+def test_a_pair_may_be_named_by_the_file_of_its_voxels(write):
+    pairs = (".hdr", ".img")
+    folder = write(*(name for ending in pairs for name in files_of("a", ending=ending)), file_ending=".img")
+    read = read_dataset(folder)
+    assert [path.name for path in read.cases[0].files] == ["a_0000.hdr", "a_0001.hdr", "a.hdr"]
+    assert read.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"channel_names": ["CT"]}, r'channels: expected number: name, as {"0": "CT"}, received \[\'CT\'\]'),
+        ({"labels": ["spleen"]}, r'labels: expected {"1": "spleen"} or {"spleen": 1}, received \[\'spleen\'\]'),
+    ],
+)
+def test_lists_where_names_and_numbers_are_expected_are_refused(write, replaced, message):
+    with pytest.raises(DataError, match=message):
+        read_dataset(write(*files_of("a"), **replaced))
+
+
 def test_an_ending_may_have_capitals(write):
     folder = write(*files_of("a"), *files_of("b", ending=".NII.GZ"))
     read = read_dataset(folder)

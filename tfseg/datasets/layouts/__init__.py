@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfseg.core.errors import DataError
+from tfseg.datasets.checks import check_exists
 from tfseg.datasets.layouts.bids import is_bids, read_bids
 from tfseg.datasets.layouts.dataset import Case, Dataset, check_names, some_subjects, with_subjects
 from tfseg.datasets.layouts.decathlon import is_decathlon, read_decathlon
@@ -42,8 +43,7 @@ def read_dataset(folder: Path, subject_pattern: str | None = None) -> Dataset:
         DataError: if the folder is absent, or its layout is unknown or damaged.
         ConfigError: if the pattern does not match every case's name.
     """
-    if not folder.exists():
-        raise DataError(f"{folder}: no such folder")
+    check_exists(folder)
     for name, (recognised, read) in LAYOUTS.items():
         if recognised(folder):
             dataset = read(folder)

@@ -18,11 +18,14 @@ def declared_channels(channels: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         ValueError: if a number is not whole, or has no name or two.
     """
+    expected = 'channels: expected number: name, as {"0": "CT"}'
+    if not isinstance(channels, Mapping):
+        raise ValueError(f"{expected}, received {channels}")
     pairs = channels.items() if is_by_value(channels) else ((number, name) for name, number in channels.items())
     try:
         return tuple(by_number(pairs).values())
     except ValueError as error:
-        raise ValueError(f'channels: expected number: name, as {{"0": "CT"}}, received {dict(channels)}') from error
+        raise ValueError(f"{expected}, received {dict(channels)}") from error
 
 
 def channels_of(images: Iterable[Path], name: str | None = None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from os.path import realpath
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.checks import naming
+from tfseg.datasets.names import image_files, parts
 from tfseg.datasets.splits import Split
 
 Result = TypeVar("Result")
@@ -155,7 +157,16 @@ def not_read(folder: Path, paths: Sequence[Path], reason: str) -> tuple[str, ...
         return ()
     listed = ", ".join(path.relative_to(folder).as_posix() for path in paths[:MOST_LISTED])
     more = ", …" if len(paths) > MOST_LISTED else ""
-    return (f"{folder}: {len(paths)} files are not read, {reason}: {listed}{more}",)
+    are = "1 file is" if len(paths) == 1 else f"{len(paths)} files are"
+    return (f"{folder}: {are} not read, {reason}: {listed}{more}",)
+
+
+def unused(folder: Path, cases: Iterable[Case], reason: str) -> tuple[str, ...]:
+    """Return a line about the files in `imagesTr` and `labelsTr`, and in the folders in them, that no case uses."""
+    used = {realpath(path) for case in cases for path in case.files}
+    images = (image_files(folder / place, recursive=True) for place in ("imagesTr", "labelsTr"))
+    inside = (path for kinds in images for kind in kinds for path in kind)
+    return not_read(folder, [path for path in inside if used.isdisjoint(map(realpath, parts(path)))], reason)
 
 
 def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]], Result]) -> Result:
@@ -166,7 +177,10 @@ def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]]
     """
     text = files.read_text(path)
     with naming(path, f"not {expected}"):
-        return parse(json.loads(text, object_pairs_hook=_each_key_once))
+        description = json.loads(text, object_pairs_hook=_each_key_once)
+        if not isinstance(description, dict):
+            raise ValueError(f"it holds a {type(description).__name__}, not an object with keys")
+        return parse(description)
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """Read the layout of the Medical Segmentation Decathlon and of nnU-Net v1: `dataset.json`, `imagesTr`, `labelsTr`."""
 
 import re
-from collections.abc import Sequence
-from os.path import realpath
 from pathlib import Path
 from typing import Any
 
 from tfseg.datasets.layouts.channels import declared_channels
-from tfseg.datasets.layouts.dataset import Case, Dataset, not_read, read_description
+from tfseg.datasets.layouts.dataset import Case, Dataset, read_description, unused
 from tfseg.datasets.layouts.label_names import declared_labels
 from tfseg.datasets.layouts.palettes import are_read_as_shown
 from tfseg.datasets.names import image_files, stem
@@ -50,7 +48,7 @@ def read_decathlon(folder: Path) -> Dataset:
             ignore_label=names.ignore_label,
             regions=dict(names.regions),
             masks_as_shown=are_read_as_shown([label for _, label in pairs]),
-            warnings=_unlisted(folder, cases),
+            warnings=unused(folder, cases, "not listed in dataset.json"),
         )
 
     return read_description(folder / "dataset.json", EXPECTED, parse)
@@ -63,14 +61,3 @@ def _channels_in(folder: Path) -> dict[str, tuple[Path, ...]]:
         if match := CHANNEL.fullmatch(stem(path)):
             channels.setdefault(match.group(1), []).append(path)
     return {case: tuple(sorted(paths)) for case, paths in channels.items()}
-
-
-def _unlisted(folder: Path, cases: Sequence[Case]) -> tuple[str, ...]:
-    listed = {realpath(path) for case in cases for path in case.files}
-    inside = [
-        path
-        for place in ("imagesTr", "labelsTr")
-        for files in image_files(folder / place, recursive=True)
-        for path in files
-    ]
-    return not_read(folder, [path for path in inside if realpath(path) not in listed], "not listed in dataset.json")

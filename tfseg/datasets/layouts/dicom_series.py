@@ -99,9 +99,19 @@ def _left_out(folder: Path, found: Sequence[_Found]) -> list[str]:
             [place for place in _folders_in(case.folder) if place not in case.series.values()] if case.series else []
         )
         lines += [f"{line}, which is not read" for place in places for line in dicom_files.other_files(place)]
+        lines += not_read(folder, _strangers(case), "not DICOM")
     if beside:
         lines += not_read(folder, image_files(beside[1], (*NIFTI, *ITK))[1], "not of a volume format")
     return lines
+
+
+def _strangers(case: _Found) -> list[Path]:
+    """The files beside the slices of a case that are neither DICOM nor its label map."""
+    try:
+        inside = [path for place in case.series.values() for path in dicom_files.not_dicom(place)]
+    except DataError:  # a fault of the case
+        return []
+    return [path for path in inside if path != case.label]
 
 
 def _modality(series: Iterable[Path]) -> str:

@@ -43,6 +43,8 @@ def declared_labels(labels: Mapping[str, Any]) -> Declared:
     Raises:
         ValueError: if a value is not a whole number, or has no name or two, or the background is not 0.
     """
+    if not isinstance(labels, Mapping):
+        raise ValueError(f'labels: expected {{"1": "spleen"}} or {{"spleen": 1}}, received {labels}')
     if is_by_value(labels):
         by_value = by_number(labels.items())
         check_background(by_value)

@@ -55,7 +55,7 @@ def read_manifest(folder: Path) -> Dataset:
     images = [name for name in table.columns if name == "image" or name.startswith("image_")]
     missing = [name for name in ("subject", "label") if name not in table.columns] + ([] if images else ["image"])
     if missing:
-        raise DataError(f"{path}: the columns {', '.join(missing)} are missing; there are {', '.join(table.columns)}")
+        raise DataError(f"{path}: no column {' and no '.join(missing)}; there are {', '.join(table.columns)}")
     _check_filled(path, table, ("subject", "label", *images))
     root = path.resolve().parent
     names = _names(table, images[0])
@@ -102,7 +102,7 @@ def read_scan_list(path: Path, channels: Sequence[str]) -> list[Case]:
     table = _table(path)
     images = [name for name in table.columns if name == "image" or name.startswith("image_")]
     if not images:
-        raise DataError(f"{path}: the column image is missing; there are {', '.join(table.columns)}")
+        raise DataError(f"{path}: no column image; there are {', '.join(table.columns)}")
     if not table.rows:
         raise DataError(f"{path}: no scan is listed below the header")
     named = [f"image_{channel}" for channel in channels]
@@ -126,7 +126,7 @@ def _check_filled(path: Path, table: _Table, columns: Sequence[str]) -> None:
 
 def _table(path: Path) -> _Table:
     text = files.read_text(path)
-    reader = csv.reader(StringIO(text), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
+    reader = csv.reader(StringIO(text, newline=None), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:

@@ -10,11 +10,12 @@ from typing import Any
 from tfseg.core import files
 from tfseg.core.errors import DataError
 from tfseg.datasets.layouts.channels import declared_channels
-from tfseg.datasets.layouts.dataset import Case, Dataset, not_read, read_description
+from tfseg.datasets.layouts.dataset import Case, Dataset, read_description, unused
 from tfseg.datasets.layouts.label_names import declared_labels, is_by_value
 from tfseg.datasets.layouts.palettes import are_read_as_shown
-from tfseg.datasets.names import PICTURES, image_files, suffix
+from tfseg.datasets.names import PICTURES, image_files, parts, suffix
 
+UNNUMBERED = "without the file_ending or the number of a channel, such as _0000"
 EXPECTED = "an nnU-Net description (channel_names, labels and file_ending expected)"
 
 
@@ -44,10 +45,9 @@ def read_nnunet(folder: Path) -> Dataset:
         names = declared_labels(description["labels"])
         ending = "." + description["file_ending"].removeprefix(".")
         if "dataset" in description:
-            cases, warnings = _listed(folder, description["dataset"]), _swapped(folder, description)
+            cases, reason = _listed(folder, description["dataset"]), "not listed in dataset.json"
         else:
-            cases = _found(folder, len(channels), ending)
-            warnings = (*_swapped(folder, description), *_dropped(folder, cases))
+            cases, reason = _found(folder, len(channels), ending), UNNUMBERED
         return Dataset(
             name=str(description.get("name", folder.name)),
             channels=channels,
@@ -57,7 +57,7 @@ def read_nnunet(folder: Path) -> Dataset:
             ignore_label=names.ignore_label,
             regions=dict(names.regions),
             masks_as_shown=are_read_as_shown([case.label_file for case in cases]),
-            warnings=warnings,
+            warnings=(*_swapped(folder, description), *unused(folder, cases, reason)),
         )
 
     return read_description(folder / "dataset.json", EXPECTED, parse)
@@ -94,9 +94,10 @@ def _found(folder: Path, channels: int, ending: str) -> tuple[Case, ...]:
 
 
 def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
-    """The visible files with an ending, in any case, by their names without it."""
-    files_ = (path for kind in image_files(folder) for path in kind)
-    return {path.name[: -len(ending)]: path for path in files_ if path.name.lower().endswith(ending.lower())}
+    """The visible images that have an ending, in any case, or whose voxels are in a file that has it, by stem."""
+    images = (path for kind in image_files(folder) for path in kind)
+    pairs = ((part.name, path) for path in images for part in parts(path))
+    return {name[: -len(ending)]: path for name, path in pairs if name.lower().endswith(ending.lower())}
 
 
 def _endings(folder: Path) -> str:
@@ -104,18 +105,6 @@ def _endings(folder: Path) -> str:
     images = [path for place in ("imagesTr", "labelsTr") for path in image_files(folder / place)[0]]
     counts = Counter(suffix(path) for path in images).most_common()
     return "; there are " + ", ".join(f"{count} that end in {ending}" for ending, count in counts) if counts else ""
-
-
-def _dropped(folder: Path, cases: tuple[Case, ...]) -> tuple[str, ...]:
-    read = {path for case in cases for path in case.files}
-    inside = [
-        path
-        for place in ("imagesTr", "labelsTr")
-        for kind in image_files(folder / place, recursive=True)
-        for path in kind
-    ]
-    reason = "without the file_ending or the number of a channel, such as _0000"
-    return not_read(folder, [path for path in inside if path not in read], reason)
 
 
 def _swapped(folder: Path, description: Mapping[str, Any]) -> tuple[str, ...]:
