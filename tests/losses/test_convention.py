@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfseg.losses import LOSSES, get
 from tfseg.losses.base import SegmentationLoss
@@ -81,7 +82,8 @@ def test_a_prediction_may_be_a_variable(examples):
     truth, prediction, _ = examples["softmax2d"]
     for name in LOSSES:
         loss = get(name)
-        assert float(loss(truth, keras.Variable(prediction))) == pytest.approx(float(loss(truth, prediction)))
+        for variable in (keras.Variable(prediction), tf.Variable(prediction)):
+            assert float(loss(truth, variable)) == pytest.approx(float(loss(truth, prediction)))
 
 
 def test_spacing_must_match_the_rank():

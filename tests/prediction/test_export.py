@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfseg.config.training import TrainingConfig
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.models import unet, unet_2d
+from tfseg.prediction.clean_up import CleanUp
 from tfseg.prediction.description import describe, read_description, to_json
 from tfseg.prediction.export import check_formats, mean_network, with_one_output, write_export
 from tfseg.prediction.forward import compiled_forward
@@ -78,9 +79,22 @@ def test_metadata_describes_input_and_output_and_is_read_back(prepared, tmp_path
     assert metadata["networks"] == 2
     assert metadata["recipe"]["scaling"] == "zscore"
     assert metadata["version"] == 1
+    assert metadata["larger_slices"]["overlap"] == 0.5
+    assert "connected" not in str(metadata["restoration"])
     assert set(metadata["training_subjects"].values()) == set(prepared.subjects)
     (tmp_path / "metadata.json").write_text(json.dumps(metadata))
     assert read_description(tmp_path) == description
+
+
+def test_metadata_says_how_label_maps_are_cleaned_up(prepared):
+    clean = CleanUp(("left",), {"right": 40})
+    metadata = json.loads(to_json(describe(prepared, TRAINING), "run", 1, clean))
+    assert metadata["clean_up"] == "largest:left,min:right=40"
+    connected = "connected components (by a face, an edge or a corner)"
+    assert metadata["restoration"][-2:] == [
+        f"keep the largest of the {connected} of left",
+        f"drop the {connected} of right of fewer than 40 voxels",
+    ]
 
 
 def test_metadata_says_which_slices_are_seen_together(prepared, tmp_path):

@@ -139,7 +139,7 @@ def test_a_2d_image_there_and_back(tmp_path, save_picture):
     case = Prepared(tmp_path / "prepared").case("a")
     there, back = preparation_steps(recipe, in_pixels=True), restoration_steps(recipe, in_pixels=True)
     assert not any(
-        word in " ".join([*there, *back]) for word in ("patient", "RAS", "mm", "axial", "Hounsfield", "scan")
+        word in " ".join([*there, *back]) for word in ("patient", "RAS", "mm", "axial", "Hounsfield", "scan", "voxel")
     )
     assert [step.split()[0] for step in there] == ["read", "per", "note", "resample", "swap", "pad"]
     assert [step.split()[0] for step in back] == ["cut", "reverse", "resample", "decide"]
@@ -211,10 +211,10 @@ def test_every_step_of_a_recipe_is_described():
         "note each channel's least value, for padding",
         "crop to the box",
         "resample once, over the same extent, to the number of voxels of about 1 mm along x, about 0.5 mm along z, "
-        "rounded (halves to even), at least 1, these scaled alike until they fit 64 voxels along x and 32 along z, "
-        "rounded (halves to even), at least 1, by linear interpolation; new voxel i of n lies at position "
-        "(i + 0.5)·m/n - 0.5 among the m old ones, clamped to the range 0 to m - 1: beyond the outermost centres the "
-        "value is theirs",
+        "rounded (halves to even), at least 1, then the numbers of voxels along x and z scaled alike until they fit "
+        "64 voxels along x and 32 along z, rounded (halves to even), at least 1, by linear interpolation; new voxel i "
+        "of n lies at position (i + 0.5)·m/n - 0.5 among the m old ones, clamped to the range 0 to m - 1: beyond the "
+        "outermost centres the value is theirs",
         "flip and swap axes until the voxels are in the order nearest to RAS+ (x to the right, y to the front, z to "
         "the top of the patient)",
         "take coronal slices: the row index runs along x, the column index along z",

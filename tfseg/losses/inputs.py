@@ -126,7 +126,8 @@ def nan_unless(valid: Tensor | None, losses: Tensor) -> Tensor:
 
 def widened(y_pred: Tensor, dtype: str) -> Tensor:
     """A prediction as a tensor; one of float16 in `dtype`, its gradient clipped to the range of float16."""
-    prediction = ops.convert_to_tensor(y_pred)
+    is_variable = hasattr(y_pred, "assign")  # it lacks what a tensor has under TensorFlow
+    prediction = ops.copy(y_pred) if is_variable else ops.convert_to_tensor(y_pred)
     if keras.backend.standardize_dtype(prediction.dtype) != "float16":
         return prediction
     largest = float(np.finfo(np.float16).max)

@@ -11,6 +11,7 @@ from tfseg.config.config import validate
 from tfseg.config.training import TrainingConfig
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
+from tfseg.prediction.choice import SLICE_OVERLAP
 from tfseg.prediction.clean_up import CleanUp, parse_clean_up
 from tfseg.prediction.likeness import UsualChannel, UsualScans, usual_scans
 from tfseg.prediction.temperature import Temperature
@@ -128,9 +129,9 @@ def to_json(
             "labels": {str(value): name for value, name in targets.labels.items()},
             **_channels_of(targets),
         },
-        **({} if description.by_slices else {"windows": _windows(description.overlap)}),
+        **_covering(description),
         "preparation": [*preparation_steps(recipe, description.in_pixels), *_joining(description.neighbours)],
-        "restoration": restoration_steps(recipe, description.in_pixels),
+        "restoration": [*restoration_steps(recipe, description.in_pixels), *_cleaning(clean)],
         "clean_up": str(clean or "none"),
         "temperatures": [None if each is None else list(each.values) for each in temperatures],
         "recipe": recipe.model_dump(mode="json"),
@@ -210,14 +211,29 @@ def _parse(values: dict[str, Any], path: Path) -> Description:
     )
 
 
-def _windows(overlap: float) -> dict[str, object]:
-    """Return how a volume, of slices by rows by columns, is covered by windows of the input's shape."""
-    return {
+def _covering(description: Description) -> dict[str, object]:
+    """Return how windows of the input's shape cover a volume, or slices that are larger than the input."""
+    overlap = SLICE_OVERLAP if description.by_slices else description.overlap
+    windows = {
         "overlap": overlap,
         "starts": "along each axis from 0 to the last place, evenly, as few as leave this share of a side in common",
         "weights": "a Gaussian of standard deviation side/8 along each axis, divided by the sum over all windows",
-        "padding": "a shorter volume lies in the middle of the window; around it, each channel's least value there",
     }
+    if description.by_slices:
+        return {"larger_slices": {"padding": "only along an axis on which the slice is shorter", **windows}}
+    padding = "a shorter volume lies in the middle of the window; around it, each channel's least value there"
+    return {"windows": {**windows, "padding": padding}}
+
+
+def _cleaning(clean: CleanUp | None) -> list[str]:
+    """Return how label maps are cleaned up, if they are."""
+    if not clean:
+        return []
+    connected = "connected components (by a face, an edge or a corner)"
+    return [
+        *(f"keep the largest of the {connected} of {name}" for name in clean.largest),
+        *(f"drop the {connected} of {name} of fewer than {voxels} voxels" for name, voxels in clean.min_voxels.items()),
+    ]
 
 
 def _joining(neighbours: int) -> list[str]:

@@ -25,12 +25,17 @@ def preparation_steps(recipe: Recipe, in_pixels: bool = False) -> list[str]:
         recipe: resolved.
         in_pixels: whether images are 2D images without millimetres, not scans.
     """
-    return list(_steps(recipe, in_pixels))
+    return _worded(_steps(recipe, in_pixels), in_pixels)
 
 
 def restoration_steps(recipe: Recipe, in_pixels: bool = False) -> list[str]:
     """Return the way from a network's output back to labels on the image's own grid, one sentence per step."""
-    return list(_steps_back(recipe, in_pixels))
+    return _worded(_steps_back(recipe, in_pixels), in_pixels)
+
+
+def _worded(steps: Iterator[str], in_pixels: bool) -> list[str]:
+    """List steps; what is a voxel in a scan is a pixel in a 2D image."""
+    return [step.replace("voxel", "pixel") if in_pixels else step for step in steps]
 
 
 def _steps(recipe: Recipe, in_pixels: bool) -> Iterator[str]:
@@ -131,8 +136,9 @@ def _new_grid(recipe: Recipe, slices: str, in_pixels: bool) -> str:
     numbers = f"the number of voxels of {spacing}, {ROUNDED}" if spacing else ""
     if recipe.fit != "resize":
         return numbers
-    scaled = f"scaled alike until they fit {height} {along[0]} and {width} {along[1]}, {ROUNDED}"
-    return f"{numbers}, these {scaled}" if numbers else f"rows and columns {scaled}"
+    alike = "rows and columns" if in_pixels else f"the numbers of voxels along {rows} and {columns}"
+    scaled = f"{alike} scaled alike until they fit {height} {along[0]} and {width} {along[1]}, {ROUNDED}"
+    return f"{numbers}, then {scaled}" if numbers else scaled
 
 
 def _steps_back(recipe: Recipe, in_pixels: bool) -> Iterator[str]:
