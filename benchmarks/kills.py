@@ -72,7 +72,7 @@ def _matches(out: Path, pattern: str) -> list[Path]:
 
 
 def moment_of(out: Path, output: str, since: float) -> tuple[str, str]:
-    """Where a process that began at a time stands, from its files and its lines: the moment, and what it writes."""
+    """The state of a process that began at a time, from its files and its lines: the moment, and what it writes."""
     written = being_written(out, since)
     in_cases = any(path.parent.name == "cases" for path in written)
     writing = "a case" if in_cases else written[0].name.removeprefix(".unfinished-") if written else ""

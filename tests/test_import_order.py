@@ -89,6 +89,11 @@ def test_the_package_itself_loads_none_of_its_rooms():
 
 def test_the_package_offers_its_public_rooms():
     assert dir(tfseg) == sorted(tfseg.__all__) == ["__version__", "errors", "losses", "metrics", "models"]
+    for room in (tfseg.losses, tfseg.metrics, tfseg.models):
+        assert set(dir(room)) >= set(room.__all__)
+        assert all(getattr(room, name) for name in room.__all__)
+    assert {"get", "LOSSES", "RampCallback", "Dice", "LogHausdorffDT"} < set(dir(tfseg.losses))
+    assert dir(tfseg.metrics) == tfseg.metrics.__all__
     assert issubclass(tfseg.errors.ConfigError, tfseg.errors.TfsegError)
     assert all(getattr(tfseg, name) for name in tfseg.__all__)
     with pytest.raises(AttributeError, match="module 'tfseg' has no attribute 'loses'"):

@@ -273,7 +273,7 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(run, plain_run, new, decath
         (2, "networks of several seeds: tfseg predict CMP --arm NAME --uncertainty", plain_run, "--mc-samples", 2),
         (2, "no signature mc", tmp_path / "model", "--mc-samples", 2),
         (2, "--uncertainty: expected several networks, received one, fold 0", run, "--fold", 0, "--uncertainty"),
-        (2, "a SavedModel predicts alone", run, tmp_path / "model", "--uncertainty"),
+        (2, "a SavedModel cannot be joined with other models", run, tmp_path / "model", "--uncertainty"),
         (1, "one network is no ensemble; use --mc-samples", run, "--uncertainty", "--input", scan),
     ):
         source = [] if "--input" in arguments else ["--input", new / "a.nii.gz"]

@@ -12,7 +12,7 @@ from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import make_splits
 from tfseg.runs.cell import CellFailed, network_seed, run_cell_here
-from tfseg.runs.folder import FAILURE, STOPPED, is_finished, is_stopped
+from tfseg.runs.folder import FAILURE, STOPPED, is_finished
 from tfseg.training.progress import Progress, Stopped
 from tfseg.training.strategy import threads_used
 
@@ -94,12 +94,12 @@ def test_a_cell_stopped_after_an_epoch_is_marked_and_resumes_with_the_same_score
     out = tmp_path / "stopped"
     run_cell_here(**values, out=out, progress=Progress(stop_after=stop_after))
     assert [epoch for epoch, _ in seen] == [0, 1]
-    assert is_stopped(out) and not is_finished(out)
+    assert (out / STOPPED).is_file() and not is_finished(out)
     assert json.loads((out / STOPPED).read_text()) == {"epochs": 2}
     resumed = []
     run_cell_here(**values, out=out, progress=Progress(on_resume=resumed.append))
     assert resumed == [2]
-    assert is_finished(out) and not is_stopped(out)
+    assert is_finished(out) and not (out / STOPPED).exists()
     assert (out / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
 
 

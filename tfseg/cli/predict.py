@@ -37,7 +37,7 @@ COLUMNS = ("case", "file", "networks", "subjects", "out_of_sample", "unlike", "d
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which networks predict: all folds of runs, one of them or the final one; an arm of a comparison; an export."""
+    """The networks that predict: all folds of runs, one of them or the final one; an arm of a comparison; an export."""
 
     models: tuple[Path, ...]
     fold: int | None = None
@@ -58,7 +58,7 @@ class Chosen:
             raise ConfigError("expected one of --fold, --arm and --final, received several")
         if (folder / "saved_model.pb").is_file():
             if len(self.models) > 1:
-                raise ConfigError(f"{folder}: a SavedModel predicts alone; expected run folders beside one another")
+                raise ConfigError(f"{folder}: a SavedModel cannot be joined with other models; expected run folders")
             if self.fold is not None or self.arm is not None or self.final:
                 raise ConfigError(f"{folder}: a SavedModel is one network: leave out --fold, --arm and --final")
             return read_saved_model(folder)

@@ -25,9 +25,9 @@ class InputConfig(Section):
     per_case: Count = 24
     """Patches drawn from every case in every epoch."""
     centres: Literal["classes", "uniform", "foreground"] = "classes"
-    """Where the centre of a patch is drawn.
+    """Voxels among which the centre of a patch is drawn.
 
-    `classes`: voxels of every class equally often, the background included; `uniform`: any voxel; `foreground`: any
+    `classes`: those of every class equally often, the background included; `uniform`: any voxel; `foreground`: any
     labelled voxel.
     """
     overlap: Fraction = 0.5

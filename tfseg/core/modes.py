@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """Whose rules a study follows: fair ones, or those of the printed study, even if they flatter."""
+    """The rules that a study follows: fair ones, or those of the printed study, even if they flatter."""
 
     fair = "fair"
     as_printed = "as_printed"

@@ -40,7 +40,7 @@ def check_compressed(path: Path) -> None:
 
 
 def _compressed(path: Path) -> _Stream | None:
-    """Where the compressed voxels of a NRRD or MetaImage file are; None if they are not compressed or in many files."""
+    """Locate the compressed voxels of a NRRD or MetaImage file; None if they are not compressed or in many files."""
     with path.open("rb") as file:
         start = file.read(MOST_HEADER_BYTES)
     if start.startswith(b"NRRD"):

@@ -70,7 +70,7 @@ def _mean_dice(volumes: Sequence[_Masks], index: int, rules: CleanUp, labels: Ma
     values = []
     for prediction, truth in volumes:
         counted = truth != IGNORED
-        found, expected = (rules.apply(prediction, labels) == index)[counted], truth[counted] == index
-        total = int(found.sum()) + int(expected.sum())
-        values.append(2 * int((found & expected).sum()) / total if total else 1.0)
+        predicted, true = (rules.apply(prediction, labels) == index)[counted], truth[counted] == index
+        total = int(predicted.sum()) + int(true.sum())
+        values.append(2 * int((predicted & true).sum()) / total if total else 1.0)
     return float(np.mean(values))

@@ -43,9 +43,8 @@ def score_structures(
         return measure(truth, prediction, labels=labels, ignore_label=ignore_label, **how)
     tables = []
     for name, values in regions.items():
-        expected = np.isin(truth, values).astype(np.uint8)
+        true, predicted = (np.isin(label_map, values).astype(np.uint8) for label_map in (truth, prediction))
         if ignore_label is not None:
-            expected[truth == ignore_label] = UNKNOWN
-        found = np.isin(prediction, values).astype(np.uint8)
-        tables.append(measure(expected, found, labels={INSIDE: name}, ignore_label=UNKNOWN, **how))
+            true[truth == ignore_label] = UNKNOWN
+        tables.append(measure(true, predicted, labels={INSIDE: name}, ignore_label=UNKNOWN, **how))
     return pd.concat(tables, ignore_index=True)

@@ -35,7 +35,7 @@ CURVE_COLUMNS = ("subject", "case", "label", "source", "curve", "x", "y", "voxel
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Where the probabilities of a case come from.
+    """The sources of the probabilities of a case.
 
     Args:
         plain: the network as it predicts.

@@ -1,14 +1,16 @@
 """Segmentation losses under one convention, by name or as classes. Keras is imported on first use."""
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tfseg.losses.spec import parse, parse_list, title
 
 if TYPE_CHECKING:
     from tfseg.losses.catalogue import FAMILIES, LOSSES, get, make
+    from tfseg.losses.weighted_sum import RampCallback, WeightedSum
 
-__all__ = ["FAMILIES", "LOSSES", "get", "make", "parse", "parse_list", "title"]
+__all__ = ["FAMILIES", "LOSSES", "RampCallback", "WeightedSum", "get", "make", "parse", "parse_list", "title"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,3 +19,9 @@ def __getattr__(name: str) -> Any:
         if hasattr(catalogue, name):
             return getattr(catalogue, name)
     raise AttributeError(f"module 'tfseg.losses' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names; the class of each loss is one too, once Keras is imported."""
+    catalogue = sys.modules.get("tfseg.losses.catalogue")
+    return sorted([*__all__, *(kind.__name__ for kind in catalogue.LOSSES.values())]) if catalogue else __all__

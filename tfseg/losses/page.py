@@ -39,7 +39,8 @@ On the command line a loss is `--loss tversky:alpha=0.3,beta=0.7`. A weighted su
 
     loss: {{sum: [{{name: tversky, alpha: 0.3, weight: 0.9}}, {{name: log_hausdorff_dt, weight: 0.1}}]}}
 
-where a weight may also be a ramp, `{{from: 0, to: 0.1, epochs: 20}}`.
+A weight may also be a ramp, `{{from: 0, to: 0.1, epochs: 20}}`. tfseg's training advances it; in `keras.Model.fit`,
+pass `callbacks=[tfseg.losses.RampCallback()]`. A loss whose ramp was never advanced warns.
 
 ## Convention
 

@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def score(
     truth: ArrayLike,
     prediction: ArrayLike,

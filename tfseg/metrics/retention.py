@@ -29,19 +29,15 @@ def retention_curve(uncertainty: NDArray, truth: NDArray, prediction: NDArray) -
     if not foreground:
         return np.full(POINTS, np.nan)
     looked_at = np.linspace(0, foreground, POINTS)
-    hits, misses, alarms = (
-        np.count_nonzero(which) for which in (truth & prediction, truth & ~prediction, prediction & ~truth)
-    )
+    missing, excess = truth & ~prediction, prediction & ~truth
+    true_positives, false_negatives, false_positives = map(np.count_nonzero, (truth & prediction, missing, excess))
     # Voxels that are less uncertain than the last one looked at change nothing.
     least = np.partition(uncertainty, uncertainty.size - foreground)[uncertainty.size - foreground]
     asked = uncertainty >= least
-    found, removed = (
-        sums_of_smallest(-uncertainty[asked], looked_at, wrong)
-        for wrong in ((truth & ~prediction)[asked], (prediction & ~truth)[asked])
-    )
-    total = 2 * hits + misses + found + alarms - removed
-    # Nothing is left to find once every false alarm is removed.
-    return np.divide(2 * (hits + found), total, out=np.ones(POINTS), where=total > 0)
+    added, removed = (sums_of_smallest(-uncertainty[asked], looked_at, wrong[asked]) for wrong in (missing, excess))
+    total = 2 * true_positives + false_negatives + added + false_positives - removed
+    # Both masks are empty once every false positive is removed from an empty truth.
+    return np.divide(2 * (true_positives + added), total, out=np.ones(POINTS), where=total > 0)
 
 
 def retention_dice(curve: Array) -> float:

@@ -32,3 +32,7 @@ __all__ = [
     "unet_3d_deep",
     "unet_3d_light",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

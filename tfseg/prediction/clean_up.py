@@ -12,7 +12,7 @@ from tfseg.preparation.label_maps import clean_up
 
 @dataclass(frozen=True)
 class CleanUp:
-    """Which labels keep only their largest component, and the fewest voxels of a component of others, by name.
+    """The labels that keep only their largest component, and the fewest voxels of a component of others, by name.
 
     Voxels that touch by a face, an edge or a corner are connected.
     """

@@ -27,7 +27,7 @@ METADATA, VERSION = "metadata.json", 1
 
 @dataclass(frozen=True)
 class Description:
-    """All that the prediction of a scan needs beside the network.
+    """Everything that predicting a scan needs besides the network.
 
     Args:
         recipe: resolved.

@@ -36,7 +36,7 @@ def load_saved_model(folder: Path) -> Any:
     try:
         with files.reading(folder):
             return tf.saved_model.load(str(folder))
-    except OSError as error:  # its message goes on with advice on devices
+    except OSError as error:  # its message continues with advice on devices
         raise RunError(f"{folder}: not a readable SavedModel: {str(error).splitlines()[0]}") from error
 
 

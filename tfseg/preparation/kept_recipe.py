@@ -47,7 +47,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _made_from(recipe: Recipe | None, dataset: Dataset, volumes: bool) -> str:
-    """All that the completed recipe follows from; a file counts by its name, size and times."""
+    """Everything that determines the completed recipe; a file counts by its name, size and times."""
     listed = [sources(case, recipe or Recipe()) for case in dataset.cases]
     stamps = [[stamp(path) for paths in each.values() for path in paths] for each in listed]
     declared = [dataset.channels, list(dataset.labels.items()), dataset.ignore_label, dataset.masks_as_shown]

@@ -17,7 +17,7 @@ IGNORED = 255
 
 @dataclass(frozen=True)
 class LabelPlan:
-    """Which label values of a scan become which classes.
+    """The classes that the label values of a scan become.
 
     Args:
         labels: names by label value after preparation; classes 1, 2, … in this order, 0 is background.

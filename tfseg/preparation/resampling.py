@@ -130,7 +130,7 @@ def _most_shrunk_first(old: tuple[int, ...], new: tuple[int, int, int]) -> list[
 
 
 def _positions(old: int, new: int) -> Array:
-    """Where the centres of `new` voxels lie among `old` voxels of the same extent, within the outermost centres."""
+    """Locate the centres of `new` voxels among `old` voxels of the same extent, within the outermost centres."""
     centres: Array = (np.arange(new) + 0.5) * old / new - 0.5
     return centres.clip(0, old - 1)
 

@@ -189,7 +189,7 @@ def _filtered(channel: Array, grid: SliceGrid, recipe: Recipe) -> Array:
 
 
 def _measured_over(channel: Array, inside: Mask, recipe: Recipe) -> Mask | None:
-    """Where the scaling is measured; None for the whole volume."""
+    """Return the voxels over which the scaling is measured; None for the whole volume."""
     if recipe.inside == "brain" or recipe.scaling_over == "body":
         return inside
     return channel != 0 if recipe.scaling_over == "nonzero" else None

@@ -36,7 +36,7 @@ class Recipe(Section):
     """
 
     channels: Count | None = None
-    """How many channels a dataset must have; null: any number."""
+    """Number of channels that a dataset must have; null: any."""
     second_map: SecondMap | None = None
     """A second label map that is fused with the first."""
     labels: dict[str, References] | None = None
@@ -154,7 +154,7 @@ class Recipe(Section):
 
     @property
     def inside(self) -> Inside:
-        """Which voxels of a scan have to be found before its steps."""
+        """The voxels of a scan that its steps need to know first."""
         if self.skull_strip != "none":
             return "brain"
         return "body" if "body" in (self.scaling_over, self.crop) else "nonzero"

@@ -223,8 +223,3 @@ def read_scores(path: Path) -> pd.DataFrame:
 def is_finished(cell: Path) -> bool:
     """Return whether a cell's folder holds everything that `run_cell` writes."""
     return (cell / "scores.csv").is_file()
-
-
-def is_stopped(cell: Path) -> bool:
-    """Return whether a cell was stopped after an epoch because its caller asked for it."""
-    return (cell / STOPPED).is_file()

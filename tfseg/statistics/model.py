@@ -30,7 +30,7 @@ _BISECTIONS = 20  # of an interval that spans at most a few hundred times the sm
 
 
 class Design:
-    """Which subject and which network each observation belongs to; a network is a seed and a fold.
+    """The subject and the network that each observation belongs to; a network is a seed and a fold.
 
     If all seeds train on the same folds, the networks of a fold may share a part of their effect: that of the training
     set.

@@ -9,7 +9,7 @@ RANDOM_STATE = "seed_generator_state"  # Keras's name for the variable of a laye
 class EpochSeeds(keras.callbacks.Callback):
     """Make every dropout mask a function of (seed, epoch, layer, step), so that a resumed epoch repeats its masks.
 
-    The layers are all that draw random numbers, nested ones too, in the order of the model.
+    These are all layers that draw random numbers, nested ones too, in the order of the model.
 
     `epochs_before`: epochs of earlier stages.
     """

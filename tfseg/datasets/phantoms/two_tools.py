@@ -10,7 +10,6 @@ from tfseg.datasets.phantoms.head import TISSUES, head
 from tfseg.datasets.phantoms.shapes import Array
 
 LABELS = {value: TISSUES[value] for value in (1, 2, 3)}  # of the first tool: skin, skull, CSF
-SECOND_LABELS = {1: "CSF", 2: "grey_matter", 3: "white_matter"}
 CHANNELS = ("T1",)
 
 _SKIN, _SKULL, _FLUID, _GREY, _WHITE = TISSUES
@@ -22,7 +21,7 @@ def two_tools(
     """One subject: T1 [x, y, z, 1], the first tool's labels [x, y, z], affine (RAS+), the second tool's labels.
 
     The first tool knows no brain, and leaves islands of skull in the scalp and of skin in the air. The second knows
-    only what is inside the skull, and smooths its borders.
+    only what is inside the skull (1 CSF, 2 grey and 3 white matter), and smooths its borders.
     """
     image, truth, affine = head(rng, size, tumour_chance=0)
     first = np.where(truth <= _FLUID, truth, 0).astype(np.uint8)
