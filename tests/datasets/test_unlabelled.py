@@ -110,3 +110,4 @@ def test_a_link_to_a_missing_volume_is_one_scan_of_several(tmp_path):
     touch(tmp_path, "a.nii.gz")
     (tmp_path / "b.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
     assert list(listed(tmp_path, ["CT"])) == ["a", "b"]
+    assert find_scans(tmp_path, ["CT"]).warnings == ()

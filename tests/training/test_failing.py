@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfseg.cli import app as cli
 from tfseg.config.config import load_config
+from tfseg.core.errors import DataError
 from tfseg.core.resumable import resumable
 from tfseg.datasets.splits import Split
 from tfseg.prepared.batches import SliceBatches
@@ -50,9 +51,25 @@ def test_a_nan_loss_is_reported_with_step_and_slices_and_the_best_network_is_kep
     (tmp_path / "best.keras").write_text("the best so far")
     split = Split(("case_0", "case_1"), ("case_4",), ())
     step = step_of(poisoned, split.train, 0, "case_1", 3)
-    with pytest.raises(Diverged, match=rf"the loss is nan in epoch 1, step {step}, on .*case_1 \(slices .*3.*\)"):
+    place = rf"the loss is nan in epoch 1, step {step}, on .*case_1 \(slices .*3.*\)"
+    with pytest.raises(Diverged, match=f"{place}; the image holds NaN or infinite values"):
         train(load_config(None, TINY), poisoned, split, 0, tmp_path, HERE)
     assert (tmp_path / "best.keras").read_text() == "the best so far"
+
+
+def test_a_class_that_is_none_is_named_with_its_slices(prepared, tmp_path):
+    shutil.copytree(prepared.folder, tmp_path / "prepared")
+    path = tmp_path / "prepared" / "cases" / "case_1" / "label.npy"
+    label = np.load(path)
+    label[3, 5, 5] = 9
+    np.save(path, label)
+    damaged, wrong = Prepared(tmp_path / "prepared"), "the truth holds 9, expected 0 to 2"
+    for split, error, message in (
+        (Split(("case_0", "case_1"), ("case_4",), ()), Diverged, rf"case_1 \(slices .*3.*\); {wrong}$"),
+        (Split(("case_0",), ("case_1",), ()), DataError, f"^case_1, slice 3: {wrong}$"),
+    ):
+        with pytest.raises(error, match=message):
+            train(load_config(None, TINY), damaged, split, 0, tmp_path, HERE)
 
 
 def test_weights_that_become_nan_in_the_last_step_are_not_kept(prepared, tmp_path):

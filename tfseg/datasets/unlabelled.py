@@ -73,7 +73,7 @@ def find_scans(source: Path, channels: Sequence[str]) -> Scans:
 def _left_out(source: Path, cases: Sequence[Case]) -> tuple[str, ...]:
     """A line about the files in a folder of scans, and in the folders in it, that belong to no scan."""
     images = [path for case in cases for path in case.images]
-    files = {part for path in images if path.is_file() for part in parts(path)}
+    files = {part for path in images if not path.is_dir() for part in parts(path)}
     series = {path for path in images if path.is_dir()}
     inside = [path for each in image_files(source, recursive=True) for path in each]
     others = [path for path in inside if path not in files and series.isdisjoint(path.parents)]

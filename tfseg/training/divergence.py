@@ -9,12 +9,11 @@ import tensorflow as tf
 
 
 class Diverged(FloatingPointError):
-    """A loss that is NaN or infinite: in which epoch and step, from 1, and on which slices."""
+    """A loss that is NaN or infinite: in which epoch and step, from 1, on which slices, and why, if that is known."""
 
-    def __init__(self, loss: float, epoch: int, step: int, slices: str, which: str = "loss") -> None:
-        super().__init__(
-            f"the {which} is {loss} in epoch {epoch}, step {step}, on {slices}; a lower learning rate may help"
-        )
+    def __init__(self, loss: float, epoch: int, step: int, slices: str, which: str = "loss", reason: str = "") -> None:
+        why = reason or "a lower learning rate may help"
+        super().__init__(f"the {which} is {loss} in epoch {epoch}, step {step}, on {slices}; {why}")
         self.epoch = epoch
         self.step = step
         self.slices = slices
@@ -64,6 +63,7 @@ class FiniteLoss(keras.callbacks.Callback):
         loss: what the network is compiled with.
         steps_per_epoch: steps of an epoch.
         describe: names the slices of an epoch's step, both from 0.
+        explain: says what is wrong with their values; empty if nothing is.
         epochs_before: epochs of earlier stages.
         begin: epochs of this stage that were trained before, in another process.
     """
@@ -73,6 +73,7 @@ class FiniteLoss(keras.callbacks.Callback):
         loss: WatchedLoss,
         steps_per_epoch: int,
         describe: Callable[[int, int], str],
+        explain: Callable[[int, int], str] = lambda epoch, step: "",
         epochs_before: int = 0,
         begin: int = 0,
     ) -> None:
@@ -80,6 +81,7 @@ class FiniteLoss(keras.callbacks.Callback):
         self._loss = loss
         self._steps_per_epoch = steps_per_epoch
         self._describe = describe
+        self._explain = explain
         self._before = epochs_before
         self._begin = begin
 
@@ -106,8 +108,8 @@ class FiniteLoss(keras.callbacks.Callback):
             self._fail(loss, epoch, step, which)
 
     def _fail(self, loss: float, epoch: int, step: int, which: str) -> None:
-        number = self._before + epoch
-        raise Diverged(loss, number + 1, step + 1, self._describe(number, step), which)
+        place = self._before + epoch, step
+        raise Diverged(loss, place[0] + 1, step + 1, self._describe(*place), which, self._explain(*place))
 
 
 def _per_replica(value: float, dtype: tf.DType) -> tf.Variable:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -27,6 +28,7 @@ from tfseg.training.controls import controls
 from tfseg.training.divergence import FiniteLoss, WatchedLoss
 from tfseg.training.epochs import EpochSeeds
 from tfseg.training.history import History, Listening
+from tfseg.training.impossible import check_case, impossible_values
 from tfseg.training.logs import Logs
 from tfseg.training.network import make_network, supervision_weights
 from tfseg.training.optimizers import make_optimizer, penalise_weights
@@ -145,10 +147,16 @@ def train_stage(
     # A slice is a sample of its own; so is a block of a volume.
     sampled = loss if depth == 1 else lambda truth, probability: loss(truth[tf.newaxis], probability[tf.newaxis])
     block_loss = tf.function(sampled, reduce_retracing=True)
-    finite = FiniteLoss(watched, steps, batches.describe, before, done)
+
+    def explain(epoch: int, step: int) -> str:
+        images, truth = batches.load(batches.plan(epoch)[step])
+        return impossible_values(images, truth, targets, ignored is not None)
+
+    finite = FiniteLoss(watched, steps, batches.describe, explain, before, done)
 
     def score(epoch: int, step: int) -> dict[str, float]:
-        scores = score_volumes(validated, targets, predictor, block_loss)
+        check = partial(check_case, targets=targets, ignores=ignored is not None)
+        scores = score_volumes(validated, targets, predictor, block_loss, check)
         # NaN weights after the last step predict nothing, which gives an ordinary Dice: check the loss.
         finite.check(scores["val_loss"], epoch, step, "validation loss")
         return scores

@@ -16,9 +16,20 @@ from tfseg.prepared.targets import Targets
 
 
 def score_volumes(
-    cases: Sequence[PreparedCase], targets: Targets, predictor: Predictor, block_loss: Callable[[Any, Any], Any]
+    cases: Sequence[PreparedCase],
+    targets: Targets,
+    predictor: Predictor,
+    block_loss: Callable[[Any, Any], Any],
+    check: Callable[[PreparedCase], None] = lambda case: None,
 ) -> dict[str, float]:
     """Predict and score validation cases, one block in memory at a time.
+
+    Args:
+        cases: the cases.
+        targets: what the channels mean.
+        predictor: yields blocks of probabilities.
+        block_loss: loss of a truth and its probabilities.
+        check: is called with a case whose loss is not finite, before it is scored.
 
     Returns:
         `val_dice` and `val_iou` (mean over subjects per label or region, then over those; one that is empty in truth
@@ -34,6 +45,8 @@ def score_volumes(
             summed += float(block_loss(targets.encode(classes[block]), probabilities)) * len(probabilities)
             decided[block] = targets.decide(probabilities)
             begin = block.stop
+        if not np.isfinite(summed):
+            check(case)
         slice_losses.append(summed / len(classes))
         slices.append(len(classes))
         truth, prediction = case.grid.unpad(classes), case.grid.unpad(decided)
