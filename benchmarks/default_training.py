@@ -1,9 +1,10 @@
 """Compare training settings on a part of a prepared dataset, by the Dice of validation subjects.
 
     python benchmarks/default_training.py --prepared DIR --subjects 60 --epochs 5 \\
-        --try training.learning_rate=0.001 --try training.learning_rate=0.004,training.batch_size=16
+        --try training.learning_rate=0.001 --try "training.learning_rate=0.004 training.batch_size=16"
 
-Every --try trains one network of the first fold: the same subjects, weights and seed, other settings.
+Settings are those of --config, if it is given. Every --try trains one network of the first fold: the same
+subjects, weights and seed, other settings.
 """
 
 import argparse
@@ -28,14 +29,15 @@ def main() -> None:
     """Train once for every --try, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prepared", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
     parser.add_argument("--subjects", type=int, default=60, help="training subjects")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--try", dest="tries", action="append", default=[], metavar="A=B,C=D")
+    parser.add_argument("--try", dest="tries", action="append", default=[], metavar="A=B C=D")
     arguments = parser.parse_args()
     prepared = Prepared(arguments.prepared)
     for settings in arguments.tries or [""]:
-        overrides = [f"training.epochs={arguments.epochs}", *filter(None, settings.split(","))]
-        config = load_config(None, overrides)
+        overrides = [f"training.epochs={arguments.epochs}", *settings.split()]
+        config = load_config(arguments.config, overrides)
         fold = make_splits(prepared.subjects, config.folds, config.seed)[0]
         part = replace(fold, train=fold.train[: arguments.subjects])
         with tempfile.TemporaryDirectory() as folder:

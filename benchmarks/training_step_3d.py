@@ -1,6 +1,7 @@
 """A training step of `unet_3d` in float32 and bfloat16, beside PyTorch's of the same network in channels-last format.
 
     python benchmarks/training_step_3d.py --peer-python .venv-peers/bin/python
+    python benchmarks/training_step_3d.py --precisions float32
 
 Every measurement has a process of its own; rounds alternate, so that what else the machine does falls on all alike.
 """
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--peer-python")
     parser.add_argument("--only", choices=PRECISIONS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -56,7 +58,8 @@ def main() -> None:
         print(json.dumps(images_per_second(arguments.only, side, steps)))
         return
     own = {
-        name: [sys.executable, __file__, "--only", name, f"--side={side}", f"--steps={steps}"] for name in PRECISIONS
+        name: [sys.executable, __file__, "--only", name, f"--side={side}", f"--steps={steps}"]
+        for name in arguments.precisions
     }
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in (*own, "PyTorch, channels last")}
     numbers = [str(number) for number in (BATCH, side, side, side, CHANNELS, CLASSES, steps)]

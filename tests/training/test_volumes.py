@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfseg.config.config import load_config
 from tfseg.datasets.splits import Split
+from tfseg.models.imported import load_network
 from tfseg.prepared.inputs import make_batches
 from tfseg.training.controls import controls
 from tfseg.training.fit import Progress, train
@@ -54,6 +55,24 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(prepared, small, tm
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
 
 
+NETWORK = """
+import keras
+
+
+class Net(keras.Model):
+    def __init__(self, classes):
+        super().__init__()
+        self.inner = keras.layers.Conv3D(3, 3, padding="same", activation="relu")
+        self.outer = keras.layers.Conv3D(classes, 3, padding="same", activation="softmax")
+
+    def call(self, image, training=False):
+        return self.outer(self.inner(image))
+
+
+def build(image_shape, classes):
+    return Net(classes)
+"""
+
 TWO_DEVICES = """
 import json, sys
 import tensorflow as tf
@@ -63,32 +82,44 @@ from pathlib import Path
 from tfseg.config.config import load_config
 from tfseg.prepared.prepared import Prepared
 from tfseg.datasets.splits import Split
+from tfseg.models.imported import load_network
 from tfseg.training.fit import train
 from tfseg.training.strategy import choose_devices, make_strategy
-prepared, out, overrides, split = json.loads(sys.argv[1])
+prepared, runs, split = json.loads(sys.argv[1])
 strategy = make_strategy(choose_devices("CPU:0,CPU:1"))
-train(load_config(None, overrides), Prepared(Path(prepared)), Split(*map(tuple, split)), 0, Path(out), strategy)
+for out, overrides in runs.items():
+    train(load_config(None, overrides), Prepared(Path(prepared)), Split(*map(tuple, split)), 0, Path(out), strategy)
 """
 
 
-def test_two_devices_learn_what_one_does(prepared, small, tmp_path):
-    """Augmented patches, without dropout and with overlap per sample, up to rounding."""
-    settings = [
-        *(*PATCHES, "training.batch_size=4", "training.overlap_over=sample"),
+def test_two_devices_learn_what_one_does(prepared, small, tmp_path, monkeypatch):
+    """Augmented patches, with deep supervision and in an imported network, without dropout, up to rounding."""
+    (tmp_path / "network_of_two_devices.py").write_text(NETWORK)
+    monkeypatch.chdir(tmp_path)
+    shared = [
+        *(*PATCHES, "training.batch_size=4", "training.overlap_over=sample", "training.epochs=2"),
         *("training.optimizer=sgd", "training.learning_rate=0.05"),
     ]
+    settings = {
+        "deep": [*shared, "model={name: unet_3d, filters: 2, depth: 2, dropout: [0, 0], deep_supervision: 2}"],
+        "imported": [*shared, "model={import: network_of_two_devices:build}"],
+    }
     parts = [small.train, small.val, small.test]
-    arguments = json.dumps([str(prepared.folder), str(tmp_path / "two"), settings, parts])
+    runs = {f"{name}_two": overrides for name, overrides in settings.items()}
+    arguments = json.dumps([str(prepared.folder), runs, parts])
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES, arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    train(load_config(None, settings), prepared, small, 0, tmp_path / "one", HERE)
-    one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
-    np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)
-    controls = [(tmp_path / name / "controls.json").read_text() for name in ("one", "two")]
-    assert controls[0] == controls[1]
-    weights = [keras.saving.load_model(tmp_path / name / "best.keras").get_weights() for name in ("one", "two")]
-    for a, b in zip(*weights, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    for name, overrides in settings.items():
+        folders = tmp_path / name, tmp_path / f"{name}_two"
+        train(load_config(None, overrides), prepared, small, 0, folders[0], HERE)
+        one, two = (pd.read_csv(folder / "history.csv") for folder in folders)
+        np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)
+        assert one["loss"].iloc[-1] != pytest.approx(one["loss"].iloc[0], rel=1e-3)  # it learns
+        controls = [(folder / "controls.json").read_text() for folder in folders]
+        assert controls[0] == controls[1]
+        weights = [load_network(folder / "best.keras").get_weights() for folder in folders]
+        for a, b in zip(*weights, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_augmentation_is_part_of_what_is_held_equal(prepared, small):
