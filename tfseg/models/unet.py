@@ -8,6 +8,8 @@ import keras
 from tfseg.models import blocks, sizes
 from tfseg.models.blocks import Blocks, Strides
 
+LOGITS = "logits"  # begins the names of the last layers, whose outputs become probabilities
+
 
 def unet(
     image_shape: tuple[int | None, ...],
@@ -96,7 +98,7 @@ def unet(
         decoded.append(x)
     outputs = []
     for level in range(deep_supervision):
-        x = blocks.CONVOLUTIONS[rank](classes, 1)(decoded[-1 - level])
+        x = blocks.CONVOLUTIONS[rank](classes, 1, name=f"{LOGITS}_{level}" if level else LOGITS)(decoded[-1 - level])
         x = sizes.crop(x, sizes.reduced(image_shape[:-1], reductions[level]))
         # Probabilities stay float32 under mixed precision: float16 rounds those near 1.
         final = output_activation or ("sigmoid" if classes == 1 else "softmax")

@@ -33,6 +33,7 @@ from tfseg.training.logs import Logs
 from tfseg.training.network import make_network, supervision_weights
 from tfseg.training.optimizers import make_optimizer, penalise_weights
 from tfseg.training.plateau import PlateauRate
+from tfseg.training.prior import class_shares, start_at_shares
 from tfseg.training.progress import Progress
 from tfseg.training.resuming import Conditions, Saving, Stateful
 from tfseg.training.schedules import Rate, ScaledRate, learning_rate_schedule
@@ -131,6 +132,8 @@ def train_stage(
         rate = learning_rate_schedule(training, steps)
         watched = WatchedLoss(trained_on, config.model.deep_supervision)
         model = compiled_model(config, shared, watched, rate)
+    if training.class_prior and weights is None and checkpoint is None:
+        start_at_shares(model, class_shares(batches, targets), targets)
     if weights is not None:
         start_from(model, weights)
 

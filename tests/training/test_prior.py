@@ -1,0 +1,87 @@
+"""A network that starts at the classes' shares predicts them before its first step."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfseg.config.config import load_config
+from tfseg.datasets.splits import Split
+from tfseg.models import unet_2d
+from tfseg.prepared.inputs import make_batches
+from tfseg.prepared.targets import Targets
+from tfseg.training.fit import train
+from tfseg.training.prior import class_shares, start_at_shares
+
+HERE = tf.distribute.get_strategy()
+ONE, TWO = Targets({1: "liver"}), Targets({1: "liver", 2: "spleen"})
+REGIONS = Targets({1: "oedema", 2: "core"}, {"whole": (1, 2), "core": (2,)})
+
+
+class Fixed:
+    """Batches whose truths are given, one after the other, in the first epoch."""
+
+    def __init__(self, truths):
+        self._truths = np.asarray(truths, np.uint8)
+
+    def plan(self, epoch):
+        assert epoch == 0
+        return np.arange(len(self._truths))
+
+    def load(self, step):
+        return None, self._truths[step]
+
+
+@pytest.mark.parametrize(
+    ("targets", "truths", "expected"),
+    [
+        (TWO, [[[0], [0], [0], [1]], [[0], [0], [2], [1]]], [5 / 8, 2 / 8, 1 / 8]),
+        (TWO, [[[0], [0], [255], [1]], [[255], [255], [255], [2]]], [2 / 4, 1 / 4, 1 / 4]),
+        (ONE, [[[0], [0], [255], [1]]], [1 / 3]),
+        (ONE, [[[1], [1]]], [0.99]),
+        (ONE, [[[255], [255]]], [0.01]),
+        (REGIONS, [[[0, 0], [1, 0], [1, 1], [1, 255]]], [3 / 4, 1 / 3]),
+        (TWO, [[[0]] * 98 + [[1]] * 2], np.array([0.98, 0.02, 0.01]) / 1.01),  # a class that was not drawn
+    ],
+)
+def test_shares_are_those_of_the_voxels_that_count(targets, truths, expected):
+    np.testing.assert_allclose(class_shares(Fixed(truths), targets), expected)
+
+
+def test_shares_of_many_batches_come_from_batches_evenly_spaced():
+    """A class that comes only in the last hundredth of the epoch is seen, at the share of the one batch in 32."""
+    shares = class_shares(Fixed([[[0]]] * 990 + [[[1]]] * 10), ONE)
+    np.testing.assert_allclose(shares, [1 / 32])
+
+
+@pytest.mark.parametrize(("targets", "activation"), [(TWO, "softmax"), (REGIONS, "sigmoid"), (ONE, "sigmoid")])
+def test_features_that_say_nothing_give_the_shares_at_every_output(targets, activation):
+    settings = {"filters": 2, "depth": 2, "deep_supervision": 2, "output_activation": activation}
+    model = unet_2d((8, 8, 1), targets.channels, **settings)
+    shares = np.array([0.9, 0.07, 0.03][: targets.channels])
+    start_at_shares(model, shares, targets)
+    for name in ("logits", "logits_1"):
+        model.get_layer(name).kernel.assign(np.zeros(model.get_layer(name).kernel.shape))
+    for probabilities in model(np.random.default_rng(0).normal(size=(1, 8, 8, 1)).astype("float32")):
+        np.testing.assert_allclose(np.unique(probabilities), np.sort(shares), rtol=1e-5)
+
+
+def test_a_network_without_the_last_layer_of_ours_stays_as_it_is():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(3, 1)])
+    start_at_shares(model, np.array([0.9, 0.05, 0.05]), TWO)
+    assert not np.any(model.layers[-1].bias)
+
+
+@pytest.mark.parametrize("prior", [True, False])
+def test_a_training_starts_where_its_setting_says(prepared, tmp_path, prior):
+    """At a rate that changes nothing, the best network is the one that training began with."""
+    tiny = ["model={filters: 2, depth: 1, norm: none}", "training.epochs=1", "training.learning_rate=1e-30", "loss=ce"]
+    config = load_config(None, [*tiny, f"training.class_prior={prior}", "training.steps_per_epoch=1"])
+    split = Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
+    train(config, prepared, split, 0, tmp_path, HERE)
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 1
+    bias = keras.saving.load_model(tmp_path / "best.keras").get_layer("logits").bias
+    batches = make_batches(config.training, prepared, split.train, 0)
+    expected = np.log(class_shares(batches, prepared.targets)) if prior else np.zeros(prepared.targets.channels)
+    np.testing.assert_allclose(bias, expected, rtol=1e-5, atol=1e-9)

@@ -1,0 +1,54 @@
+"""Start a network at the classes' shares of the voxels, so that its first steps need not learn them."""
+
+import keras
+import numpy as np
+
+from tfseg.datasets.grids import Array
+from tfseg.models.unet import LOGITS
+from tfseg.preparation.label_maps import IGNORED
+from tfseg.prepared.batches import Batches
+from tfseg.prepared.targets import Targets
+
+LEAST_SHARE = 0.01  # of a class that is rarer, or in none of the batches that are looked at
+BATCHES = 32
+
+
+def class_shares(batches: Batches, targets: Targets) -> Array:
+    """Return the share of the voxels that belongs to each output channel, float64 `[channels]` in [0.01, 0.99].
+
+    The shares are those of at most 32 batches, evenly spaced in the first epoch. Ignored voxels do not count.
+
+    Args:
+        batches: what is trained on.
+        targets: what the channels mean; the shares of a softmax sum to 1.
+    """
+    plan = batches.plan(0)
+    steps = np.unique(np.linspace(0, len(plan) - 1, BATCHES).astype(int))
+    truth = np.concatenate([np.ravel(batches.load(plan[step])[1]) for step in steps])
+    exclusive = targets.activation == "softmax"
+    by_channel = [truth] * targets.channels if exclusive else truth.reshape(-1, targets.channels).T
+    values = range(targets.channels) if exclusive else [1] * targets.channels
+    voxels = [max(int((each != IGNORED).sum()), 1) for each in by_channel]
+    counts = [int((each == value).sum()) for each, value in zip(by_channel, values, strict=True)]
+    shares = np.clip(np.divide(counts, voxels), LEAST_SHARE, 1 - LEAST_SHARE)
+    return shares / shares.sum() if exclusive else shares
+
+
+def start_at_shares(model: keras.Model, shares: Array, targets: Targets) -> None:
+    """Set the bias of every output so that a network of tfseg begins near the shares of the classes.
+
+    Background fills most of a scan. From equal probabilities, the first steps raise it everywhere, through every weight
+    of the last layer; the features become its measure, are zero in the foreground, and pass no gradient there. A rare
+    class is then lost for good.
+
+    Args:
+        model: one of tfseg's networks; of others, nothing is changed.
+        shares: share of each channel.
+        targets: what the channels mean.
+
+    Source: Lin 2017 (arXiv:1708.02002), section 4.1, for one class and a share of 0.01.
+    """
+    bias = np.log(shares) if targets.activation == "softmax" else np.log(shares / (1 - shares))
+    for layer in model.layers:
+        if layer.name.startswith(LOGITS):
+            layer.bias.assign(bias.astype("float32"))
