@@ -94,6 +94,21 @@ def test_a_scan_that_fails_is_reported_and_the_others_are_done(run, new, tfseg, 
     assert (tmp_path / "out" / "b.nii.gz").is_file()
 
 
+def test_what_is_unusual_in_files_is_reported_before_the_prediction(run, new, tfseg, tmp_path):
+    scans = tmp_path / "in"
+    scans.mkdir()
+    scan = nib.load(new / "a.nii.gz")
+    nib.save(scan, scans / "placed.nii.gz")
+    scan.set_sform(None, 0)
+    scan.set_qform(None, 0)
+    nib.save(scan, scans / "lost.nii.gz")
+    (scans / "notes.txt").touch()
+    code, printed, _ = tfseg("predict", run, "--input", scans, "--output", tmp_path / "out")
+    assert code == 0
+    assert f"warning: {scans / 'lost.nii.gz'}: its header states no orientation" in printed
+    assert f"warning: {scans}: 1 file is not read, no scans of this folder: notes.txt" in printed
+
+
 def test_a_saved_model_gives_the_runs_probabilities(run, new, tfseg, tmp_path):
     assert tfseg("export", run, "--out", tmp_path / "model")[0] == 0
     for model, out in ((run, "run"), (tmp_path / "model", "saved")):

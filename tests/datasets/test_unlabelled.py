@@ -67,7 +67,7 @@ def test_what_cannot_be_listed_is_refused_in_one_line(tmp_path):
         find_scans(twice, ["CT"])
     (tmp_path / "empty").mkdir()
     touch(tmp_path / "empty", "notes.txt")
-    with pytest.raises(DataError, match="empty: no scan in it; expected NIfTI"):
+    with pytest.raises(DataError, match=r"empty: no scan in it; expected NIfTI, .*, found notes\.txt"):
         find_scans(tmp_path / "empty", ["CT"])
 
 

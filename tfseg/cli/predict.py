@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from tfseg.core.claims import claimed
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.machine import usable_cores
 from tfseg.core.resumable import resumable
+from tfseg.datasets import cautions
+from tfseg.datasets.grids import Header
 from tfseg.datasets.layouts import Case
 from tfseg.datasets.reading import read_case_header
 from tfseg.datasets.unlabelled import find_scans
@@ -127,12 +130,15 @@ def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
         unfinished = [case for case in scans if case.name not in rows]
         if len(unfinished) < len(scans):
             terminal.say(f"{len(scans) - len(unfinished)} of {len(scans)} scans are predicted already")
-        batches = _batch_sizes(unfinished, model, options, terminal)
+        headers = _headers(unfinished)
+        for line in cautions.of_headers({case.images[0]: header for case, header in headers.items()}):
+            terminal.say(f"warning: {line}")
+        batches = _batch_sizes(headers, model, options, terminal)
         failed: dict[str, str] = {}
         with terminal.bar("predicting", len(unfinished)) as advance:
             for case in unfinished:
                 try:
-                    predicted = predict_scan(case, model, options, batches[case.name], out)
+                    predicted = predict_scan(case, model, options, batches.get(case, model.description.batch_size), out)
                 except OSError:
                     raise
                 except Exception as error:
@@ -202,22 +208,26 @@ def _report(case: Case, predicted: Predicted, rows: dict[str, dict[str, str]], t
         terminal.say(f"warning: {case.name}: the same voxels as {', '.join(same)}")
 
 
-def _batch_sizes(scans: Sequence[Case], model: Model, options: Options, terminal: Terminal) -> dict[str, int]:
+def _headers(scans: Sequence[Case]) -> dict[Case, Header]:
+    """The headers of scans; one that cannot be read is reported when its scan is."""
+    headers = {}
+    for case in scans:
+        with suppress(DataError):
+            headers[case] = read_case_header(case)
+    return headers
+
+
+def _batch_sizes(headers: Mapping[Case, Header], model: Model, options: Options, terminal: Terminal) -> dict[Case, int]:
     """Return the slices to predict at a time for each scan, and say what the largest needs in memory."""
     description, sampling = model.description, options.sampling
     measures = 0 if sampling is None else sampling.moments(description.targets).measures
     whole = kept_whole(options.flip_axes(description))
     base, available = memory.resident_bytes(), memory.available_bytes()
     sizes, needs = {}, {}
-    for case in scans:
-        sizes[case.name] = description.batch_size
-        try:
-            header = read_case_header(case)
-        except DataError:  # reported when the scan is read
-            continue
+    for case, header in headers.items():
         needed = partial(peak_bytes, header, description, networks=len(model.members), measures=measures, whole=whole)
-        sizes[case.name] = fitted_batch(needed, description.batch_size, available)
-        needs[case.name] = base + needed(sizes[case.name]), header.shape
+        sizes[case] = fitted_batch(needed, description.batch_size, available)
+        needs[case.name] = base + needed(sizes[case]), header.shape
     if needs:
         name, (peak, shape) = max(needs.items(), key=lambda each: each[1][0])
         terminal.say(

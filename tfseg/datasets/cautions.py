@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.datasets.fingerprint import CaseMeasures
+from tfseg.datasets.grids import Header
 from tfseg.datasets.layouts import Case, Dataset
 from tfseg.datasets.layouts.labels import no_background
 from tfseg.datasets.modality import ChannelMeasures, in_other_units
@@ -15,16 +16,11 @@ from tfseg.datasets.modality import ChannelMeasures, in_other_units
 LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
-def of_headers(placed: Mapping[Path, bool]) -> list[str]:
-    """Report the files without an orientation, if others state theirs.
-
-    Args:
-        placed: whether each file states an orientation.
-    """
-    without = [path for path, is_placed in placed.items() if not is_placed]
-    if not without or all(not is_placed for is_placed in placed.values()):
-        return []
-    return [
+def of_headers(headers: Mapping[Path, Header]) -> list[str]:
+    """Report what headers warn of, and the files without an orientation if others state theirs."""
+    placed = {path: header.is_placed for path, header in headers.items() if not header.in_pixels}
+    without = [path for path, is_placed in placed.items() if not is_placed] if any(placed.values()) else []
+    return [line for header in headers.values() for line in header.warnings] + [
         f"{path}: its header states no orientation (in NIfTI: sform and qform codes 0), other files' headers do; its "
         "left and right may be swapped"
         for path in without

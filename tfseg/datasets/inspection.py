@@ -121,9 +121,7 @@ def sound_cases(dataset: Dataset, skip_bad: bool, on_case: Callable[[], None] = 
 
 def _header_warnings(dataset: Dataset, examined: Sequence[_Examined]) -> list[str]:
     headers = {path: header for each in examined for path, header in each.headers.items()}
-    of_files = [warning for header in headers.values() for warning in header.warnings]
-    placed = {path: header.is_placed for path, header in headers.items() if not header.in_pixels}
-    return [*of_files, *cautions.of_headers(placed), *cautions.of_names(dataset)]
+    return [*cautions.of_headers(headers), *cautions.of_names(dataset)]
 
 
 def without_faulty(dataset: Dataset, faults: Sequence[Fault]) -> Dataset:

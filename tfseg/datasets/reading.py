@@ -109,7 +109,7 @@ def read_varied(path: Path, opened: Opened) -> Volume:
 
 
 def join_headers(case: Case, headers: Sequence[Header]) -> Header:
-    """Join the headers of a case's images into one, with all their channels.
+    """Join the headers of a case's images into one, with all their channels and warnings.
 
     Raises:
         DataError: if their grids differ.
@@ -117,7 +117,12 @@ def join_headers(case: Case, headers: Sequence[Header]) -> Header:
     first = headers[0]
     for path, header in zip(case.images, headers, strict=True):
         _check_grid(path, header.shape, header.affine, case.images[0], first.shape, first.affine)
-    return replace(first, channels=sum(header.channels for header in headers))
+    return replace(
+        first,
+        channels=sum(header.channels for header in headers),
+        is_placed=all(header.is_placed for header in headers),
+        warnings=tuple(line for header in headers for line in header.warnings),
+    )
 
 
 def check_channels(case: Case, header: Header, dataset: Dataset) -> None:

@@ -11,7 +11,7 @@ from tfseg.core.errors import DataError
 from tfseg.datasets import dicom
 from tfseg.datasets.checks import check_encodable, check_exists
 from tfseg.datasets.layouts import LAYOUTS, Case, check_names, read_dataset
-from tfseg.datasets.layouts.dataset import not_read
+from tfseg.datasets.layouts.dataset import MOST_LISTED, not_read
 from tfseg.datasets.layouts.manifest import read_scan_list
 from tfseg.datasets.names import image_files, parts, stem
 
@@ -54,7 +54,9 @@ def find_scans(source: Path, channels: Sequence[str]) -> Scans:
         _check_numbers(source, paths, channels)
         found = [*_of_files(paths, channels), *_of_series(source, channels)]
         if not found and not any(has_layout(source) for has_layout, _ in LAYOUTS.values()):
-            raise DataError(f"{source}: no scan in it; expected NIfTI, NRRD, MetaImage, 2D images or DICOM series")
+            inside = ", ".join(path.name for path in sorted(source.iterdir())[:MOST_LISTED]) or "nothing"
+            formats = "NIfTI, NRRD, MetaImage, 2D images or DICOM series"
+            raise DataError(f"{source}: no scan in it; expected {formats}, found {inside}")
         if found:
             cases, warnings = found, _left_out(source, found)
         else:

@@ -130,9 +130,8 @@ def _score_pair(scoring: Scoring, pair: Pair) -> _Scored:
         _check_values(pair.truth, truth.array, structures)
     table = scoring.table(truth.array, prediction.array, None if truth.in_pixels else truth.spacing_mm)
     diagonal_mm = geometry.diagonal_mm(truth.array.shape, truth.spacing_mm)
-    placed = {pair.truth: of_truth.is_placed, pair.prediction: of_prediction.is_placed}
-    warnings = (*of_truth.warnings, *of_prediction.warnings, *cautions.of_headers(placed))
-    return _Scored(table, diagonal_mm, "px" if truth.in_pixels else "mm", warnings)
+    warnings = cautions.of_headers({pair.truth: of_truth, pair.prediction: of_prediction})
+    return _Scored(table, diagonal_mm, "px" if truth.in_pixels else "mm", tuple(warnings))
 
 
 def _read(path: Path, shown: bool) -> tuple[Volume, Header]:
