@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from PIL import Image
 
 from tfseg import metrics
 from tfseg.core.errors import ConfigError, DataError
@@ -37,6 +38,8 @@ def masks(tmp_path_factory):
         save(folder / "good" / f"{case}.nii.gz", box(9 - number % 2))
         save(folder / "poor" / f"pred_{case}_seg.nii.gz", box(7 - number % 3))
     (folder / "truth" / "labels.json").write_text('{"1": "spleen", "2": "liver"}')
+    shutil.copy(folder / "good" / "p0.nii.gz", folder / "good" / "another.nii.gz")
+    (folder / "good" / "notes.txt").touch()
     return folder
 
 
@@ -45,6 +48,8 @@ def test_methods_are_scored_tested_and_reported_without_the_parts_about_training
     arguments = ("compare", "--truth", masks / "truth", "--predictions", predictions, "--out", tmp_path / "cmp")
     code, printed, error = tfseg(*arguments)
     assert (code, error) == (0, "")
+    left_out = f"warning: {masks / 'good'}: 2 files are not read, no label maps of the cases compared: another.nii.gz"
+    assert f"{left_out}, notes.txt" in printed
     scores = pd.read_csv(tmp_path / "cmp" / "scores.csv")
     expected = metrics.score(box(9), box(8), labels=LABELS, spacing_mm=(1, 1, 2))
     got = scores[(scores["arm"] == "good") & (scores["case"] == "p1")].reset_index(drop=True)
@@ -75,6 +80,26 @@ def test_methods_are_scored_tested_and_reported_without_the_parts_about_training
     other = f"good={masks / 'poor'},poor={masks / 'poor'}"
     code, _, error = tfseg(*arguments[:4], other, "--out", tmp_path / "cmp")
     assert (code, "holds a comparison with another masks.json" in error) == (2, True)
+
+
+def test_masks_of_every_method_are_read_as_they_show(tfseg, tmp_path):
+    """White on black, by palettes in either order."""
+    rows = np.zeros((12, 10), np.uint8)
+    rows[3:8, 2:7] = 1
+    for case in CASES[:4]:
+        for name in ("truth", "first", "last"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        Image.fromarray(255 * rows).save(tmp_path / "truth" / f"{case}.png")
+        for name, indices, palette in (("first", 1 - rows, [255] * 3 + [0] * 3), ("last", rows, [0] * 3 + [255] * 3)):
+            image = Image.fromarray(indices, "P")
+            image.putpalette(palette)
+            image.save(tmp_path / name / f"{case}.png")
+    predictions = f"first={tmp_path / 'first'},last={tmp_path / 'last'}"
+    arguments = ("--truth", tmp_path / "truth", "--predictions", predictions, "--out", tmp_path / "cmp")
+    code, _, error = tfseg("compare", *arguments)
+    assert (code, error) == (0, "")
+    scores = pd.read_csv(tmp_path / "cmp" / "scores.csv")
+    assert scores.loc[scores["metric"] == "dice", "value"].tolist() == [1.0] * 8
 
 
 def test_files_are_matched_by_name_by_list_and_in_runs(masks, tmp_path):

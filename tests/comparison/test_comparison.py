@@ -343,6 +343,12 @@ def test_names_and_cases_must_be_clear(joined, compared, tmp_path):
     next(lacking.glob("*.nii.gz")).unlink()
     with pytest.raises(DataError, match="no label map of"):
         add_contestants(tmp_path, {"new": lacking}, [], prepared, prepared.subjects, 1.0)
+    white = shutil.copytree(masks, tmp_path / "white")
+    for path in white.glob("*.nii.gz"):
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(np.uint8(255 * (image.get_fdata() > 0)), image.affine), path)
+    with pytest.raises(DataError, match=r"values 255 are not among the labels"):
+        add_contestants(tmp_path, {"white": white}, [], prepared, prepared.subjects, 1.0)
     assert json.loads((out / "contestants.json").read_text()).keys() == {"oracle"}
     scores = pd.DataFrame({"seed": [0], "fold": [1], "subject": ["a"], "value": [0.5]})
     pd.testing.assert_frame_equal(with_contestants(scores, Path(tmp_path / "none")), scores)

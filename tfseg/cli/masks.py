@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,13 @@ from tfseg.core.errors import ConfigError
 from tfseg.core.resumable import resumable
 from tfseg.datasets.formats import read_label_header
 from tfseg.datasets.names import stem
-from tfseg.evaluation.contestants import label_maps_of, parse_contestants, score_contestants, truths_of
+from tfseg.evaluation.contestants import (
+    label_maps_of,
+    left_out,
+    parse_contestants,
+    score_contestants,
+    truths_of,
+)
 from tfseg.evaluation.label_maps import Scoring
 from tfseg.evaluation.pairs import Pair, structures_of
 from tfseg.preparation.index import hashes_of
@@ -45,7 +52,7 @@ def compare_masks(
         raise ConfigError(f"--predictions: expected two methods or more, received {', '.join(sources)}")
     truths = truths_of(truth)
     contestants = {name: label_maps_of(source, truths) for name, source in sources.items()}
-    pairs = [Pair(case, path, path) for case, path in truths.items()]
+    pairs = [Pair(case, path, maps[case]) for maps in contestants.values() for case, path in truths.items()]
     packed_bytes = sum(path.stat().st_size for path in truths.values())
     workers = max(1, min(len(truths), os.cpu_count() or 1, packed_bytes // BYTES_PER_PROCESS))
     structures = structures_of(labels, truth, pairs, ignore_label)
@@ -57,7 +64,8 @@ def compare_masks(
         with terminal.bar("scoring", total) as advance:
             scores = score_contestants(truths, contestants, scoring, workers, advance)
         warnings = [line for each in scores.values() for line in each.warnings]
-        for line in dict.fromkeys((*structures.warnings, *warnings)):
+        others = [left_out(truth, truths), *(left_out(sources[name], maps) for name, maps in contestants.items())]
+        for line in dict.fromkeys((*chain(*others), *structures.warnings, *warnings)):
             terminal.say(f"warning: {line}")
         table = pd.concat([each.table for each in scores.values()], ignore_index=True)
         files.write_text(out / "scores.csv", table.assign(arm=table["loss"]).to_csv(index=False))

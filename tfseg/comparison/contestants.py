@@ -13,6 +13,7 @@ from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.formats import read_label
 from tfseg.datasets.grids import same_grid, stored_like
 from tfseg.evaluation.contestants import label_maps_of
+from tfseg.evaluation.label_maps import check_values
 from tfseg.evaluation.networks import score_targets
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import read_json, read_scores
@@ -100,6 +101,7 @@ def _scores(
         mask = stored_like(read_label(path), affine)
         if mask.array.shape != truth.shape or not same_grid(truth.shape, affine, mask.affine):
             raise DataError(f"{path}: its grid is not that of the scan of {case_name}, {truth.shape}")
+        check_values(path, mask.array, prepared.labels, prepared.ignore_label)
         spacing_mm = None if case.in_pixels else case.grid.spacing_mm
         scores = score_targets(truth, mask.array, prepared, scoring, spacing_mm)
         tables.append(scores.assign(arm=name, loss=name, subject=case.subject, case=case.name))

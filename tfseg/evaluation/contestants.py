@@ -10,9 +10,11 @@ import pandas as pd
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.core.folds import files_of_folds
+from tfseg.datasets.checks import check_encodable
+from tfseg.datasets.layouts.dataset import not_read
 from tfseg.datasets.names import image_files, stem
 from tfseg.evaluation.label_maps import Scores, Scoring, score_pairs
-from tfseg.evaluation.pairs import Pair, label_map_folder, listed
+from tfseg.evaluation.pairs import DECLARATIONS, Pair, label_map_folder, listed
 
 # Words that programs add to the name of a case; tried in this order, until something of the name is left.
 ADDED = re.compile(
@@ -76,6 +78,15 @@ def label_maps_of(source: Path, cases: Iterable[str]) -> dict[str, Path]:
     return {case: found[case] for case in wanted}
 
 
+def left_out(source: Path, used: Mapping[str, Path]) -> tuple[str, ...]:
+    """Return a line about the files in a folder of label maps that are none of those used; none for a run or a list."""
+    if not source.is_dir() or files_of_folds(source, "predictions"):
+        return ()
+    files_inside = [path for kind in image_files(label_map_folder(source)) for path in kind]
+    others = [path for path in files_inside if path not in used.values() and path.name not in DECLARATIONS]
+    return not_read(source, others, "no label maps of the cases compared")
+
+
 def score_contestants(
     truths: Mapping[str, Path],
     contestants: Mapping[str, Mapping[str, Path]],
@@ -117,6 +128,7 @@ def _by_case(folder: Path, cases: Mapping[Path, str]) -> dict[str, Path]:
     """The paths by case; `cases` gives the case of each path."""
     found: dict[str, Path] = {}
     for path, case in cases.items():
+        check_encodable(path)
         if (first := found.setdefault(case, path)) is not path:
             raise DataError(f"{path}: the same case as {first.name}")
     if not found:

@@ -1,7 +1,7 @@
 """Score label maps of any origin, case by case."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -125,9 +125,9 @@ def _score_pair(scoring: Scoring, pair: Pair) -> _Scored:
     )
     prediction = stored_like(stored, truth.affine)
     _check_grids(pair, truth, prediction)
-    _check_values(pair.prediction, prediction.array, structures)
+    check_values(pair.prediction, prediction.array, structures.labels, structures.ignore_label)
     if structures.is_complete:
-        _check_values(pair.truth, truth.array, structures)
+        check_values(pair.truth, truth.array, structures.labels, structures.ignore_label)
     table = scoring.table(truth.array, prediction.array, None if truth.in_pixels else truth.spacing_mm)
     diagonal_mm = geometry.diagonal_mm(truth.array.shape, truth.spacing_mm)
     warnings = cautions.of_headers({pair.truth: of_truth, pair.prediction: of_prediction})
@@ -139,10 +139,15 @@ def _read(path: Path, shown: bool) -> tuple[Volume, Header]:
         return label.read(), label.header
 
 
-def _check_values(path: Path, label_map: Array, structures: Structures) -> None:
-    labels, values = dict(structures.labels), set(np.unique(label_map.ravel(order="K")).tolist())
-    if unknown := values - {0, *labels, structures.ignore_label}:
-        raise DataError(f"{path}: values {listed(unknown)} are not among the labels {labels}")
+def check_values(path: Path, label_map: Array, labels: Mapping[int, str], ignore_label: int | None = None) -> None:
+    """Refuse a label map with values that are no label.
+
+    Raises:
+        DataError: with those values.
+    """
+    values = set(np.unique(label_map.ravel(order="K")).tolist())
+    if unknown := values - {0, *labels, ignore_label}:
+        raise DataError(f"{path}: values {listed(unknown)} are not among the labels {dict(labels)}")
 
 
 def _check_grids(pair: Pair, truth: Volume, prediction: Volume) -> None:

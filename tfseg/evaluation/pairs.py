@@ -87,14 +87,14 @@ def structures_of(text: str | None, truth: Path, pairs: Sequence[Pair], ignore_l
     Args:
         text: as typed.
         truth: a file or folder, as given to `pair_up`.
-        pairs: the cases.
+        pairs: the cases; a truth may be in several, with the predictions of several methods.
         ignore_label: the value of unknown voxels; the declared one if absent.
 
     Raises:
         ConfigError: if the text is neither.
         DataError: if a file cannot be read, there are no labels in it, or palettes contradict each other.
     """
-    shown = are_read_as_shown([path for pair in pairs for path in (pair.truth, pair.prediction)])
+    shown = are_read_as_shown(list(dict.fromkeys(path for pair in pairs for path in (pair.truth, pair.prediction))))
     path = Path(text) if text and text.endswith(".json") else None
     if text is not None and path is None:
         return Structures(_parsed(text), ignore_label, masks_as_shown=shown)
@@ -105,7 +105,7 @@ def structures_of(text: str | None, truth: Path, pairs: Sequence[Pair], ignore_l
         labels = {value: declared.labels[value] for value in sorted(declared.labels.keys() - {ignored})}
         structures = Structures(labels, ignored, dict(declared.regions), is_complete=True, masks_as_shown=shown)
     else:
-        found = find_labels(truth, [pair.truth for pair in pairs], shown, ignore_label)
+        found = find_labels(truth, list(dict.fromkeys(pair.truth for pair in pairs)), shown, ignore_label)
         labels = {value: str(value) for value in found.names}
         structures = Structures(labels, found.ignore_label, masks_as_shown=shown, warnings=found.warnings)
     if not structures.labels:
