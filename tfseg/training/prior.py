@@ -10,20 +10,21 @@ from tfseg.prepared.batches import Batches
 from tfseg.prepared.targets import Targets
 
 LEAST_SHARE = 0.01  # of a class that is rarer, or in none of the batches that are looked at
-BATCHES = 32
+SAMPLES = 64
 
 
 def class_shares(batches: Batches, targets: Targets) -> Array:
     """Return the share of the voxels that belongs to each output channel, float64 `[channels]` in [0.01, 0.99].
 
-    The shares are those of at most 32 batches, evenly spaced in the first epoch. Ignored voxels do not count.
+    The shares are those of batches evenly spaced in the first epoch, as many as hold 64 samples. Ignored voxels do not
+    count.
 
     Args:
         batches: what is trained on.
         targets: what the channels mean; the shares of a softmax sum to 1.
     """
     plan = batches.plan(0)
-    steps = np.unique(np.linspace(0, len(plan) - 1, BATCHES).astype(int))
+    steps = np.unique(np.linspace(0, len(plan) - 1, -(-SAMPLES // plan.shape[1])).astype(int))
     truth = np.concatenate([np.ravel(batches.load(plan[step])[1]) for step in steps])
     exclusive = targets.activation == "softmax"
     by_channel = [truth] * targets.channels if exclusive else truth.reshape(-1, targets.channels).T

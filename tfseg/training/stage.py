@@ -20,7 +20,7 @@ from tfseg.models.imported import inference_network
 from tfseg.prediction.choice import make_predictor
 from tfseg.prediction.forward import compiled_forward
 from tfseg.preparation.label_maps import IGNORED
-from tfseg.prepared.inputs import input_shape, make_batches
+from tfseg.prepared.inputs import input_shape, make_batches, unchanged_batches
 from tfseg.prepared.pipeline import as_dataset
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
@@ -133,7 +133,8 @@ def train_stage(
         watched = WatchedLoss(trained_on, config.model.deep_supervision)
         model = compiled_model(config, shared, watched, rate)
     if training.class_prior and weights is None and checkpoint is None:
-        start_at_shares(model, class_shares(batches, targets), targets)
+        unchanged = unchanged_batches(training, prepared, prepared.cases_of(trained), shared.seed)
+        start_at_shares(model, class_shares(unchanged, targets), targets)
     if weights is not None:
         start_from(model, weights)
 
