@@ -61,6 +61,15 @@ def test_a_loss_that_cannot_be_measured_counts_as_the_mean_of_the_others(prepare
     assert nothing.seconds_per_step == {}
 
 
+def test_as_many_arms_are_measured_as_asked_and_stand_for_the_others(prepared, measured, tmp_path):
+    grid = grid_of(prepared, ["focal", "dice", "bce"], tmp_path)
+    needed = estimate.estimate(grid, prepared, None, tmp_path, arms=1)
+    only_dice = estimate.estimate(grid_of(prepared, ["dice"], tmp_path), prepared, None, tmp_path)
+    assert needed.seconds == pytest.approx(3 * only_dice.seconds)
+    assert needed.seconds_per_step == {"dice": 0.5}
+    assert [loss for loss, *_ in measured] == ["focal", "dice", "dice"]
+
+
 def test_arms_with_the_same_first_stage_are_measured_once(prepared, measured, tmp_path):
     first = {"loss": {"name": "dice"}}
     arms = {"once": [first], "twice": [first, first], "turned": [first, {"loss": {"name": "bce"}}]}

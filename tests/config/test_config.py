@@ -79,9 +79,10 @@ def test_a_stage_changes_the_training_and_keeps_the_rest():
     config = load_config(None, [stages, "training.batch_size=3", "seed=4"])
     first, second = config.resolved_stages()
     assert (first.loss, first.training.epochs, first.training.batch_size, first.seed) == ({"name": "dice_ce"}, 2, 3, 4)
-    assert (second.loss, second.training.epochs, second.training.learning_rate) == ({"name": "bce"}, Config().training.epochs, 1e-4)
+    default = Config().training.epochs
+    assert (second.loss, second.training.epochs, second.training.learning_rate) == ({"name": "bce"}, default, 1e-4)
     assert second.training.schedule.every == config.training.schedule.every
-    assert config.total_epochs == 2 + Config().training.epochs
+    assert config.total_epochs == 2 + default
     assert first.stages == ()
 
 

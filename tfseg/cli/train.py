@@ -190,10 +190,11 @@ def compare(
             f"{len(cells) - len(open_cells)} finished before"
         )
         if open_cells:
-            with terminal.bar("measuring a few steps of every arm", len(study.arms)) as advance:
+            measured = len(study.arms) if dry_run else 1
+            with terminal.bar("measuring a few steps", measured) as advance:
                 trials, one = tuning.budget.trials if tuning else 0, chosen[0] if parallel else devices
                 planned = [cell for cell in open_cells for _ in range(1 + trials * is_tuned(cell.arm))]
-                needed = estimate.estimate(planned, setting.prepared, one, out, advance)
+                needed = estimate.estimate(planned, setting.prepared, one, out, advance, measured)
             terminal.show_estimate(needed)
         if dry_run:
             return

@@ -28,7 +28,7 @@ _EPOCHS = 2  # the first traces graphs, the second is measured
 class Estimate:
     """The estimated needs of a grid: `seconds`, peak `memory_bytes`, and `disk_bytes` out of `free_bytes` available.
 
-    `seconds_per_step`: by arm; an arm that could not be measured is left out and counts as the mean of the others.
+    `seconds_per_step`: by arm; an arm that was not measured is left out and counts as the mean of the others.
     """
 
     seconds: float
@@ -50,8 +50,9 @@ def estimate(
     devices: str | None,
     out: Path,
     advance: Callable[[], None] = lambda: None,
+    arms: int | None = None,
 ) -> Estimate:
-    """Train every arm of some cells on the smallest subject, and estimate from that the needs of all cells.
+    """Train arms of some cells on the smallest subject, and estimate from that the needs of all cells.
 
     Only the first stage of an arm is trained; arms that share it are measured once.
 
@@ -61,12 +62,15 @@ def estimate(
         devices: as in `run_cell_here`.
         out: the folder that the grid will be written to.
         advance: called after each arm.
+        arms: how many to measure, the first that can be; all if None. Each takes as long as a small network's start.
     """
     memory.reset_peak()
     strategy = open_strategy(devices, cells[0].config.training.threads)
     measured: dict[str, _Measured] = {}
     known: dict[str, _Measured] = {}  # by the settings of the first stage
     for arm, cell in {cell.arm: cell for cell in cells}.items():
+        if len(measured) == arms:
+            break
         first = cell.config.by_rate()[0].resolved_stages()[0]
         settings = first.model_dump_json()
         try:
