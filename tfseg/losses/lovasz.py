@@ -30,7 +30,8 @@ class Lovasz(ForegroundLoss):
     """Lovász loss: the Jaccard loss, extended from masks to probabilities by its convex closure.
 
     `Σ_i e_(i) g_i`, e the errors |y - p| in descending order and g_i the increase of the Jaccard loss when the
-    i-th of them becomes wrong. A class that is absent from the truth costs its largest probability.
+    i-th of them becomes wrong. A class that is absent from the truth costs its largest probability. If a class has more
+    than 2^24 voxels in one sum (16.8 million), float32 cannot count them: use `dtype="float64"`.
 
     Args:
         overlap_over: "sample" sorts the errors of each sample; "batch" those of the whole batch (of the replica),
