@@ -87,7 +87,7 @@ def test_a_nested_search_scores_every_subject_once(tune, jobs_here, prepared, tm
 
 
 def test_a_search_cannot_reach_test_subjects(prepared, jobs_here, tmp_path):
-    """Without the files of its test subjects, a fold is searched all the same; they are what a test would need."""
+    """Without the files of its test subjects, a fold is searched anyway; they are what a test would need."""
     from tfseg.datasets.splits import make_splits
     from tfseg.runs.parallel import run_cells_in
     from tfseg.training.progress import QUIET

@@ -59,7 +59,7 @@ def test_the_command_line_takes_precedence_over_the_file(tmp_path):
     assert (names_of(study), study.seeds) == (["focal", "ce"], 1)
 
 
-def test_three_seeds_unless_told_otherwise_or_as_many_as_there_are(tmp_path):
+def test_three_seeds_unless_set_otherwise_or_as_many_as_there_are(tmp_path):
     study = load_study(None, None, [], "dice,bce", None)
     assert list(study.every_seed) == [0, 1, 2]
     assert list(study.joined_to(tmp_path / "study.yaml").every_seed) == [0, 1, 2]

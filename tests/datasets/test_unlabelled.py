@@ -17,7 +17,7 @@ def touch(folder, *names):
     return folder
 
 
-def test_channels_are_told_apart_by_number_or_name(tmp_path):
+def test_channels_are_known_by_number_or_name(tmp_path):
     numbered = touch(tmp_path / "a", "p_0001.nii.gz", "p_0000.nii.gz", "q_1_0000.nii.gz", "q_1_0001.nii.gz", "r.nrrd")
     expected = {"r": ["r.nrrd"], "p": ["p_0000.nii.gz", "p_0001.nii.gz"], "q_1": ["q_1_0000.nii.gz", "q_1_0001.nii.gz"]}
     assert listed(numbered, ["T1", "T2"]) == expected

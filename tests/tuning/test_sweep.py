@@ -173,7 +173,7 @@ def test_a_budget_is_at_least_a_batch_and_no_grid_is_cut(sweep):
     made = sweep(RATE + "search: {hours: 1, trials: 8}")
     assert batch_size(made.search) == 4
     (made.out / "clock.json").write_text('{"seconds": 4000}')
-    with pytest.raises(RunError, match="no time is left"):
+    with pytest.raises(RunError, match="hours are over"):
         made.run(Trainings())
 
 

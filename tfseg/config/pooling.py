@@ -11,7 +11,7 @@ def pooling_factors(size: Sequence[int], spacing_mm: Sequence[float], depth: int
 
     An axis that is coarse waits until the others are about as coarse, and a short one is left alone, so that few thick
     slices are halved less often than rows and columns. If every axis is short, those that are fine enough are halved
-    all the same, since `depth` is given.
+    anyway, since `depth` is given.
 
     Args:
         size: voxels along each axis.

@@ -52,7 +52,7 @@ class SegmentationLoss(Summable):
     Args:
         regions: several channels are independent, overlapping regions, not classes that exclude each other.
         class_weights: one number ≥ 0 for each channel of `y_pred`, normalised to mean 1 over the classes that
-            a term includes; None gives all the same weight.
+            a term includes; None: all have the same weight.
         ignore_label: voxels with this value in `y_true` add no loss and no gradient. With a channel per
             class: voxels of that class or, if it is not a class, voxels whose channels do not sum to 1.
         name: the name of the loss in logs.

@@ -89,7 +89,7 @@ def flip_axes(names: Sequence[str], axis: str, trained: Sequence[str], force: bo
         if name not in trained and not force:
             raise ConfigError(
                 f"--flip: the networks never saw images mirrored {name}; they saw {', '.join(trained) or 'none'}. "
-                "--force flips all the same"
+                "--force flips anyway"
             )
         if sliced and places.index(name) == 0:
             raise ConfigError(f"--flip: {axis} slices are predicted one by one: a flip {name} changes nothing")

@@ -98,7 +98,9 @@ def check_same_space(out: Path, space: Space, search: SearchConfig) -> None:
         for name in SearchConfig.model_fields
         if name not in BUDGET and getattr(before, name) != getattr(search, name)
     ]:
-        raise ConfigError(f"{out}: was searched otherwise: {'; '.join(changed)}; choose another folder with --out")
+        raise ConfigError(
+            f"{out}: was searched with other settings: {'; '.join(changed)}; choose another folder with --out"
+        )
     grows = search.method == "grid"
     if differences := [each for each in _differences(earlier, now) if not (grows and each.startswith("+"))]:
         listed = "; ".join(differences)

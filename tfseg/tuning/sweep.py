@@ -89,7 +89,7 @@ class Sweep:
             files.write_text(self.out / TRIALS, table.to_csv(index=False))
             self._count(time.monotonic() - started)
         if not rows:
-            raise RunError(f"{self.out}: no time is left of {self.search.hours} hours, and no trial is recorded")
+            raise RunError(f"{self.out}: its {self.search.hours} hours are over, and no trial is recorded")
         if all(row["status"] == FAILED for row in rows):
             raise RunError(f"every trial failed; the first: {rows[0]['reason']}")
         return table
