@@ -129,7 +129,20 @@ def test_a_dataset_without_cases_or_with_labels_that_cannot_be_distinguished_is_
         ({"labels": {"1": "liver", "2": "liver"}}, "names of their own"),
         ({"labels": {"1": "mean"}}, "other than mean"),
     ):
-        assert said in refusal(dataset(**replaced))
+        folder = dataset(**replaced)
+        message = refusal(folder)
+        assert message.startswith(str(folder))
+        assert said in message
+
+
+def test_a_description_that_is_no_object_is_refused(dataset):
+    folder = dataset()
+    for text in ("[1]", "3", "null"):
+        (folder / "dataset.json").write_text(text)
+        received = {"null": "None"}.get(text, text)
+        assert refusal(folder).endswith(f"expected an object with keys, received {received}")
+    (folder / "dataset.json").write_text('{"modality": {"0": "CT"}, "labels": {"1": "a"}, "training": ["a.nii"]}')
+    assert refusal(folder).endswith('training: expected {"image": FILE, "label": FILE}, received a.nii')
 
 
 def test_a_folder_without_a_description_is_no_dataset(tmp_path):

@@ -179,11 +179,13 @@ def test_a_pair_may_be_named_by_the_file_of_its_voxels(write):
 @pytest.mark.parametrize(
     ("replaced", "message"),
     [
+        ({"labels": {"1": "liver", "ignore": 0}}, "liver is not a whole number"),
+        ({"file_ending": 7}, r"file_ending: expected a suffix, as "),
         ({"channel_names": ["CT"]}, r'channels: expected number: name, as {"0": "CT"}, received \[\'CT\'\]'),
         ({"labels": ["spleen"]}, r'labels: expected {"1": "spleen"} or {"spleen": 1}, received \[\'spleen\'\]'),
     ],
 )
-def test_lists_where_names_and_numbers_are_expected_are_refused(write, replaced, message):
+def test_what_is_not_names_and_numbers_is_refused(write, replaced, message):
     with pytest.raises(DataError, match=message):
         read_dataset(write(*files_of("a"), **replaced))
 

@@ -1,5 +1,6 @@
 """Recognise the layout of a dataset and read it into a list of cases."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,13 +47,23 @@ def read_dataset(folder: Path, subject_pattern: str | None = None) -> Dataset:
     check_exists(folder)
     for name, (recognised, read) in LAYOUTS.items():
         if recognised(folder):
-            dataset = read(folder)
+            dataset = _named(folder, read)
             dataset = replace(dataset, warnings=(*_others_in(folder, name), *dataset.warnings))
             return with_subjects(dataset, subject_pattern) if subject_pattern else dataset
     raise DataError(
         f"{folder}: expected a dataset in one of the layouts {', '.join(LAYOUTS)}; "
         "list other files in a manifest.csv with the columns subject, image and label"
     )
+
+
+def _named(folder: Path, read: Callable[[Path], Dataset]) -> Dataset:
+    """Read a folder; an error that names no path names the folder."""
+    try:
+        return read(folder)
+    except DataError as error:
+        if any(str(path) in str(error) for path in (folder, folder.resolve())):
+            raise
+        raise DataError(f"{folder}: {error}") from error
 
 
 def _others_in(folder: Path, used: str) -> list[str]:

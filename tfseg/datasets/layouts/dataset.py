@@ -179,7 +179,7 @@ def read_description(path: Path, expected: str, parse: Callable[[dict[str, Any]]
     with naming(path, f"not {expected}"):
         description = json.loads(text, object_pairs_hook=_each_key_once)
         if not isinstance(description, dict):
-            raise ValueError(f"it holds a {type(description).__name__}, not an object with keys")
+            raise ValueError(f"expected an object with keys, received {str(description)[:40]}")
         return parse(description)
 
 
@@ -219,6 +219,11 @@ def whole_number(value: Any) -> int:
     Raises:
         ValueError: if it is not a whole number.
     """
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError(f"{value} is not a whole number")
-    return int(value)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole or (isinstance(value, float) and value.is_integer()) or _is_digits(value):
+        return int(value)
+    raise ValueError(f"{value} is not a whole number")
+
+
+def _is_digits(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value) is not None

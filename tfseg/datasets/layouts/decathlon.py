@@ -32,7 +32,7 @@ def read_decathlon(folder: Path) -> Dataset:
     """
 
     def parse(description: dict[str, Any]) -> Dataset:
-        pairs = [(folder / entry["image"], folder / entry["label"]) for entry in description["training"]]
+        pairs = [_pair(folder, entry) for entry in description["training"]]
         names = declared_labels(description["labels"])
         channels = _channels_in(folder / "imagesTr")
         cases = [
@@ -52,6 +52,17 @@ def read_decathlon(folder: Path) -> Dataset:
         )
 
     return read_description(folder / "dataset.json", EXPECTED, parse)
+
+
+def _pair(folder: Path, entry: Any) -> tuple[Path, Path]:
+    """The image and the label map of an entry of `training`.
+
+    Raises:
+        ValueError: if it does not name both.
+    """
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
+        raise ValueError(f'training: expected {{"image": FILE, "label": FILE}}, received {entry}')
+    return folder / entry["image"], folder / entry["label"]
 
 
 def _channels_in(folder: Path) -> dict[str, tuple[Path, ...]]:

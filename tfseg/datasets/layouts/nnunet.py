@@ -43,7 +43,7 @@ def read_nnunet(folder: Path) -> Dataset:
     def parse(description: dict[str, Any]) -> Dataset:
         channels = declared_channels(description["channel_names"])
         names = declared_labels(description["labels"])
-        ending = "." + description["file_ending"].removeprefix(".")
+        ending = _ending(description["file_ending"])
         if "dataset" in description:
             cases, reason = _listed(folder, description["dataset"]), "not listed in dataset.json"
         else:
@@ -61,6 +61,17 @@ def read_nnunet(folder: Path) -> Dataset:
         )
 
     return read_description(folder / "dataset.json", EXPECTED, parse)
+
+
+def _ending(value: Any) -> str:
+    """The suffix of the dataset's files, with its dot.
+
+    Raises:
+        ValueError: if it is no text.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f'file_ending: expected a suffix, as ".nii.gz", received {value}')
+    return "." + value.removeprefix(".")
 
 
 def _listed(folder: Path, entries: Mapping[str, Any]) -> tuple[Case, ...]:
