@@ -106,7 +106,7 @@ def test_what_is_unusual_in_files_is_reported_before_the_prediction(run, new, tf
     code, printed, _ = tfseg("predict", run, "--input", scans, "--output", tmp_path / "out")
     assert code == 0
     assert f"warning: {scans / 'lost.nii.gz'}: its header states no orientation" in printed
-    assert f"warning: {scans}: 1 file is not read, no scans of this folder: notes.txt" in printed
+    assert f"warning: {scans}: 1 file is not read, not among the scans of this folder: notes.txt" in printed
 
 
 def test_a_saved_model_gives_the_runs_probabilities(run, new, tfseg, tmp_path):

@@ -102,7 +102,7 @@ def test_what_is_no_scan_is_reported(tmp_path):
     cases, warnings = find_scans(tmp_path / "in", ["CT"])
     assert [case.name for case in cases] == ["p", "q"]
     (warning,) = warnings
-    assert warning.endswith("in: 2 files are not read, no scans of this folder: more/r.nii.gz, notes.txt")
+    assert warning.endswith("in: 2 files are not read, not among the scans of this folder: more/r.nii.gz, notes.txt")
 
 
 def test_a_link_to_a_missing_volume_is_one_scan_of_several(tmp_path):

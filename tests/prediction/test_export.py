@@ -86,6 +86,23 @@ def test_metadata_describes_input_and_output_and_is_read_back(prepared, tmp_path
     assert read_description(tmp_path) == description
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input": {"batch_size": 0}}, "expected sizes of at least 1, received batch_size 0"),
+        ({"input": {"shape": ["batch", 0, 32, 1]}}, r"received batch_size 4 and shape \[0, 32\]"),
+        ({"windows": {"overlap": 1.0}}, "overlap: expected at least 0 and below 1, received 1.0"),
+    ],
+)
+def test_metadata_with_impossible_sizes_is_refused(prepared, tmp_path, change, message):
+    metadata = json.loads(to_json(describe(prepared, TRAINING), "run", 2))
+    for part, values in change.items():
+        metadata[part] = metadata.get(part, {}) | values
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(RunError, match=f"metadata.json: .*{message}"):
+        read_description(tmp_path)
+
+
 def test_metadata_says_how_label_maps_are_cleaned_up(prepared):
     clean = CleanUp(("left",), {"right": 40})
     metadata = json.loads(to_json(describe(prepared, TRAINING), "run", 1, clean))

@@ -83,5 +83,5 @@ def compare_masks(
         write_mask_comparison(compared)
     for sentence in compared.headline:
         terminal.say(sentence)
-    terminal.show_losses(compared.means, compared.unit)
+    terminal.show_losses(compared.means, compared.unit, "Mean ± SD over n subjects")
     terminal.show_paths(out, "report.html", "scores.csv", "means.csv", "verdicts.csv", "tables")

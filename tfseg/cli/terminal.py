@@ -90,8 +90,16 @@ class Terminal:
             "a false alarm, or empty in truth and prediction."
         )
 
-    def show_losses(self, means: "pd.DataFrame", unit: str) -> None:
-        """Print the means of several losses, as their report does: one table per label, one row per loss."""
+    def show_losses(
+        self,
+        means: "pd.DataFrame",
+        unit: str,
+        of: str = "Out of fold, mean ± SD over n subjects, seeds averaged and the failures of every seed counted",
+    ) -> None:
+        """Print the means of several losses, as their report does: one table per label, one row per loss.
+
+        The line below the tables begins with what the means are `of`.
+        """
         for label in means.loc[means["metric"] == "dice", "label"].unique():
             table = _summary_table(str(label), unit)
             own = means[means["label"] == label]
@@ -105,8 +113,8 @@ class Terminal:
                 table.add_row(Text(str(loss)), str(subjects), *values, *failures)
             self._console.print(table, soft_wrap=False)
         self.say(
-            "Out of fold, mean ± SD over n subjects, seeds averaged; infinite distances count as the diagonal of the "
-            "scan. Missed: of the cases with the structure; false: false alarms of those without; every seed counts."
+            f"{of}; infinite distances count as the diagonal of the scan. Missed: of the cases with the structure; "
+            "false: false alarms of those without."
         )
 
     def show_estimate(self, needed: "Estimate") -> None:

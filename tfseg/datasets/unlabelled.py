@@ -79,7 +79,7 @@ def _left_out(source: Path, cases: Sequence[Case]) -> tuple[str, ...]:
     series = {path for path in images if path.is_dir()}
     inside = [path for each in image_files(source, recursive=True) for path in each]
     others = [path for path in inside if path not in files and series.isdisjoint(path.parents)]
-    return not_read(source, others, "no scans of this folder")
+    return not_read(source, others, "not among the scans of this folder")
 
 
 def _of_files(paths: Sequence[Path], channels: Sequence[str]) -> list[Case]:

@@ -41,6 +41,9 @@ class Description:
         scans: what the training scans were like.
         subjects: digest of a training scan's channel → its subject.
         neighbours: slices on either side of a slice that are further channels of the network's input.
+
+    Raises:
+        ValueError: if a size is below 1, or the overlap is not in [0, 1).
     """
 
     recipe: Recipe
@@ -54,6 +57,13 @@ class Description:
     scans: UsualScans
     subjects: dict[str, str]
     neighbours: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.batch_size, *self.shape) < 1:
+            sizes = f"batch_size {self.batch_size} and shape {list(self.shape)}"
+            raise ValueError(f"expected sizes of at least 1, received {sizes}")
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap: expected at least 0 and below 1, received {self.overlap}")
 
     @property
     def by_slices(self) -> bool:
