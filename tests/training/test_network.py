@@ -28,6 +28,7 @@ HERE = tf.distribute.get_strategy()
 DEEP = [
     *("model.filters=2", "model.depth=2", "model.norm=none", "model.dropout=[0, 0]", "model.deep_supervision=2"),
     *("training.batch_size=4", "training.epochs=1", "training.steps_per_epoch=1", "loss=dice_ce"),
+    "training.class_prior=false",
 ]
 NETWORKS = """
 import keras
