@@ -77,7 +77,7 @@ class TrainingConfig(Section):
 
     input: InputConfig = InputConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    epochs: Count = 7
+    epochs: Count = 8
     """Epochs of every network."""
     steps_per_epoch: Count | None = None
     """Batches per epoch; null: every slice, patch or volume once."""
