@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfseg.config.config import load_config
 from tfseg.datasets.splits import Split
 from tfseg.models import unet_2d
+from tfseg.models.imported import load_network
 from tfseg.prepared.inputs import make_batches
 from tfseg.prepared.targets import Targets
 from tfseg.training.fit import train
@@ -67,10 +68,19 @@ def test_features_that_say_nothing_give_the_shares_at_every_output(targets, acti
         np.testing.assert_allclose(np.unique(probabilities), np.sort(shares), rtol=1e-5)
 
 
-def test_a_network_without_the_last_layer_of_ours_stays_as_it_is():
-    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(3, 1)])
-    start_at_shares(model, np.array([0.9, 0.05, 0.05]), TWO)
-    assert not np.any(model.layers[-1].bias)
+def test_an_imported_network_starts_as_its_code_says_even_if_a_layer_has_the_name_of_ours(
+    prepared, tmp_path, monkeypatch
+):
+    code = (
+        'import keras\n\ndef build(image_shape, classes):\n    return keras.layers.Conv2D(classes, 1, name="logits", '
+    )
+    (tmp_path / "network_with_logits.py").write_text(code + 'activation="softmax")\n')
+    monkeypatch.chdir(tmp_path)
+    still = ["training.epochs=1", "training.learning_rate=1e-30", "training.steps_per_epoch=1", "loss=ce"]
+    config = load_config(None, [*still, "model={import: network_with_logits:build}"])
+    split = Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
+    trained = train(config, prepared, split, 0, tmp_path / "out", HERE)
+    np.testing.assert_allclose(load_network(trained.path).get_weights()[-1], 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("prior", [True, False])

@@ -25,13 +25,14 @@ def class_shares(batches: Batches, targets: Targets) -> Array:
     """
     plan = batches.plan(0)
     steps = np.unique(np.linspace(0, len(plan) - 1, -(-SAMPLES // plan.shape[1])).astype(int))
-    truth = np.concatenate([np.ravel(batches.load(plan[step])[1]) for step in steps])
     exclusive = targets.activation == "softmax"
-    by_channel = [truth] * targets.channels if exclusive else truth.reshape(-1, targets.channels).T
-    values = range(targets.channels) if exclusive else [1] * targets.channels
-    voxels = [max(int((each != IGNORED).sum()), 1) for each in by_channel]
-    counts = [int((each == value).sum()) for each, value in zip(by_channel, values, strict=True)]
-    shares = np.clip(np.divide(counts, voxels), LEAST_SHARE, 1 - LEAST_SHARE)
+    member = np.arange(targets.channels) if exclusive else 1
+    members, voxels = np.zeros(targets.channels), np.zeros(targets.channels)
+    for step in steps:
+        _, truth = batches.load(plan[step])
+        members += (truth == member).sum(axis=tuple(range(truth.ndim - 1)))
+        voxels += (truth != IGNORED).sum(axis=tuple(range(truth.ndim - 1)))
+    shares: Array = np.clip(members / np.maximum(voxels, 1), LEAST_SHARE, 1 - LEAST_SHARE)
     return shares / shares.sum() if exclusive else shares
 
 
@@ -43,7 +44,7 @@ def start_at_shares(model: keras.Model, shares: Array, targets: Targets) -> None
     class is then lost for good.
 
     Args:
-        model: one of tfseg's networks; of others, nothing is changed.
+        model: one of tfseg's networks.
         shares: share of each channel.
         targets: what the channels mean.
 

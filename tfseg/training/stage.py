@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfseg import losses
 from tfseg.config.config import Config
+from tfseg.config.model import ImportedModelConfig
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.datasets.splits import Split
@@ -132,7 +133,8 @@ def train_stage(
         rate = learning_rate_schedule(training, steps)
         watched = WatchedLoss(trained_on, config.model.deep_supervision)
         model = compiled_model(config, shared, watched, rate)
-    if training.class_prior and weights is None and checkpoint is None:
+    is_ours = not isinstance(config.model, ImportedModelConfig)
+    if training.class_prior and is_ours and weights is None and checkpoint is None:
         unchanged = unchanged_batches(training, prepared, prepared.cases_of(trained), shared.seed)
         start_at_shares(model, class_shares(unchanged, targets), targets)
     if weights is not None:
