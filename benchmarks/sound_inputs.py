@@ -100,7 +100,7 @@ def write_manifest(folder: Path) -> None:
     (folder / "labels.json").write_text(json.dumps({str(value): name for value, name in LABELS[KIND].items()}))
 
 
-def write_pictures(folder: Path) -> None:
+def write_head_images(folder: Path) -> None:
     """Write the middle slices as 2D images of the format that the folder is called after, in colour if it is BMP."""
     for name, phantom in phantoms().items():
         middle = phantom.image.shape[2] // 2
@@ -179,7 +179,7 @@ SOUND: dict[str, Callable[[Path], None]] = {
     "nnunet": write_nnunet,
     "bids": write_bids,
     **dict.fromkeys(SUFFIXES, write_manifest),
-    **dict.fromkeys(("png", "jpg", "tif", "bmp"), write_pictures),
+    **dict.fromkeys(("png", "jpg", "tif", "bmp"), write_head_images),
     "dicom": write_dicom,
     "enhanced": write_enhanced,
     "settings": write_settings,

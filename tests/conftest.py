@@ -194,10 +194,10 @@ def _save_volume(path: Path, array: np.ndarray, affine: np.ndarray | None = None
     return path
 
 
-def _save_picture(path: Path, rows: np.ndarray, mode: str | None = None) -> Path:
+def _save_image_2d(path: Path, rows: np.ndarray, mode: str | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(rows)
-    (picture.convert(mode) if mode else picture).save(path)
+    image = Image.fromarray(rows)
+    (image.convert(mode) if mode else image).save(path)
     return path
 
 
@@ -208,9 +208,9 @@ def save_volume() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def save_picture() -> Callable[..., Path]:
+def save_image_2d() -> Callable[..., Path]:
     """Writes `[row, column]` or `[row, column, colour]` as a 2D image."""
-    return _save_picture
+    return _save_image_2d
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def manifest(decathlon, tmp_path):
 
 
 def test_inspect_prints_the_fingerprint(tfseg, decathlon, tmp_path):
-    code, out, err = tfseg("inspect", decathlon, "--pictures", tmp_path / "sheet.png")
+    code, out, err = tfseg("inspect", decathlon, "--sheet", tmp_path / "sheet.png")
     assert (code, err) == (0, "")
     assert "- layout: decathlon" in out and "- cases: 6" in out and "- slices: 36 axial" in out
     assert "| left | 1 | 6 |" in out

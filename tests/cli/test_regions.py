@@ -67,7 +67,7 @@ def test_what_is_written_are_labels_again(run, prepared_regions):
     assert set.union(*found) == {0, 1, 2}
 
 
-def test_the_report_names_the_regions_in_its_tables_and_the_labels_beside_the_pictures(run, read_page):
+def test_the_report_names_the_regions_in_its_tables_and_the_labels_beside_the_images(run, read_page):
     page = read_page((run / "report.html").read_text())
     rows = [row[0] for row in page.tables[0]]
     assert {"both", "right", "Mean"} <= set(rows)

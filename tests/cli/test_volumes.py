@@ -102,8 +102,8 @@ def test_prep_draws_augmented_images(decathlon, config, tfseg, tmp_path):
     out, sheet = tmp_path / "prepared", tmp_path / "sheet.png"
     code, _, error = tfseg("prep", "--data", decathlon, "--out", out, "--config", config, "--show-augmented", sheet)
     assert code == 0, error
-    picture = np.asarray(Image.open(sheet).convert("L"))
-    assert picture.shape[0] > 500 and picture.std() > 20
+    page = np.asarray(Image.open(sheet).convert("L"))
+    assert page.shape[0] > 500 and page.std() > 20
     code, _, error = tfseg("prep", "--data", decathlon, "--out", out, "--show-augmented", tmp_path / "none.png")
     assert (code, error.count("\n")) == (2, 1)
     assert "no step in training.augmentation" in error

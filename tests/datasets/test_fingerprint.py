@@ -60,7 +60,7 @@ def test_percentiles_are_of_the_values_inside_labels(fingerprint):
         assert value == pytest.approx(np.percentile(np.concatenate(inside), percentile))
 
 
-def test_pictures_are_measured_in_pixels():
+def test_2d_images_are_measured_in_pixels():
     header = Header((4, 3, 1), 1, np.diag([-1.0, -1, 1, 1]), in_pixels=True)
     label = np.zeros((4, 3, 1), np.uint8)
     label[1:3, 1] = 1

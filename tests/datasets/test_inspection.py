@@ -228,11 +228,11 @@ def test_cases_with_any_fault_are_skipped_on_request(dataset, tmp_path):
     assert len(done) == 3
 
 
-def test_a_name_that_is_not_utf8_is_a_fault_that_can_be_printed(tmp_path, save_picture):
+def test_a_name_that_is_not_utf8_is_a_fault_that_can_be_printed(tmp_path, save_image_2d):
     rows = np.arange(30, dtype=np.uint8).reshape(5, 6)
     for number, name in enumerate((b"a.png", b"p\xe9.png")):
         for folder in ("images", "masks"):
-            path = save_picture(tmp_path / folder / "x.png", rows + number if folder == "images" else rows % 2)
+            path = save_image_2d(tmp_path / folder / "x.png", rows + number if folder == "images" else rows % 2)
             os.rename(os.fsencode(path), os.fsencode(path.parent) + b"/" + name)
     dataset = read_dataset(tmp_path)
     faults = find_faults(dataset, values=False)
@@ -250,13 +250,13 @@ def test_what_was_left_out_before_stays_left_out(dataset):
     assert both.left_out == {dataset.cases[1]: "bad", dataset.cases[0]: "worse"}
 
 
-def test_pictures_are_inspected_too(tmp_path, save_picture):
+def test_2d_images_are_inspected_too(tmp_path, save_image_2d):
     rows = np.arange(30, dtype=np.uint8).reshape(5, 6)
     for name in "ab":
-        save_picture(tmp_path / "images" / f"{name}.png", rows)
-        save_picture(tmp_path / "masks" / f"{name}.png", np.where(rows > 20, 255, 0).astype(np.uint8))
-    save_picture(tmp_path / "masks" / "a.png", rows[:4] * 0)
-    save_picture(tmp_path / "images" / "c.png", np.stack([rows] * 3, axis=-1))
+        save_image_2d(tmp_path / "images" / f"{name}.png", rows)
+        save_image_2d(tmp_path / "masks" / f"{name}.png", np.where(rows > 20, 255, 0).astype(np.uint8))
+    save_image_2d(tmp_path / "masks" / "a.png", rows[:4] * 0)
+    save_image_2d(tmp_path / "images" / "c.png", np.stack([rows] * 3, axis=-1))
     messages = [fault.message for fault in find_faults(read_dataset(tmp_path))]
     assert messages == [
         f"{tmp_path}/masks/a.png: its shape is (6, 4, 1), that of a.png (6, 5, 1)",

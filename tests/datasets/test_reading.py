@@ -40,9 +40,9 @@ def test_a_single_channel_has_an_axis_too(make):
     assert read_case_image(make(FIRST).cases[0]).array.shape == (3, 4, 5, 1)
 
 
-def test_pictures_are_one_slice_in_pixels(tmp_path, save_picture):
+def test_2d_images_are_one_slice_in_pixels(tmp_path, save_image_2d):
     rows = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    paths = save_picture(tmp_path / "a.png", rows), save_picture(tmp_path / "m.png", rows % 2)
+    paths = save_image_2d(tmp_path / "a.png", rows), save_image_2d(tmp_path / "m.png", rows % 2)
     dataset = Dataset("set", ("grey",), {1: "one"}, (Case("a", "a", paths[:1], paths[1]),))
     image, label = read_case_image(dataset.cases[0]), read_case_label(dataset.cases[0], dataset)
     assert (image.array.shape, label.array.shape) == ((3, 2, 1, 1), (3, 2, 1))

@@ -246,12 +246,12 @@ def test_an_ignore_label_and_regions_are_read_as_training_reads_them(tmp_path, i
         assert got["core", "lesions_detected"] == 1
 
 
-def scored_pictures(tmp_path, truths, predictions):
+def scored_images(tmp_path, truths, predictions):
     """Scores of 2D images by case, read as the command reads them; white on black is a structure."""
-    for folder, pictures in (("truth", truths), ("net", predictions)):
+    for folder, images in (("truth", truths), ("net", predictions)):
         (tmp_path / folder).mkdir(exist_ok=True)
-        for number, picture in enumerate(pictures):
-            picture.save(tmp_path / folder / f"{number}.png")
+        for number, image in enumerate(images):
+            image.save(tmp_path / folder / f"{number}.png")
     pairs = pair_up(tmp_path / "truth", tmp_path / "net")
     structures = structures_of(None, tmp_path / "truth", pairs)
     table = score_pairs(pairs, Scoring(structures), "net").table
@@ -260,10 +260,10 @@ def scored_pictures(tmp_path, truths, predictions):
 
 def indexed(shape, *palette):
     """A 2D image with a palette of grey levels that shows `shape` in white on black."""
-    picture = Image.fromarray(np.where(shape, palette.index(255), palette.index(0)).astype(np.uint8))
-    picture = picture.convert("L")
-    picture.putpalette([level for grey in palette for level in (grey, grey, grey)])
-    return picture
+    image = Image.fromarray(np.where(shape, palette.index(255), palette.index(0)).astype(np.uint8))
+    image = image.convert("L")
+    image.putpalette([level for grey in palette for level in (grey, grey, grey)])
+    return image
 
 
 def test_palettes_are_read_by_one_rule_over_truths_and_predictions(tmp_path):
@@ -271,12 +271,12 @@ def test_palettes_are_read_by_one_rule_over_truths_and_predictions(tmp_path):
     first, second = (disc.astype(bool) for disc in discs())
     dice = 2 * (first & second).sum() / (first.sum() + second.sum())
     white_is_one, white_is_zero = (indexed(first, *palette) for palette in ((0, 255), (255, 0)))
-    structures, scores = scored_pictures(
+    structures, scores = scored_images(
         tmp_path, [white_is_one, white_is_zero], [indexed(second, 255, 0), indexed(second, 255, 0)]
     )
     assert (structures.labels, structures.masks_as_shown) == ({255: "255"}, True)
     assert scores == pytest.approx({"0": dice, "1": dice})
-    structures, scores = scored_pictures(tmp_path, [white_is_one] * 2, [indexed(second, 0, 255)] * 2)
+    structures, scores = scored_images(tmp_path, [white_is_one] * 2, [indexed(second, 0, 255)] * 2)
     assert (structures.labels, structures.masks_as_shown) == ({1: "1"}, False)
     assert scores == pytest.approx({"0": dice, "1": dice})
 
@@ -289,14 +289,14 @@ def test_palettes_in_colours_that_contradict_each_other_are_refused(tmp_path):
     with pytest.raises(
         DataError, match=r"0\.png: index 0 shows \(255, 0, 0\), in .*palettes of these masks contradict"
     ):
-        scored_pictures(tmp_path, [first], [second])
+        scored_images(tmp_path, [first], [second])
 
 
 def test_255_beside_classes_is_unknown_as_in_training(tmp_path):
     truth, prediction = np.zeros((16, 16), np.uint8), np.zeros((16, 16), np.uint8)
     truth[2:6, 2:6], truth[2:6, 8:12], truth[10:14, 2:6] = 1, 2, 255
     prediction[2:6, 2:6], prediction[2:6, 8:12], prediction[10:14, 2:6] = 1, 2, 1
-    structures, scores = scored_pictures(tmp_path, [Image.fromarray(truth)], [Image.fromarray(prediction)])
+    structures, scores = scored_images(tmp_path, [Image.fromarray(truth)], [Image.fromarray(prediction)])
     assert (structures.labels, structures.ignore_label) == ({1: "1", 2: "2"}, 255)
     assert "255 beside the values 1 to 2" in structures.warnings[0]
     assert scores == {"0": 1}

@@ -77,13 +77,13 @@ def test_volumes_are_those_of_the_file(prepared, decathlon, tmp_path):
         assert row["value"].item() == pytest.approx((np.asarray(truth.dataobj) == value).sum() * voxel_ml)
 
 
-def test_a_network_on_2d_images_is_scored_in_the_plane(tmp_path, save_picture):
+def test_a_network_on_2d_images_is_scored_in_the_plane(tmp_path, save_image_2d):
     """Two discs of radius 20, 4 pixels apart."""
     x, y = np.mgrid[:64, :64]
     truth, shifted = (((x - 30 - shift) ** 2 + (y - 32) ** 2 <= 20**2).astype(np.uint8) for shift in (0, 4))
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
-    save_picture(tmp_path / "data" / "images" / "a.png", pixels)
-    save_picture(tmp_path / "data" / "masks" / "a.png", truth)
+    save_image_2d(tmp_path / "data" / "images" / "a.png", pixels)
+    save_image_2d(tmp_path / "data" / "masks" / "a.png", truth)
     dataset = read_dataset(tmp_path / "data")
     prepare_dataset(dataset, resolve(Recipe(), dataset), tmp_path / "prepared")
     prepared = Prepared(tmp_path / "prepared")

@@ -107,10 +107,10 @@ def test_volumes_of_empty_masks_are_0_and_nan_without_spacing_or_in_2d():
         assert np.isnan([got["volume_truth_ml"], got["volume_prediction_ml"]]).all()
 
 
-def test_a_picture_is_scored_in_pixels_and_the_table_says_so():
-    picture = cube()[5]
-    in_pixels = score(picture, np.roll(picture, 3, axis=1), labels={1: "tumour"})
-    in_mm = score(picture, np.roll(picture, 3, axis=1), labels={1: "tumour"}, spacing_mm=(1, 1))
+def test_a_2d_image_is_scored_in_pixels_and_the_table_says_so():
+    image = cube()[5]
+    in_pixels = score(image, np.roll(image, 3, axis=1), labels={1: "tumour"})
+    in_mm = score(image, np.roll(image, 3, axis=1), labels={1: "tumour"}, spacing_mm=(1, 1))
     assert (in_pixels.attrs["unit"], in_mm.attrs["unit"]) == ("px", "mm")
     np.testing.assert_array_equal(in_pixels["value"], in_mm["value"])
 

@@ -160,7 +160,7 @@ def test_a_dicom_series_has_a_mask_in_nifti(model, shared, tmp_path):
     np.testing.assert_allclose(mask.affine, image.affine, atol=1e-4)
 
 
-def test_pictures_have_pictures_and_one_slice_has_one_slice(model, scan, tmp_path):
+def test_2d_images_have_2d_images_and_one_slice_has_one_slice(model, scan, tmp_path):
     rows = (scan[:, :, 2].T / 2).astype(np.uint8)
     in_pixels = model_of(replace(model.description, in_pixels=True))
     masks = {}
@@ -353,13 +353,13 @@ def test_a_scan_unlike_those_of_the_training_is_predicted_with_a_reason(model, s
     assert predict(model, tmp_path / "like.nii.gz", tmp_path / "out").unlike == ()
 
 
-def test_a_scan_that_the_network_is_not_for_is_refused(model, scan, tmp_path, save_volume, save_picture):
+def test_a_scan_that_the_network_is_not_for_is_refused(model, scan, tmp_path, save_volume, save_image_2d):
     for path, message in (
         (
             save_volume(tmp_path / "two.nii.gz", np.stack([scan, scan], axis=-1)),
             r"expected 1 channel \(MRI\), received 2",
         ),
-        (save_picture(tmp_path / "a.png", scan[:, :, 0].astype(np.uint8)), "expected a scan with millimetres"),
+        (save_image_2d(tmp_path / "a.png", scan[:, :, 0].astype(np.uint8)), "expected a scan with millimetres"),
         (save_volume(tmp_path / "line.nii.gz", scan[:1]), "a single sagittal slice; the network expects axial"),
         (save_volume(tmp_path / "flat.nii.gz", np.zeros((8, 8, 3), np.float32)), "every voxel has the value 0"),
     ):

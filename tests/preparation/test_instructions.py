@@ -125,14 +125,14 @@ def decided(probabilities):
     return np.array([0, 2, 7])[probabilities.argmax(axis=-1)]
 
 
-def test_a_2d_image_there_and_back(tmp_path, save_picture):
+def test_a_2d_image_there_and_back(tmp_path, save_image_2d):
     """Resampled, so that clamped positions count; no word of a patient."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (61, 47)).astype(np.uint8)
     mask = np.zeros((61, 47), np.uint8)
     mask[20:40, 10:30] = 1
-    save_picture(tmp_path / "data" / "images" / "a.png", pixels)
-    save_picture(tmp_path / "data" / "masks" / "a.png", mask)
+    save_image_2d(tmp_path / "data" / "images" / "a.png", pixels)
+    save_image_2d(tmp_path / "data" / "masks" / "a.png", mask)
     dataset = read_dataset(tmp_path / "data")
     recipe = resolve(Recipe(spacing_mm=(1.25, 0.8, None), scaling="minmax"), dataset)
     prepare_dataset(dataset, recipe, tmp_path / "prepared")

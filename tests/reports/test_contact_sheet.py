@@ -55,10 +55,10 @@ def test_ct_is_shown_over_soft_tissue(tmp_path, save_volume):
     np.testing.assert_allclose(np.sort(np.unique(shown.image)), [0, 0.5, 1])
 
 
-def test_pictures_stand_as_they_are(tmp_path, save_picture):
+def test_2d_images_stand_as_they_are(tmp_path, save_image_2d):
     rows = np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10
     for folder in ("images", "masks"):
-        save_picture(tmp_path / folder / "a.png", rows if folder == "images" else rows[..., 0] // 120 * 255)
+        save_image_2d(tmp_path / folder / "a.png", rows if folder == "images" else rows[..., 0] // 120 * 255)
     dataset = read_dataset(tmp_path)
     shown = choose_slice(dataset.cases[0], dataset, "axial")
     assert shown.image.shape == (2, 4, 3)
@@ -74,7 +74,7 @@ def test_a_few_cases_stand_for_many():
     assert spread(cases[:3], 5) == cases[:3]
 
 
-def test_the_sheet_is_a_picture(decathlon, tmp_path):
+def test_the_sheet_is_an_image(decathlon, tmp_path):
     dataset = read_dataset(decathlon)
     drawn = []
     write_contact_sheet(dataset, "axial", tmp_path / "out" / "sheet.png", lambda: drawn.append(1))

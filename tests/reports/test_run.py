@@ -286,11 +286,11 @@ def test_numbers_are_written() -> None:
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium to draw the page")
 def test_a_browser_draws_the_page(made: Path, page, tmp_path: Path) -> None:
-    picture = tmp_path / "page.png"
+    page = tmp_path / "page.png"
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--window-size=500,900"]
-    command = ["chromium", *options, f"--screenshot={picture}", (made / "report.html").as_uri()]
+    command = ["chromium", *options, f"--screenshot={page}", (made / "report.html").as_uri()]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    assert picture.stat().st_size > 10_000
+    assert page.stat().st_size > 10_000
 
 
 def test_a_fold_that_failed_is_reported_and_counted(run: Path, read_page) -> None:

@@ -145,7 +145,7 @@ def test_what_is_ignored_is_neither_outlined_nor_wrong(prepared) -> None:
     assert not any("wrong" in panel.reason for panel in panels)
 
 
-def test_a_picture_has_no_left_side(prepared) -> None:
+def test_a_2d_image_has_no_left_side(prepared) -> None:
     case = prepared.cases_of(prepared.subjects[:1])[0]
     mask = np.ones(case.grid.slice_shape[1:], bool)
     assert slices.View.around(case, mask).left_side == "R"

@@ -175,8 +175,8 @@ def prepare_scans(source: Source, data: Path, out: Path, config: "Config", show_
         terminal.say(f"augmented images {show_augmented}")
 
 
-def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> None:
-    """Print the fingerprint of a dataset and every fault in it; draw its cases into `pictures` if it is given.
+def inspect(data: Path, sheet: Path | None, subject_pattern: str | None) -> None:
+    """Print the fingerprint of a dataset and every fault in it; draw its cases into `sheet` if it is given.
 
     Raises:
         DataError: if the layout is not known, or if there is a fault.
@@ -190,13 +190,13 @@ def inspect(data: Path, pictures: Path | None, subject_pattern: str | None) -> N
         faults, fingerprint, warnings = inspection.inspect(dataset, advance)
     if fingerprint:
         terminal.show(to_markdown(fingerprint))
-    if fingerprint and pictures:
+    if fingerprint and sheet:
         from tfseg.reports import contact_sheet
 
         sound = inspection.without_faulty(dataset, faults)
         with terminal.bar("drawing", min(contact_sheet.MOST_CASES, len(sound.cases))) as advance:
-            contact_sheet.write_contact_sheet(sound, fingerprint.axis, pictures, advance)
-        terminal.say(f"contact sheet {pictures}")
+            contact_sheet.write_contact_sheet(sound, fingerprint.axis, sheet, advance)
+        terminal.say(f"contact sheet {sheet}")
     _report_warnings(warnings, terminal)
     for fault in faults:
         terminal.say(fault.message)

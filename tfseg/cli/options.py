@@ -24,7 +24,7 @@ class Kind(StrEnum):
     abdomen = "abdomen"
     neonate = "neonate"
     two_tools = "two_tools"
-    pictures = "pictures"
+    head_images = "head_images"
 
 
 class Phantoms(StrEnum):

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tfseg.core.errors import DataError
-from tfseg.datasets import dicom, itk, names, picture, volume
+from tfseg.datasets import dicom, image_2d, itk, names, volume
 from tfseg.datasets.checks import check_affine, check_size, finite
 from tfseg.datasets.grids import Header, Opened, Volume
 
@@ -44,7 +44,7 @@ def open_label(path: Path, shown: bool = False) -> Iterator[Opened]:
     """
     if path.is_dir():
         raise DataError(f"{path}: a folder, where the file of a label map is expected")
-    with picture.open_label(path, shown) if is_picture(path) else _format_of(path).open_label(path) as label:
+    with image_2d.open_label(path, shown) if is_image_2d(path) else _format_of(path).open_label(path) as label:
         check_size(path, label.header.shape)
         check_affine(path, label.header.affine)
         yield label
@@ -90,14 +90,14 @@ def read_label(path: Path, shown: bool = False) -> Volume:
         return label.read()
 
 
-def is_picture(path: Path) -> bool:
+def is_image_2d(path: Path) -> bool:
     """Whether a file is a 2D image, by its suffix."""
-    return names.suffix(path).lower() in names.PICTURES
+    return names.suffix(path).lower() in names.IMAGES_2D
 
 
 def _format_of(path: Path) -> ModuleType:
     if path.is_dir() and (not names.suffix(path) or dicom.is_series(path)):
         return dicom
-    if is_picture(path):
-        return picture
+    if is_image_2d(path):
+        return image_2d
     return itk if names.suffix(path).lower() in names.ITK else volume

@@ -7,8 +7,8 @@ from pathlib import Path
 # Longer suffixes first: `.nii.gz` is one suffix.
 NIFTI = (".nii.gz", ".nii", ".hdr.gz", ".img.gz", ".hdr", ".img")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-SUFFIXES = (*NIFTI, *ITK, *PICTURES)
+IMAGES_2D = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SUFFIXES = (*NIFTI, *ITK, *IMAGES_2D)
 # Suffixes of the files that hold the voxels of a header of its own, by the header's suffix.
 DATA_OF = {
     ".hdr": (".img", ".img.gz"),

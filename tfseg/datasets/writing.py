@@ -44,15 +44,15 @@ def write_label_map(path: Path, values: Array, affine: Array) -> None:
         affine: 4×4 to RAS+ millimetres; 2D images have none in their file.
     """
     suffix = names.suffix(path).lower()
-    if suffix in names.PICTURES:
-        _write_picture(path, values)
+    if suffix in names.IMAGES_2D:
+        _write_image_2d(path, values)
     elif suffix in names.ITK:
         _write_itk(path, values, affine)
     else:
         write_volume(path, values, affine)
 
 
-def _write_picture(path: Path, values: Array) -> None:
+def _write_image_2d(path: Path, values: Array) -> None:
     from PIL import Image
 
     rows = np.ascontiguousarray(values[:, :, 0].swapaxes(0, 1))

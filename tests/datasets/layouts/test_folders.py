@@ -19,14 +19,14 @@ MASK = np.where(GREY > 5, 255, 0).astype(np.uint8)
 
 
 @pytest.fixture
-def write(tmp_path, save_picture):
+def write(tmp_path, save_image_2d):
     """Writes 2D images and masks by their names."""
 
     def write(images, masks, folders=("images", "masks"), image=GREY, mask=MASK):
         for name in images:  # each its own image
-            save_picture(tmp_path / folders[0] / name, (image + ord(name[0])).astype(np.uint8))
+            save_image_2d(tmp_path / folders[0] / name, (image + ord(name[0])).astype(np.uint8))
         for name in masks:
-            save_picture(tmp_path / folders[1] / name, mask)
+            save_image_2d(tmp_path / folders[1] / name, mask)
         return tmp_path
 
     return write
@@ -39,11 +39,11 @@ def pairs(folder):
     ]
 
 
-def test_pictures_and_masks_of_the_same_name(write):
+def test_2d_images_and_masks_of_the_same_name(write):
     for folders in (("images", "masks"), ("imgs", "labels"), ("image", "mask"), ("Img", "LABEL"), ("images", "gt")):
         folder = write(["b.jpg", "a.png"], ["a.png", "b.png"], folders)
         read = read_dataset(folder)
-        assert (read.name, read.layout, read.channels) == (folder.name, "pictures", ("grey",))
+        assert (read.name, read.layout, read.channels) == (folder.name, "2D images", ("grey",))
         assert pairs(folder) == [
             ("a", f"{folders[0]}/a.png", f"{folders[1]}/a.png"),
             ("b", f"{folders[0]}/b.jpg", f"{folders[1]}/b.png"),
@@ -94,7 +94,7 @@ def test_hidden_files_and_folders_are_skipped_and_other_files_reported(write):
     )
 
 
-def test_pictures_in_colour_have_three_channels(write):
+def test_2d_images_in_colour_have_three_channels(write):
     assert read_dataset(write(["a.png"], ["a.png"], image=COLOURS)).channels == ("red", "green", "blue")
 
 

@@ -191,16 +191,16 @@ def test_a_pattern_that_does_not_find_every_subject_is_a_wrong_call(dataset, pat
     assert said in str(refused.value)
 
 
-def test_a_second_layout_in_the_same_folder_is_reported(dataset, save_picture, tmp_path):
+def test_a_second_layout_in_the_same_folder_is_reported(dataset, save_image_2d, tmp_path):
     folder = dataset()
     assert read_dataset(folder).warnings == ()
     for place in ("images", "masks"):
-        save_picture(folder / place / "a.png", np.zeros((4, 4), np.uint8))
+        save_image_2d(folder / place / "a.png", np.zeros((4, 4), np.uint8))
     read = read_dataset(folder)
     assert (read.layout, len(read.cases)) == ("decathlon", 2)
     said = "read as Medical Segmentation Decathlon; what it holds as images/ with masks/ or labels/ is not read"
     assert read.warnings == (f"{folder}: {said}",)
-    save_picture(folder / "labels" / "a.png", np.zeros((4, 4), np.uint8))  # ambiguous, were it read
+    save_image_2d(folder / "labels" / "a.png", np.zeros((4, 4), np.uint8))  # ambiguous, were it read
     assert read_dataset(folder).warnings == (f"{folder}: {said}",)
 
 

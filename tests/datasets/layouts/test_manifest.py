@@ -39,11 +39,11 @@ def test_a_column_per_channel_and_a_manifest_of_another_name(write):
         read_dataset(folder)
 
 
-def test_pictures_in_colour_and_volumes_of_several_channels(write, save_picture, save_volume):
+def test_2d_images_in_colour_and_volumes_of_several_channels(write, save_image_2d, save_volume):
     folder = write("subject,image,label\n1,gone.png,labels/a.nii.gz\n2,b.png,labels/b.nii.gz\n")
-    save_picture(folder / "b.png", np.zeros((3, 4, 3), np.uint8))
+    save_image_2d(folder / "b.png", np.zeros((3, 4, 3), np.uint8))
     assert read_dataset(folder).channels == ("red", "green", "blue")
-    save_picture(folder / "b.png", np.zeros((3, 4), np.uint8))
+    save_image_2d(folder / "b.png", np.zeros((3, 4), np.uint8))
     assert read_dataset(folder).channels == ("grey",)
     save_volume(folder / "mr.nii.gz", np.zeros((3, 4, 5, 2), np.float32))
     write("subject,image,label\n1,mr.nii.gz,labels/a.nii.gz\n")

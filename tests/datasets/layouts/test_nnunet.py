@@ -89,7 +89,7 @@ def test_regions_are_unions_of_labels(write):
     assert read.ignore_label == 4
 
 
-def test_a_picture_in_colour_is_one_file(write):
+def test_a_2d_image_in_colour_is_one_file(write):
     names = ["imagesTr/a_0000.png", "labelsTr/a.png"]
     channels = {"0": "R", "1": "G", "2": "B"}
     read = read_dataset(write(*names, file_ending=".png", channel_names=channels))

@@ -259,7 +259,7 @@ def test_an_empty_folder_is_taken(tmp_path):
     [
         (
             {"kind": "knee"},
-            "kind: expected one of head, healthy_head, abdomen, neonate, two_tools, pictures, received 'knee'",
+            "kind: expected one of head, healthy_head, abdomen, neonate, two_tools, head_images, received 'knee'",
         ),
         ({"size": 16}, "size: expected 32 to 256 voxels, received 16"),
         ({"seed": -1}, "seed: expected 0 or more, received -1"),

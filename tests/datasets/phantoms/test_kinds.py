@@ -46,7 +46,7 @@ def test_two_tools_write_a_second_map(tmp_path):
 
 def test_2d_images_show_the_tumour_of_each_head_in_three_planes(tmp_path):
     out = tmp_path / "images"
-    write_dataset(out, "pictures", subjects=2, size=32)
+    write_dataset(out, "head_images", subjects=2, size=32)
     names = sorted(path.name for path in (out / "images").iterdir())
     assert len(names) == 12 and names == sorted(path.name for path in (out / "masks").iterdir())
     for name in names:
@@ -57,6 +57,6 @@ def test_2d_images_show_the_tumour_of_each_head_in_three_planes(tmp_path):
     dataset = read_dataset(out, r"_(\d+)_")
     assert {case.subject for case in dataset.cases} == {"000", "001"}
     assert len(some_subjects(dataset, 1).cases) == 6
-    write_dataset(out, "pictures", subjects=2, size=32)
+    write_dataset(out, "head_images", subjects=2, size=32)
     with pytest.raises(ConfigError, match=r"phantoms\.json"):
-        write_dataset(out, "pictures", subjects=2, size=40)
+        write_dataset(out, "head_images", subjects=2, size=40)

@@ -38,13 +38,13 @@ def prep(
 
 def inspect(
     data: Annotated[Path, typer.Argument(help="A folder in a known layout, or a CSV manifest.")],
-    pictures: Annotated[Path | None, typer.Option(help="Contact sheet (PNG) to write.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Contact sheet (PNG) to write.")] = None,
     subject_pattern: SubjectPattern = None,
 ) -> None:
     """Check a dataset before training: summarise it and report every fault."""
     from tfseg.cli import datasets
 
-    datasets.inspect(data, pictures, subject_pattern)
+    datasets.inspect(data, sheet, subject_pattern)
 
 
 def phantom(

@@ -39,7 +39,7 @@ def channels_of(images: Iterable[Path], name: str | None = None) -> tuple[str, .
             header = formats.read_header(path)
         except DataError:  # reported as a fault of its case
             continue
-        if name is None and formats.is_picture(path):
+        if name is None and formats.is_image_2d(path):
             return COLOURS if header.channels == len(COLOURS) else ("grey",)
         if header.channels > 1:
             return tuple(f"{name or 'image'}_{index}" for index in range(header.channels))

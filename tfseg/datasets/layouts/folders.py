@@ -78,7 +78,7 @@ def read_folders(folder: Path) -> Dataset:
         channels=channels_of(case.images[0] for case in cases),
         labels=labels_found.names,
         cases=tuple(cases),
-        layout="pictures" if formats.is_picture(cases[0].images[0]) else "volumes",
+        layout="2D images" if formats.is_image_2d(cases[0].images[0]) else "volumes",
         ignore_label=labels_found.ignore_label,
         masks_as_shown=labels_found.masks_as_shown,
         warnings=(*not_read(folder, [*others[0], *others[1]], "not of an image format"), *labels_found.warnings),

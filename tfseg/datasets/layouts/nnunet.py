@@ -13,7 +13,7 @@ from tfseg.datasets.layouts.channels import declared_channels
 from tfseg.datasets.layouts.dataset import Case, Dataset, read_description, unused
 from tfseg.datasets.layouts.label_names import declared_labels, is_by_value
 from tfseg.datasets.layouts.palettes import are_read_as_shown
-from tfseg.datasets.names import PICTURES, image_files, parts, suffix
+from tfseg.datasets.names import IMAGES_2D, image_files, parts, suffix
 
 UNNUMBERED = "without the file_ending or the number of a channel, such as _0000"
 EXPECTED = "an nnU-Net description (channel_names, labels and file_ending expected)"
@@ -94,7 +94,7 @@ def _found(folder: Path, channels: int, ending: str) -> tuple[Case, ...]:
             f"{folder}: no file in imagesTr and labelsTr ends in {ending}, the file_ending{_endings(folder)}"
         )
     # A 2D image in colour is one file with all channels.
-    declared = range(1 if ending.lower() in PICTURES else channels)
+    declared = range(1 if ending.lower() in IMAGES_2D else channels)
     cases = []
     for name, found in sorted(images.items()):
         expected = {index: folder / "imagesTr" / f"{name}_{index:04d}{ending}" for index in declared}

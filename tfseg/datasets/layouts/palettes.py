@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tfseg.core.errors import DataError
-from tfseg.datasets import formats, picture
+from tfseg.datasets import formats, image_2d
 
 
 def are_read_as_shown(masks: Sequence[Path]) -> bool:
@@ -16,9 +16,9 @@ def are_read_as_shown(masks: Sequence[Path]) -> bool:
     Raises:
         DataError: if palettes in colours contradict each other.
     """
-    pictures = [path for path in masks if formats.is_picture(path)]
+    images = [path for path in masks if formats.is_image_2d(path)]
     with ThreadPoolExecutor() as pool:
-        palettes = dict(zip(pictures, pool.map(_palette_of, pictures), strict=True))
+        palettes = dict(zip(images, pool.map(_palette_of, images), strict=True))
     colours: dict[int, tuple[Path, tuple[int, ...]]] = {}
     indices: dict[tuple[int, ...], tuple[Path, set[int]]] = {}
     for path, palette in palettes.items():
@@ -41,6 +41,6 @@ def are_read_as_shown(masks: Sequence[Path]) -> bool:
 def _palette_of(path: Path) -> dict[int, tuple[int, ...]]:
     """The colours that a mask with a palette uses, by index; a mask that cannot be read is a fault of its case."""
     try:
-        return picture.palette_of(path) or {}
+        return image_2d.palette_of(path) or {}
     except DataError:
         return {}

@@ -20,7 +20,7 @@ from tfseg.datasets.phantoms import abdomen as phantom_abdomen
 from tfseg.datasets.phantoms import head as phantom_head
 from tfseg.datasets.phantoms import neonate as phantom_neonate
 from tfseg.datasets.phantoms import two_tools as phantom_two_tools
-from tfseg.datasets.phantoms.pictures import write_pictures
+from tfseg.datasets.phantoms.head_images import write_head_images
 
 LABELS: dict[str, dict[int, str]] = {
     "head": phantom_head.LABELS,
@@ -43,9 +43,9 @@ _MAKERS: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "neonate": phantom_neonate.neonate,
     "two_tools": phantom_two_tools.two_tools,
 }
-PICTURES = "pictures"  # 2D images of heads with a tumour, in files of their own
-KINDS = (*_MAKERS, PICTURES)
-PICTURES_DESCRIPTION = "phantoms.json"  # what says how they were made
+HEAD_IMAGES = "head_images"  # 2D images of heads with a tumour, in files of their own
+KINDS = (*_MAKERS, HEAD_IMAGES)
+HEAD_IMAGES_DESCRIPTION = "phantoms.json"  # what says how they were made
 SECOND_TOOL = "tissue"  # folder of the label maps of the second tool
 _SIZES = (32, 256)
 
@@ -93,8 +93,8 @@ def write_dataset(
 ) -> None:
     """Write a dataset in the Medical Segmentation Decathlon's layout: dataset.json, imagesTr/, labelsTr/.
 
-    The label maps of a second tool are in tissue/. "pictures" are 2D images of heads with a tumour, in images/ beside
-    masks/, six of every subject: PLANE_SUBJECT_NUMBER.png.
+    The label maps of a second tool are in tissue/. "head_images" are 2D images of heads with a tumour, six of every
+    subject, in images/ beside masks/: PLANE_SUBJECT_NUMBER.png.
 
     Args:
         out: a new or empty folder. It appears only when it is complete; a folder that was written with the same
@@ -110,16 +110,16 @@ def write_dataset(
     if subjects < 1:
         raise ConfigError(f"subjects: expected 1 or more, received {subjects}")
     names = [f"{kind}_{subject:03d}.nii.gz" for subject in range(subjects)]
-    described = PICTURES_DESCRIPTION if kind == PICTURES else "dataset.json"
-    about = _made_from(kind, size, seed) if kind == PICTURES else _description(kind, size, seed, names)
+    described = HEAD_IMAGES_DESCRIPTION if kind == HEAD_IMAGES else "dataset.json"
+    about = _made_from(kind, size, seed) if kind == HEAD_IMAGES else _description(kind, size, seed, names)
     description = json.dumps(about, indent=1) + "\n"
     check(out, {described: description}, "phantom dataset")
     if (out / described).is_file():
         return
 
     with files.replacing(out) as unfinished:
-        if kind == PICTURES:
-            write_pictures(unfinished, subjects, size, seed, on_case)
+        if kind == HEAD_IMAGES:
+            write_head_images(unfinished, subjects, size, seed, on_case)
         else:
             _write_volumes(unfinished, kind, names, size, seed, on_case)
         (unfinished / described).write_text(description, encoding="utf-8")

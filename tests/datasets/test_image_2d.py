@@ -9,8 +9,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from tfseg.core.errors import DataError
-from tfseg.datasets.formats import is_picture, read_header, read_image, read_label
-from tfseg.datasets.picture import palette_of
+from tfseg.datasets.formats import is_image_2d, read_header, read_image, read_label
+from tfseg.datasets.image_2d import palette_of
 from tfseg.preparation.slicing import SliceGrid
 
 ROWS = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -21,34 +21,34 @@ def as_rows(array):
     return array[:, :, 0].swapaxes(0, 1)
 
 
-def test_rows_and_columns_survive(save_picture, tmp_path):
+def test_rows_and_columns_survive(save_image_2d, tmp_path):
     for suffix in ("png", "tif", "bmp"):
-        image = read_image(save_picture(tmp_path / f"a.{suffix}", ROWS))
+        image = read_image(save_image_2d(tmp_path / f"a.{suffix}", ROWS))
         assert (image.array.shape, image.array.dtype) == ((4, 3, 1, 1), np.float32)
         np.testing.assert_array_equal(as_rows(image.array)[..., 0], ROWS)
 
 
-def test_colours_are_red_green_and_blue(save_picture, tmp_path):
-    image = read_image(save_picture(tmp_path / "a.png", COLOURS))
+def test_colours_are_red_green_and_blue(save_image_2d, tmp_path):
+    image = read_image(save_image_2d(tmp_path / "a.png", COLOURS))
     np.testing.assert_array_equal(as_rows(image.array), COLOURS)
 
 
-def test_jpeg_is_near_the_image(save_picture, tmp_path):
+def test_jpeg_is_near_the_image(save_image_2d, tmp_path):
     smooth = np.tile(np.linspace(20, 200, 32).astype(np.uint8), (32, 1))
     np.testing.assert_allclose(
-        as_rows(read_image(save_picture(tmp_path / "a.jpg", smooth)).array)[..., 0], smooth, atol=6
+        as_rows(read_image(save_image_2d(tmp_path / "a.jpg", smooth)).array)[..., 0], smooth, atol=6
     )
 
 
-def test_transparency_is_left_out(save_picture, tmp_path):
+def test_transparency_is_left_out(save_image_2d, tmp_path):
     opaque = np.full((3, 4, 1), 255, np.uint8)
-    image = read_image(save_picture(tmp_path / "a.png", np.concatenate([COLOURS, opaque], axis=-1)))
+    image = read_image(save_image_2d(tmp_path / "a.png", np.concatenate([COLOURS, opaque], axis=-1)))
     np.testing.assert_array_equal(as_rows(image.array), COLOURS)
 
 
-def test_deep_images_keep_their_values(save_picture, tmp_path):
+def test_deep_images_keep_their_values(save_image_2d, tmp_path):
     for rows in (ROWS.astype(np.uint16) * 5000, ROWS.astype(np.float32) / 7):
-        image = read_image(save_picture(tmp_path / "a.tiff", rows))
+        image = read_image(save_image_2d(tmp_path / "a.tiff", rows))
         np.testing.assert_array_equal(as_rows(image.array)[..., 0], rows)
 
 
@@ -88,37 +88,37 @@ def test_a_mask_of_16_bit_colours_keeps_its_values(tmp_path):
         np.testing.assert_array_equal(as_rows(read_label(save_deep(tmp_path / name, stored)).array), values)
 
 
-def test_a_header_has_the_size_and_the_channels(save_picture, tmp_path):
+def test_a_header_has_the_size_and_the_channels(save_image_2d, tmp_path):
     for rows, channels in ((ROWS, 1), (COLOURS, 3)):
-        header = read_header(save_picture(tmp_path / "a.png", rows))
+        header = read_header(save_image_2d(tmp_path / "a.png", rows))
         assert (header.shape, header.channels, header.in_pixels) == ((4, 3, 1), channels, True)
         assert header.spacing_mm == (1, 1, 1)
 
 
-def test_a_2d_image_lies_as_an_axial_slice_of_a_patient_on_the_back(save_picture, tmp_path):
-    image = read_image(save_picture(tmp_path / "a.png", ROWS))
+def test_a_2d_image_lies_as_an_axial_slice_of_a_patient_on_the_back(save_image_2d, tmp_path):
+    image = read_image(save_image_2d(tmp_path / "a.png", ROWS))
     grid = SliceGrid.of(image.array.shape[:3], image.affine, "axial", (4, 3))
     (canonical,) = grid.to_slices(image.array[..., 0])
     # Right to left and back to front: drawn with the right on the left and the front above, it is the image.
     np.testing.assert_array_equal(canonical[::-1, ::-1].T, ROWS)
 
 
-def test_masks_keep_their_values(save_picture, tmp_path):
+def test_masks_keep_their_values(save_image_2d, tmp_path):
     for suffix, values in itertools.product(("png", "tif"), ([0, 255], [0, 1], [0, 3, 7])):
         rows = np.random.default_rng(0).choice(np.array(values, np.uint8), (5, 6))
-        label = read_label(save_picture(tmp_path / f"m.{suffix}", rows)).array
+        label = read_label(save_image_2d(tmp_path / f"m.{suffix}", rows)).array
         assert label.dtype.kind in "iu"
         np.testing.assert_array_equal(as_rows(label), rows)
 
 
-def test_a_mask_of_equal_colours_is_one_of_grey(save_picture, tmp_path):
-    label = read_label(save_picture(tmp_path / "m.png", np.repeat(ROWS[..., np.newaxis], 3, axis=2))).array
+def test_a_mask_of_equal_colours_is_one_of_grey(save_image_2d, tmp_path):
+    label = read_label(save_image_2d(tmp_path / "m.png", np.repeat(ROWS[..., np.newaxis], 3, axis=2))).array
     np.testing.assert_array_equal(as_rows(label), ROWS)
 
 
-def test_a_mask_of_two_tones_is_0_and_255(save_picture, tmp_path):
+def test_a_mask_of_two_tones_is_0_and_255(save_image_2d, tmp_path):
     rows = (ROWS > 5).astype(np.uint8) * 255
-    label = read_label(save_picture(tmp_path / "m.png", rows, mode="1")).array
+    label = read_label(save_image_2d(tmp_path / "m.png", rows, mode="1")).array
     np.testing.assert_array_equal(as_rows(label), rows)
 
 
@@ -136,7 +136,7 @@ SHAPE = np.zeros((32, 32), np.uint8)
 SHAPE[9:20, 5:22] = 1
 
 
-def test_a_lossy_mask_of_black_and_white_is_cut_at_half_whatever_its_suffix(save_picture, tmp_path):
+def test_a_lossy_mask_of_black_and_white_is_cut_at_half_whatever_its_suffix(save_image_2d, tmp_path):
     for name, kind in (("m.jpg", "JPEG"), ("m.png", "JPEG"), ("m.jpeg", "JPEG"), ("m.tif", "TIFF"), ("m.bmp", "WEBP")):
         options = {"compression": "jpeg"} if kind == "TIFF" else {}
         Image.fromarray(SHAPE * 255).save(tmp_path / name, kind, **options)
@@ -158,9 +158,9 @@ def test_a_mask_that_was_once_a_jpeg_is_refused(tmp_path, quality):
         read_label(tmp_path / "m.png")
 
 
-def test_numbers_of_many_labels_are_no_traces_of_jpeg(save_picture, tmp_path):
+def test_numbers_of_many_labels_are_no_traces_of_jpeg(save_image_2d, tmp_path):
     numbers = np.kron(np.r_[0:40, 231:255, 255].reshape(5, 13), np.ones((6, 6))).astype(np.uint8)
-    np.testing.assert_array_equal(read_label(save_picture(tmp_path / "m.png", numbers)).array[:, :, 0].T, numbers)
+    np.testing.assert_array_equal(read_label(save_image_2d(tmp_path / "m.png", numbers)).array[:, :, 0].T, numbers)
 
 
 def test_a_lossy_mask_of_other_levels_is_refused(tmp_path):
@@ -199,27 +199,27 @@ def test_transparency_beside_a_mask_of_colours_must_agree(tmp_path):
         read_label(save(opaque, soft))
 
 
-def test_a_mask_in_colours_is_refused(save_picture, tmp_path):
+def test_a_mask_in_colours_is_refused(save_image_2d, tmp_path):
     with pytest.raises(DataError, match=r"m\.png: expected one value a pixel, found colours"):
-        read_label(save_picture(tmp_path / "m.png", COLOURS))
+        read_label(save_image_2d(tmp_path / "m.png", COLOURS))
 
 
-def test_a_mask_of_fractions_is_refused(save_picture, tmp_path):
+def test_a_mask_of_fractions_is_refused(save_image_2d, tmp_path):
     with pytest.raises(DataError, match=r"m\.tif: labels must be whole numbers, found 0\.5"):
-        read_label(save_picture(tmp_path / "m.tif", np.full((3, 4), 0.5, np.float32)))
+        read_label(save_image_2d(tmp_path / "m.tif", np.full((3, 4), 0.5, np.float32)))
 
 
-def test_values_that_are_not_finite_are_refused(save_picture, tmp_path):
+def test_values_that_are_not_finite_are_refused(save_image_2d, tmp_path):
     rows = np.ones((3, 4), np.float32)
     rows[1, 2] = np.nan
     with pytest.raises(DataError, match=r"a\.tif: 1 voxels are NaN or infinite"):
-        read_image(save_picture(tmp_path / "a.tif", rows))
+        read_image(save_image_2d(tmp_path / "a.tif", rows))
 
 
 @pytest.mark.parametrize("read", [read_image, read_label])
-def test_a_truncated_image_is_named(save_picture, tmp_path, read):
+def test_a_truncated_image_is_named(save_image_2d, tmp_path, read):
     rows = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
-    path = save_picture(tmp_path / "a.png", rows)
+    path = save_image_2d(tmp_path / "a.png", rows)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(DataError, match=r"a\.png: the 2D image cannot be read"):
         read(path)
@@ -281,7 +281,7 @@ def test_a_header_that_asks_for_more_pixels_than_the_file_can_hold_is_refused_un
                 read(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture"])
+@pytest.mark.parametrize("content", [b"", b"no image"])
 def test_what_is_no_image_is_named(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png: not a readable 2D image"):
@@ -298,7 +298,7 @@ def test_a_stack_of_pages_is_refused(tmp_path):
 
 
 def test_2d_images_are_known_by_their_suffix(tmp_path):
-    assert [is_picture(tmp_path / name) for name in ("a.PNG", "a.jpeg", "a.nii.gz", "a")] == [True, True, False, False]
+    assert [is_image_2d(tmp_path / name) for name in ("a.PNG", "a.jpeg", "a.nii.gz", "a")] == [True, True, False, False]
 
 
 def test_a_png_whose_pixels_do_not_have_their_checksum_is_refused(tmp_path):
@@ -316,8 +316,8 @@ def test_a_png_whose_pixels_do_not_have_their_checksum_is_refused(tmp_path):
             read_image(path)
 
 
-def test_a_damaged_tiff_is_refused_without_a_warning_beside_it(save_picture, tmp_path):
-    path = save_picture(tmp_path / "a.tif", ROWS)
+def test_a_damaged_tiff_is_refused_without_a_warning_beside_it(save_image_2d, tmp_path):
+    path = save_image_2d(tmp_path / "a.tif", ROWS)
     path.write_bytes(path.read_bytes()[:30])
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

@@ -17,7 +17,7 @@ _PER_PLANE = 2
 _SIZE_MM = 3.0  # of a pixel
 
 
-def write_pictures(folder: Path, subjects: int, size: int, seed: int, on_case: Callable[[], None]) -> None:
+def write_head_images(folder: Path, subjects: int, size: int, seed: int, on_case: Callable[[], None]) -> None:
     """Write `images/PLANE_SUBJECT_NUMBER.png` and `masks/` of the same names, six of every subject."""
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True)
