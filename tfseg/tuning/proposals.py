@@ -91,33 +91,30 @@ class _Random:
 
 
 class _Optuna:
-    """Tree-structured Parzen estimators (Bergstra 2011, 10.5555/2986459.2986743), as Optuna computes them."""
+    """Tree-structured Parzen estimators (Bergstra 2011, 10.5555/2986459.2986743), as Ray Tune takes them from Optuna."""
 
     def __init__(self, space: Space, config: Config, seed: int) -> None:
         import optuna
+        from ray.tune.search.optuna import OptunaSearch
+
+        def propose(trial: Any) -> dict[str, Values]:
+            return {"values": space.propose(config, lambda parameter: _suggest(trial, parameter))}
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # trials of one batch keep their distance: experimental, but seeded
             sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        self._space, self._config = space, config
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
-        self._failed = optuna.trial.TrialState.FAIL
-        self._asked: list[Any] = []
+        self._searcher = OptunaSearch(propose, metric="score", mode="max", sampler=sampler)
+        self._batch: range = range(0)
 
     def ask(self, number: int) -> list[Values]:
-        self._asked = [self._study.ask() for _ in range(number)]
-        return [
-            self._space.propose(self._config, lambda parameter, trial=trial: _suggest(trial, parameter))  # type: ignore[misc]
-            for trial in self._asked
-        ]
+        self._batch = range(self._batch.stop, self._batch.stop + number)
+        return [self._searcher.suggest(str(trial))["values"] for trial in self._batch]
 
     def tell(self, scores: Sequence[float | None]) -> None:
-        for trial, score in zip(self._asked, scores, strict=True):
-            if score is None:
-                self._study.tell(trial, state=self._failed)
-            else:
-                self._study.tell(trial, score)
+        for trial, score in zip(self._batch, scores, strict=True):
+            result = None if score is None else {"score": score}
+            self._searcher.on_trial_complete(str(trial), result, error=score is None)
 
 
 def _suggest(trial: Any, parameter: Parameter) -> Any:
