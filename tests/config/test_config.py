@@ -193,7 +193,7 @@ def test_a_value_out_of_range_is_refused_by_its_key():
         "scoring.tolerance_mm=0",
     ):
         key, _, _ = override.partition("=")
-        assert f"the configuration: {key}" in message(overrides=[override])
+        assert message(overrides=[override]).startswith(f"--set {override}: {key}")
 
 
 def test_a_refusal_says_where_what_and_what_was_received():
@@ -262,9 +262,22 @@ def test_a_check_across_keys_names_them_and_nothing_else():
     expected = "model.name: unet_2d takes slices, but training.input.kind is patches"
     with pytest.raises(ConfigError) as refused:
         load_config(None, ["training.input.kind=patches"])
-    assert str(refused.value) == f"the configuration: {expected}"
+    assert str(refused.value) == f"--set training.input.kind=patches: {expected}"
     expected = "training: weight_decay needs the optimizer adamw or sgd; received adam"
-    assert message(overrides=["training.weight_decay=1e-3"]) == f"the configuration: {expected}"
+    assert message(overrides=["training.weight_decay=1e-3"]) == f"--set training.weight_decay=1e-3: {expected}"
+
+
+def test_a_fault_is_blamed_on_what_brought_it(write):
+    expected = "training.epochs: Input should be greater than or equal to 1; received 0"
+    sound, faulty = (write(f"training: {{epochs: {epochs}}}", f"{epochs}.yaml") for epochs in (3, 0))
+    wrong, harmless = "training.epochs=0", "training.learning_rate=0.1"
+    assert message(faulty) == message(faulty, [harmless]) == f"{faulty}: {expected}"
+    for overrides in ([wrong], [harmless, wrong], [wrong, harmless], ["seed=-1", wrong, "seed=1"]):
+        assert message(sound, overrides) == f"--set {wrong}: {expected}"
+    assert message(faulty, [wrong]) == f"{faulty}: {expected}"
+    assert load_config(faulty, ["training.epochs=5"]).training.epochs == 5
+    assert message(sound, ["training.epoch=0"]).startswith("--set training.epoch=0: unknown key training.epoch; did")
+    assert message(sound, ["model.name=unet_3d"]).startswith("--set model.name=unet_3d: model.name: unet_3d takes ")
 
 
 def test_scored_subjects_that_choose_the_epoch_fit_nothing_else():

@@ -13,8 +13,8 @@ from tfseg import losses
 from tfseg.comparison import protocol
 from tfseg.comparison.endpoint import KEYS, Endpoint, read_endpoint
 from tfseg.comparison.protocol import Protocol, apply_mode, read_protocol
-from tfseg.config.config import Config, validate
-from tfseg.config.yaml_files import merge, parse_override, read_yaml, read_yaml_chain
+from tfseg.config.config import Config, validate, with_overrides
+from tfseg.config.yaml_files import merge, read_yaml, read_yaml_chain
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
 from tfseg.core.modes import Mode, Scale
@@ -222,9 +222,7 @@ def load_study(
     followed = read_protocol(values, study, mode, scale) if study else Protocol()
     if study:
         values = {key: value for key, value in values.items() if key not in _OWN_KEYS}
-    for override in overrides:
-        values = merge(values, parse_override(override))
-    common = validate(Config, values, str(path) if path else "the configuration")
+    common = with_overrides(values, overrides, str(path) if path else "the configuration")
     chosen = _named(listed) if listed is not None else arms
     return Study(common, chosen, own_seeds if seeds is None else seeds, asked, followed)
 

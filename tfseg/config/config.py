@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
@@ -206,9 +207,24 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
         ConfigError: if the file is unreadable, a key unknown (naming the nearest valid one) or a value out of range.
     """
     values = read_yaml_chain(path) if path else {}
-    for override in overrides:
-        values = merge(values, parse_override(override))
-    return validate(Config, values, str(path) if path else "the configuration")
+    return with_overrides(values, overrides, str(path) if path else "the configuration")
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Sequence[str], where: str) -> Config:
+    """Check `values` with `a.b=c` overrides on top, and return the configuration.
+
+    Raises:
+        ConfigError: as `validate`; the message begins with the override that brought the fault, or with `where` if the
+            fault is there without overrides.
+    """
+    steps = list(accumulate(map(parse_override, overrides), merge, initial=dict(values)))
+    try:
+        return validate(Config, steps[-1], where)
+    except ConfigError as error:
+        without = [place for place, step in enumerate(steps) if _fault(step, where) != str(error)]
+        if not without:
+            raise
+        raise ConfigError(f"--set {overrides[without[-1]]}{str(error).removeprefix(where)}") from error
 
 
 def parse_config(text: str, where: str) -> Config:
@@ -239,6 +255,15 @@ def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> 
         received = "" if across_keys else f"; received {deepest['input']!r}"
         key = f"{'.'.join(path)}: " if path else ""
         raise ConfigError(f"{where}: {key}{message}{received}") from error
+
+
+def _fault(values: Mapping[str, Any], where: str) -> str:
+    """Return what `validate` says of the values of a configuration; nothing if they are valid."""
+    try:
+        validate(Config, values, where)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _refuse_unknown(section: type[BaseModel], values: Mapping[str, Any], where: str, prefix: str) -> None:

@@ -14,15 +14,40 @@ if TYPE_CHECKING:
 
 
 def overrides_of(
-    settings: list[str] | None, folds: int | None, epochs: int | None, batch_size: int | None, seed: int | None
+    settings: list[str] | None,
+    *,
+    folds: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    rates: str | None = None,
+    postprocess: str | None = None,
 ) -> list[str]:
     """Return the settings of a command line as `name=value`; options of their own come last and win.
 
-    >>> overrides_of(["seed=1", "model.depth=3"], folds=None, epochs=20, batch_size=None, seed=None)
+    Raises:
+        ConfigError: if the value of such an option is wrong, naming the option.
+
+    >>> overrides_of(["seed=1", "model.depth=3"], epochs=20)
     ['seed=1', 'model.depth=3', 'training.epochs=20']
     """
-    shortcuts = {"folds": folds, "training.epochs": epochs, "training.batch_size": batch_size, "seed": seed}
-    return [*(settings or ()), *(f"{name}={value}" for name, value in shortcuts.items() if value is not None)]
+    from tfseg.config.config import Config, validate
+    from tfseg.config.yaml_files import parse_override
+
+    options = {
+        "--folds": ("folds", folds),
+        "--epochs": ("training.epochs", epochs),
+        "--batch-size": ("training.batch_size", batch_size),
+        "--seed": ("seed", seed),
+        "--rates": ("training.rates", None if rates is None else f"[{rates}]"),
+        "--postprocess": ("scoring.postprocess", postprocess),
+    }
+    shortcuts = []
+    for option, (name, value) in options.items():
+        if value is not None:
+            shortcuts.append(f"{name}={value}")
+            validate(Config, parse_override(shortcuts[-1]), option)
+    return [*(settings or ()), *shortcuts]
 
 
 def stand_in(phantoms: Phantoms | None) -> "StandIn | None":

@@ -57,8 +57,8 @@ def fit(
     """Cross-validate a network: prepare, train, score every subject out of fold, report."""
     from tfseg.config.config import load_config
 
-    cleaning = [] if postprocess is None else [f"scoring.postprocess={postprocess}"]
-    resolved = load_config(config, [*overrides_of(set_, folds, epochs, batch_size, seed), *cleaning])
+    settings = overrides_of(set_, folds=folds, epochs=epochs, batch_size=batch_size, seed=seed, postprocess=postprocess)
+    resolved = load_config(config, settings)
     train = load("train")
     from tfseg.cli.datasets import Source
 
@@ -153,9 +153,7 @@ def compare(
     from tfseg.cli.datasets import Source, follow
     from tfseg.comparison.study import load_study
 
-    settings = overrides_of(set_, folds, epochs, batch_size, seed)
-    if rates is not None:
-        settings.append(f"training.rates=[{rates}]")
+    settings = overrides_of(set_, folds=folds, epochs=epochs, batch_size=batch_size, seed=seed, rates=rates)
     read = load_study(study, config, settings, losses, seeds, mode, scale)
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
     at_once = parallel_of(parallel, ray_address)
@@ -211,7 +209,8 @@ def tune(
     """Search hyper-parameters on validation subjects; the best are trained again and scored once."""
     from tfseg.config.config import load_config
 
-    resolved = load_config(config, overrides_of(set_, folds, epochs, batch_size, seed))
+    settings = overrides_of(set_, folds=folds, epochs=epochs, batch_size=batch_size, seed=seed)
+    resolved = load_config(config, settings)
     train = load("train")
     from tfseg.cli.datasets import Source
     from tfseg.tuning.search import with_options
