@@ -7,7 +7,9 @@ import yaml
 
 from tfseg.comparison.endpoint import Endpoint, read_endpoint
 from tfseg.comparison.study import load_study
+from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
+from tfseg.evaluation.scored import compared_metrics
 
 LABELS = ["liver", "spleen"]
 
@@ -40,6 +42,7 @@ def test_the_mean_over_one_label_is_that_label():
         ("primary: {label: liver, weight: 1}", "primary: expected a label and a metric, received"),
         ("primary: {metric: dise}", "primary.metric: expected one of dice, iou, .* received 'dise'"),
         ("primary: {metric: volume_truth_ml}", "primary.metric: expected one of dice"),
+        ("primary: {metric: global_accuracy}", "primary.metric: expected one of dice"),
         ("margins: 0.01", "margins: expected a mapping of metrics to numbers, received 0.01"),
         ("margins: {dise: 0.01}", "margins: expected one of dice, .* received 'dise'"),
         ("margins: {dice: 0}", "margins.dice: expected a positive number, received 0"),
@@ -56,6 +59,31 @@ def test_a_wrong_question_is_one_clear_line(text, message):
 def test_a_label_that_is_not_scored_is_refused():
     with pytest.raises(ConfigError, match=r"primary\.label: expected one of liver, spleen, mean, received kidney"):
         read("primary: {label: kidney}").question(LABELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "refused"),
+    [
+        ("primary: {metric: ece_band}", [], "primary.metric: expected one that is scored here, dice, iou, .*ece_band"),
+        ("primary: {metric: ece_band}", ["uncertainty={}"], None),
+        ("primary: {metric: ece_band_dropout}", ["uncertainty={}"], "received ece_band_dropout"),
+        ("primary: {metric: ece_band_dropout}", ["uncertainty={samples: 2}"], None),
+        ("margins: {ece_band_calibrated: 0.01}", ["uncertainty={temperature: none, samples: 2}"], "margins: expected"),
+        ("margins: {ece_band_calibrated: 0.01}", ["uncertainty={}"], None),
+        ("margins: {dice: 0.02, dice_prepared: 0.01}", [], "received dice_prepared"),
+        ("margins: {dice_prepared: 0.01}", ["scoring.prepared_grid=true"], None),
+        ("margins: {global_accuracy: 0.01}", [], "received global_accuracy"),
+        ("margins: {global_accuracy: 0.01}", ["scoring.background=true"], None),
+        ("primary: {metric: lesion_f1}", [], "received lesion_f1"),
+    ],
+)
+def test_a_metric_that_the_configuration_does_not_measure_is_refused(text, settings, refused):
+    metrics = compared_metrics(load_config(None, settings))
+    if refused is None:
+        read(text).check(LABELS, metrics)
+    else:
+        with pytest.raises(ConfigError, match=refused):
+            read(text).check(LABELS, metrics)
 
 
 def test_a_study_keeps_what_it_asks_when_it_is_extended(tmp_path):

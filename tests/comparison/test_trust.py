@@ -3,7 +3,9 @@
 import pandas as pd
 import pytest
 
+from tfseg.comparison.folder import read_comparison
 from tfseg.core.errors import RunError
+from tfseg.evaluation.scored import compared_metrics
 from tfseg.reports.comparison import write_comparison
 from tfseg.runs.folder import read_scores
 
@@ -28,6 +30,7 @@ def test_probabilities_are_compared_like_other_metrics(out):
     own = tests[tests["metric"].isin(["ece_band", "ece_band_dropout", "nll_volume_calibrated", "retention_dice"])]
     assert set(own["role"]) == {"exploratory"} and own["metric"].nunique() == 4
     assert "entropy_mean" not in set(tests["metric"]), "no direction is better"
+    assert set(tests["metric"]) == set(compared_metrics(read_comparison(out).runs[0].config))
     assert "entropy_mean_dropout" in set(read_scores(out / "scores.csv")["metric"])
 
 

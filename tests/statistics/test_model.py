@@ -74,11 +74,17 @@ def crossed(seeds: int, subjects: int, folds: int = 5) -> tuple[np.ndarray, np.n
 
 
 @pytest.mark.parametrize(
-    ("seeds", "subjects", "missing", "shared"),
-    [(1, 10, (), False), (3, 9, (), False), (2, 8, ((0, 3), (1, 5)), False), (3, 8, (), True)],
+    ("seeds", "subjects", "missing", "shared", "count"),
+    [
+        (1, 10, (), False, 3),
+        (3, 9, (), False, 3),
+        (2, 8, ((0, 3), (1, 5)), False, 3),
+        (3, 8, (), True, 3),
+        (3, 8, (), True, 1),
+    ],
 )
-def test_against_full_matrices(seeds, subjects, missing, shared):
-    values, folds = crossed(seeds, subjects, folds=3)
+def test_against_full_matrices(seeds, subjects, missing, shared, count):
+    values, folds = crossed(seeds, subjects, folds=count)
     folds = folds[:1].repeat(seeds, axis=0) if shared else folds
     for place in missing:
         values[place] = np.nan

@@ -53,7 +53,8 @@ def test_equal_arms_are_equivalent_within_a_margin(draw_scores):
     equal = row(compared(scores), "a", "b")
     assert equal["verdict"] == Verdict.EQUIVALENT
     assert -0.01 < equal["low"] < equal["high"] < 0.01
-    assert row(compared(scores, margins={}), "a", "b")["verdict"] == Verdict.OPEN
+    assert row(compared(scores, margins={"hd95": 2.0}), "a", "b")["verdict"] == Verdict.EQUIVALENT
+    assert np.isnan(row(compared(scores), "a", "b", "nsd")["p_equivalent"])  # it has no margin
     narrow = row(compared(scores, margins={"dice": 1e-4}), "a", "b")
     assert narrow["verdict"] == Verdict.OPEN
     assert "would settle it" in narrow["note"]

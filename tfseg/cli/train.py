@@ -25,7 +25,7 @@ from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import usable_cores
 from tfseg.core.resumable import resumable
 from tfseg.datasets.splits import Split
-from tfseg.evaluation.scored import scored_labels
+from tfseg.evaluation.scored import compared_metrics, scored_labels
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports.comparison import write_comparison
 from tfseg.reports.run import write_report
@@ -176,7 +176,7 @@ def compare(
     shared = {"config.yaml": study.shared_yaml(), **describe_start(study.config)}
     with resumable(out), claimed(out, shared, "comparison", SAME):
         setting = set_up(configs, study.every_seed, source, out, splits, terminal)
-        study.endpoint.question(scored_labels(setting.prepared, study.config.scoring))
+        study.endpoint.check(scored_labels(setting.prepared, study.config.scoring), compared_metrics(study.config))
         add_records(out, setting.inputs, "comparison")
         keep_splits(out / "splits.json", setting.folds)
         cells = [

@@ -1,7 +1,7 @@
 """Define what a study asks first, and which differences matter to it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.metrics.table import METRICS
 
 KEYS = ("primary", "margins")
+_COMPARED = [name for name, metric in METRICS.items() if metric.better]
+_OF_LABELS = [name for name in _COMPARED if METRICS[name].over_labels]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,23 @@ class Endpoint:
             raise ConfigError(f"primary.label: expected one of {', '.join(known)}, received {label}")
         return label, self.metric
 
+    def check(self, labels: Sequence[str], metrics: Collection[str]) -> None:
+        """Check that a comparison will score what is asked.
+
+        Raises:
+            ConfigError: if it does not score the primary label, the primary metric, or a metric with a margin.
+
+        >>> Endpoint(metric="ece_band").check(["liver"], ["dice", "hd95"])
+        Traceback (most recent call last):
+        tfseg.core.errors.ConfigError: primary.metric: expected one that is scored here, dice, hd95; received ece_band
+        """
+        self.question(labels)
+        asked = {"primary.metric": [self.metric], "margins": list(self.margins or {})}
+        for where, names in asked.items():
+            if unknown := [name for name in names if name not in metrics]:
+                known = ", ".join(metrics)
+                raise ConfigError(f"{where}: expected one that is scored here, {known}; received {unknown[0]}")
+
     def joined_to(self, before: "Endpoint") -> "Endpoint":
         """Return this endpoint, completed by that of the study before."""
         asked = self if self.given else before
@@ -70,12 +89,12 @@ def read_endpoint(values: Mapping[str, Any], where: str) -> Endpoint:
     if asked is not None:
         if not isinstance(asked, Mapping) or not asked or asked.keys() - {"label", "metric"}:
             raise ConfigError(f"{where}: primary: expected a label and a metric, received {asked!r}")
-        _check_metric(asked.get("metric", "dice"), f"{where}: primary.metric")
+        _check_metric(asked.get("metric", "dice"), _OF_LABELS, f"{where}: primary.metric")
     if margins is not None:
         if not isinstance(margins, Mapping):
             raise ConfigError(f"{where}: margins: expected a mapping of metrics to numbers, received {margins!r}")
         for metric, margin in margins.items():
-            _check_metric(metric, f"{where}: margins")
+            _check_metric(metric, _COMPARED, f"{where}: margins")
             if not isinstance(margin, int | float) or not 0 < margin < math.inf:
                 raise ConfigError(f"{where}: margins.{metric}: expected a positive number, received {margin!r}")
     label = (asked or {}).get("label")
@@ -83,7 +102,6 @@ def read_endpoint(values: Mapping[str, Any], where: str) -> Endpoint:
     return Endpoint(None if label is None else str(label), metric, margins, given=asked is not None)
 
 
-def _check_metric(metric: object, where: str) -> None:
-    compared = [name for name, each in METRICS.items() if each.better]
-    if metric not in compared:
-        raise ConfigError(f"{where}: expected one of {', '.join(compared)}, received {metric!r}")
+def _check_metric(metric: object, known: Sequence[str], where: str) -> None:
+    if metric not in known:
+        raise ConfigError(f"{where}: expected one of {', '.join(known)}, received {metric!r}")

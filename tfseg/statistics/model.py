@@ -73,7 +73,7 @@ class Design:
 
     def _network_roots(self) -> Iterator[tuple[float, Array]]:
         """Yield each share of the training sets: its prior, and a root of the networks' correlation."""
-        if not 1 < self.training_sets < self.networks:
+        if self.training_sets == self.networks:
             yield 1.0, np.eye(self.networks)
             return
         same_set = self._training_set[:, None] == self._training_set

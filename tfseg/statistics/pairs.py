@@ -18,8 +18,8 @@ from tfseg.statistics.questions import Question, nan_mean
 PAIR_COLUMNS = (
     "label", "metric", "first", "second", "difference", "low", "high", "p", "margin", "p_equivalent", "p_better",
     "p_margin", "sd_subjects", "sd_networks", "sd_residual", "beyond_low", "beyond_high", "p_beyond", "d_z", "d_z_low",
-    "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks", "subjects", "collapsed_first", "collapsed_second",
-    "note",
+    "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks", "training_sets", "subjects", "collapsed_first",
+    "collapsed_second", "note",
 )  # fmt: skip
 
 _DECIMALS = 10  # differences below are rounding errors
@@ -68,7 +68,12 @@ def fit_pairs(
 def _fit(
     design: Design, pairs: Sequence[Pair], margins: Mapping[str, float], training_subjects: float | None
 ) -> list[dict[str, object]]:
-    counts = {"seeds": design.fewest_seeds, "networks": design.networks, "subjects": design.subjects}
+    counts = {
+        "seeds": design.fewest_seeds,
+        "networks": design.networks,
+        "training_sets": design.training_sets,
+        "subjects": design.subjects,
+    }
     rows = [
         {"label": pair.question.label, "metric": pair.question.metric, "first": pair.first, "second": pair.second}
         | counts

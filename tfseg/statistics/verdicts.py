@@ -21,7 +21,7 @@ TEST_COLUMNS = (
     "label", "metric", "role", "first", "second", "difference", "low", "high", "p", "p_holm", "margin", "p_equivalent",
     "p_equivalent_holm", "p_better", "p_margin", "verdict", "sd_subjects", "sd_networks", "sd_residual", "beyond_low",
     "beyond_high", "p_beyond", "d_z", "d_z_low", "d_z_high", "rank_biserial", "wilcoxon_p", "seeds", "networks",
-    "subjects", "collapsed_first", "collapsed_second", "note",
+    "training_sets", "subjects", "collapsed_first", "collapsed_second", "note",
 )  # fmt: skip
 VERDICT_COLUMNS = (
     "label", "metric", "role", "first", "second", "difference", "low", "high", "p_better", "p_margin", "verdict",
@@ -64,7 +64,7 @@ def compare_arms(
         questions: as `tfseg.statistics.questions` reads them.
         primary: label and metric of the primary question; None: the mean Dice over labels.
         margins: metric → the smallest difference that matters: arms that differ by less are equivalent. Whether they
-            are is not asked of a metric without a margin. None: 0.01 for Dice.
+            are is not asked of a metric without a margin. That of Dice is 0.01 unless it is given.
         secondary_metrics: every label of these metrics is a secondary question.
         training_subjects: that a network is trained on, the mean; None: all but those that its fold tests.
 
@@ -77,7 +77,7 @@ def compare_arms(
         difference; `beyond_low, beyond_high, p_beyond`: interval, and probability that the first is better, on other
         datasets of the kind; `d_z`: the difference in standard deviations of subjects, and its interval;
         `rank_biserial, wilcoxon_p`: over subjects, given these networks; `seeds`: the fewest under which both arms
-        tested a subject; `networks`: that both arms have; `subjects`: with a value;
+        tested a subject; `networks`: that both arms have; `training_sets`: of these; `subjects`: with a value;
         `collapsed_first, collapsed_second`: of these networks, those that collapsed on the label (below a quarter of
         the Dice of the median network of the better arm): a verdict must hold without them, or by their number;
         `note`.
@@ -85,12 +85,10 @@ def compare_arms(
     Raises:
         ConfigError: a primary question or a margin that the scores do not have, or a margin that is not positive.
     """
-    if margins is None:
-        margins = MARGINS
-    else:
-        _check_margins(margins, questions)
+    margins = margins or {}
+    _check_margins(margins, questions)
     primary = primary_question(questions, primary)
-    table = fit_pairs(questions, margins, training_subjects)
+    table = fit_pairs(questions, {**MARGINS, **margins}, training_subjects)
     asked = zip(table["label"], table["metric"], strict=True)
     table["role"] = [_role(label, metric, primary, secondary_metrics) for label, metric in asked]
     for test in ("p", "p_equivalent"):
