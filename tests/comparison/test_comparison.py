@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tfseg import metrics
 from tfseg.cli import several, train
@@ -183,7 +184,36 @@ def test_a_row_per_case_and_a_column_per_arm(compared):
 def test_a_primary_question_that_is_not_scored_is_refused_before_training(compare, tmp_path):
     with pytest.raises(ConfigError, match=r"primary\.label: expected one of liver, .*, mean, received kidney"):
         compare("dice,ce", tmp_path / "cmp", endpoint=Endpoint("kidney", given=True))
+    with pytest.raises(ConfigError, match=r"primary\.metric: expected one that is scored here, .* received nll_band"):
+        compare("dice,ce", tmp_path / "cmp", endpoint=Endpoint(metric="nll_band", given=True))
+    with pytest.raises(ConfigError, match=r"margins: expected one that is scored here, .* received nll_band"):
+        compare("dice,ce", tmp_path / "cmp", endpoint=Endpoint(margins={"nll_band": 0.01}))
     assert not (tmp_path / "cmp" / "runs").exists()
+
+
+def test_the_report_shows_the_primary_question_whatever_it_is(compared, read_page, tmp_path):
+    out = shutil.copytree(compared[0], tmp_path / "cmp")
+    study = yaml.safe_load((out / "study.yaml").read_text())
+    asked = {"primary": {"label": "liver", "metric": "iou"}, "margins": {"iou": 0.02}}
+    (out / "study.yaml").write_text(yaml.safe_dump({**study, **asked}))
+    write_comparison(out)
+    page = read_page((out / "report.html").read_text(encoding="utf-8"))
+    verdicts = pd.read_csv(out / "verdicts.csv").query("role == 'primary'")
+    assert set(zip(verdicts["label"], verdicts["metric"], strict=True)) == {("liver", "iou")}
+    means = pd.read_csv(out / "means.csv").query("label == 'liver' and metric == 'iou' and arm == 'ce'")
+    assert page.tables[0][0][-2:] == ["IoU", "Failed"]
+    ce = next(row for row in page.tables[0] if row[0] == "ce")
+    assert ce[6].startswith(f"{means['mean'].iloc[0]:.3f} ± ")
+    for text in ("Figure 4. Differences in IoU", "Differences in Dice", "IoU, liver", "Rank of every loss on liver"):
+        assert text in page.text
+    pairs = next(table for table in page.tables if table[0][0] == "Losses")
+    written = [float(row[2].replace("−", "-")) for row in pairs[1:]]
+    assert written == pytest.approx(verdicts["difference"].tolist(), abs=6e-4)
+
+
+def test_the_report_says_whether_seeds_draw_their_folds(page):
+    answers = next(table for table in page.tables if table[0] == ["Question", "answer", "found"])
+    assert ["every seed draws its folds anew", "yes", "one seed: 2 training sets"] in answers
 
 
 def test_tables_are_those_that_studies_print(compared):

@@ -76,10 +76,10 @@ def test_what_makes_the_scale_of_a_loss_matter(setting, is_well):
 
 
 def test_few_validation_subjects_and_unequal_folds_are_named():
-    _, _, validation, _, sizes = study_answers([load_config(None, [])], [split(9, 3, 4), split(10, 3, 3)], NETWORKS)
+    _, _, validation, _, sizes, _ = study_answers([load_config(None, [])], [split(9, 3, 4), split(10, 3, 3)], NETWORKS)
     assert (validation.is_well, validation.found) == (False, "3")
     assert (sizes.is_well, sizes.found) == (True, "9 to 10 train, 3 val, 3 to 4 test; the same for every arm")
-    _, _, validation, _, sizes = study_answers([load_config(None, [])], [split(9, 5, 4), split(4, 6, 8)], NETWORKS)
+    _, _, validation, _, sizes, _ = study_answers([load_config(None, [])], [split(9, 5, 4), split(4, 6, 8)], NETWORKS)
     assert (validation.is_well, sizes.is_well) == (True, False)
 
 
@@ -89,6 +89,22 @@ def test_scored_subjects_that_chose_the_epoch_are_named():
     assert study_answers(config, [apart], NETWORKS)[3].is_well and not selects_on_test([apart])
     answer = study_answers(config, [apart, shared], NETWORKS)[3]
     assert not answer.is_well and "flatter" in answer.found and selects_on_test([apart, shared])
+
+
+def test_whether_seeds_draw_their_folds_is_said():
+    def found(folds_by_seed):
+        splits = [{"train": [*train], "val": ["v"], "test": ["t"]} for folds in folds_by_seed for train in folds]
+        networks = pd.DataFrame(
+            [{"loss": "a", "seed": seed, "fold": fold} for seed, folds in enumerate(folds_by_seed) for fold in (0, 1)]
+        )
+        answer = study_answers([load_config(None, [])], splits, networks)[-1]
+        return answer.is_well, answer.found
+
+    assert found(["ab"]) == (True, "one seed: 2 training sets")
+    redrawn = found([["ab", "cd"], ["ac", "bd"], ["ad", "bc"]])
+    assert redrawn == (True, "6 training sets under 3 seeds, so seeds sample training sets too")
+    shared = found([["ab", "cd"]] * 3)
+    assert shared == (False, "all 3 seeds share 2 training sets, so seeds do not sample them")
 
 
 def test_one_rate_for_all_arms_was_chosen_on_none_of_them():

@@ -1,9 +1,11 @@
 import base64
 from xml.etree import ElementTree
 
+import matplotlib.style
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from tfseg.reports import figures_forest
 from tfseg.reports.figures_forest import forest
@@ -11,9 +13,10 @@ from tfseg.reports.figures_forest import forest
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def pair(first: str, second: str, difference: float, half: float, verdict: str) -> dict:
+def pair(first: str, second: str, difference: float, half: float, verdict: str, collapsed: int = 0) -> dict:
     ends = {"low": difference - half, "high": difference + half}
-    return {"first": first, "second": second, "difference": difference, "verdict": verdict, **ends}
+    counts = {"collapsed_first": 0, "collapsed_second": collapsed}
+    return {"first": first, "second": second, "difference": difference, "verdict": verdict, **ends, **counts}
 
 
 PAIRS = pd.DataFrame(
@@ -50,6 +53,19 @@ def test_an_interval_far_beyond_the_differences_is_cut():
     assert figures_forest._limit(wide, np.nan) == pytest.approx(1.06 * 4 * 0.01)
     assert figures_forest._limit(PAIRS, 0.01) == pytest.approx(1.06 * 0.031)
     assert forest({"x": wide}, "Dice", 1).startswith("data:image/svg+xml")
+
+
+def test_collapsed_networks_do_not_set_the_scale():
+    fallen = pd.DataFrame([pair("dice", "collapsed", 0.6, 0.1, "open", collapsed=4)])
+    both = pd.concat([PAIRS, fallen])
+    assert figures_forest._limit(both, 0.01) == figures_forest._limit(PAIRS, 0.01) < 0.1
+    assert figures_forest._limit(fallen, 0.01) == pytest.approx(1.06 * 0.7)
+    with matplotlib.style.context("default"):
+        axes = Figure().add_subplot()
+        figures_forest._draw_pair(axes, 0, fallen.iloc[0], limit=0.03)
+    arrows = [line for line in axes.get_lines() if line.get_marker() == ">"]
+    assert arrows and {float(line.get_xdata()[0]) for line in arrows} == {0.03}
+    assert not [line for line in axes.get_lines() if line.get_marker() == "<"]
 
 
 def test_nothing_tested_is_drawn_too():

@@ -48,12 +48,39 @@ def test_better_than_all_equivalent_to_one_and_the_rest(draw_scores):
     assert lines[2].startswith("Of the other arms, ") and lines[2].endswith(" is better than bce.")
 
 
+def test_equivalence_is_claimed_on_this_dataset_only(draw_scores):
+    lines = headline(table_of(draw_scores({"a": 0.0, "b": 0.0}, residual_sd=0.002, network_sd=0.0005)))
+    assert lines[0].startswith("On this dataset, ")
+    assert " are equivalent on Dice of lesion, within 0.010: by 0.00" in lines[0]
+    assert len(lines) == 1
+
+
 def test_what_is_open_says_what_would_settle_it(draw_scores):
     lines = headline(table_of(draw_scores({"a": 0.0, "b": 0.004}, seeds=1, network_sd=0.01)))
     assert lines[0].startswith("Open on Dice of lesion: ")
     assert lines[0].endswith("would settle it.")
     assert "better" not in lines[0]
     assert lines[1].startswith("With one seed, how much networks differ is judged from 5 folds")
+
+
+def test_an_arm_whose_networks_collapsed_is_open_in_a_sentence_of_its_own(draw_scores):
+    scores = draw_scores({"a": 0.001, "b": 0.0, "c": 0.0, "d": 0.0}, seeds=1, folds=3)
+    for arm, start in (("c", 0), ("d", 0)):
+        fallen = (scores["loss"] == arm) & (scores["seed"] == start) & (scores["metric"] == "dice")
+        scores.loc[fallen, "value"] /= 10
+    sound, fallen, others, *_ = headline(table_of(scores))
+    assert re.match("Open on Dice of lesion: (a or b|b or a). The difference is 0.0", sound)
+    assert re.match(
+        "Open on Dice of lesion: [ab] or [cd] and [cd]. The difference to [cd], the closest, is 0.7", fallen
+    )
+    assert re.search("networks collapsed: 3 of 3 of [cd]; more seeds would show whether that is chance.$", fallen)
+    assert others.startswith("Of the 3 pairs of other arms, ") or others == "All 3 pairs of other arms are open."
+
+
+def test_one_training_set_for_all_seeds_is_named(draw_scores):
+    lines = headline(table_of(draw_scores({"a": 0.0, "b": 0.1}, seeds=3, folds=1)))
+    assert lines[0].startswith("On this dataset, b is better than a on Dice of lesion: by ")
+    assert lines[1] == "The 3 networks of an arm have one training set: what another one would change is unknown."
 
 
 def test_what_is_not_tested_says_why(draw_scores):

@@ -97,8 +97,13 @@ def test_calibration_is_described_in_a_comparison_with_the_lower_value_better(sc
     assert (row["role"], row["verdict"]) == ("exploratory", "untested")
     assert row["difference"] == pytest.approx(-0.05, abs=0.01) and row["high"] < 0
     (sentence,) = described_findings(tests, "liver", ["ece_band", "nll_band"])
-    assert sentence.startswith("ECE in the band of liver: ce is better than dice, by 0.0")
+    started = "ECE in the band of liver: ce has the best mean; an interval separates it from dice: by 0.0"
+    assert sentence.startswith(started) and "better" not in sentence
     assert "95 % interval 0.0" in sentence
+    in_nats = tests.replace({"metric": {"ece_band": "nll_band"}})
+    assert re.search(
+        r"by [\d.]+ nats \(95 % interval [\d.]+ to [\d.]+ nats\)", *described_findings(in_nats, "liver", ["nll_band"])
+    )
     (unclear,) = described_findings(tests, "liver", ["error_auroc"])
     assert re.fullmatch(
         r"AUROC of errors in the band of liver: (ce|dice) has the best mean; no interval separates it from (ce|dice)\.",
@@ -106,7 +111,7 @@ def test_calibration_is_described_in_a_comparison_with_the_lower_value_better(sc
     )
 
 
-def test_arms_of_one_network_each_are_not_called_better(scores):
+def test_no_interval_separates_arms_of_one_network_each(scores):
     one = scores[(scores["seed"] == 0)].assign(fold=0)
     tests = compare_arms(questions(one, {}))
     row = tests[tests["metric"] == "ece_band"].iloc[0]

@@ -57,7 +57,14 @@ def study_answers(
         splits: of all folds and seeds.
         networks: as in `network_answers`, with the column `learning_rate` if rates were chosen.
     """
-    return [_rate(configs, networks), _scale(configs), _validation(splits), _selection(splits), _sizes(splits)]
+    return [
+        _rate(configs, networks),
+        _scale(configs),
+        _validation(splits),
+        _selection(splits),
+        _sizes(splits),
+        _folds(splits, networks),
+    ]
 
 
 def network_notes(networks: pd.DataFrame) -> dict[str, str]:
@@ -148,6 +155,17 @@ def _sizes(splits: Sequence[Mapping[str, Sequence[str]]]) -> Answer:
     is_equal = all(max(counts) - min(counts) <= 1 for counts in sizes.values())
     found = ", ".join(f"{_range(counts)} {part}" for part, counts in sizes.items())
     return Answer("folds differ by one subject at most", is_equal, f"{found}; the same for every arm")
+
+
+def _folds(splits: Sequence[Mapping[str, Sequence[str]]], networks: pd.DataFrame) -> Answer:
+    question = "every seed draws its folds anew"
+    seeds, folds = networks["seed"].nunique(), networks["fold"].nunique()
+    sets = len({tuple(sorted(split["train"])) for split in splits})
+    if seeds == 1:
+        return Answer(question, True, f"one seed: {sets} training sets")
+    if sets <= folds:
+        return Answer(question, False, f"all {seeds} seeds share {sets} training sets, so seeds do not sample them")
+    return Answer(question, True, f"{sets} training sets under {seeds} seeds, so seeds sample training sets too")
 
 
 def _range(counts: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ from tfseg.comparison.tuned import sentence
 from tfseg.core import colors, files
 from tfseg.reports import figures_comparison
 from tfseg.reports.cases import draw_cases
-from tfseg.reports.evidence import evidence, records
+from tfseg.reports.evidence import evidence, named, records
 from tfseg.reports.run import facts, pages
 from tfseg.reports.tables import Table, printed_table, study_tables, values_by_case
 from tfseg.reports.trust import measured_by, trust, uncertainty_table, write_trust_tables
@@ -134,7 +134,7 @@ def _learning(comparison: Comparison) -> str:
 def _networks_plot(comparison: Comparison) -> str:
     means = {label: statistics.network_means(comparison.questions[label, "dice"]) for label in comparison.labels}
     values = {
-        label: {arm: table.loc[table["arm"] == arm, "mean"].to_numpy() for arm in comparison.losses}
+        named(label): {arm: table.loc[table["arm"] == arm, "mean"].to_numpy() for arm in comparison.losses}
         for label, table in means.items()
     }
     return figures_comparison.boxes(values, "mean Dice of a network over its test subjects", best=1.0)

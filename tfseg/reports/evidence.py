@@ -1,6 +1,6 @@
 """Show the scores and conclusions of a comparison: tables, figures, ranks, pairs, conventions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
@@ -14,6 +14,7 @@ from tfseg.statistics import Question
 from tfseg.statistics.quantities import write_p
 
 QUESTIONS = statistics.SECONDARY_METRICS
+_COLUMNS = ("dice", "nsd", "hd95", "assd")  # of the tables of means
 _ARMS_IN_PAIRS = 3
 
 
@@ -57,7 +58,8 @@ def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]
         tests: every pair, with its verdict.
         unit: of distances.
     """
-    main = compared.labels[-1]
+    main, primary = compared.primary
+    asked = list(dict.fromkeys([primary, *QUESTIONS]))
     own = tests[tests["label"] == main]
     return {
         "losses": compared.losses,
@@ -69,14 +71,15 @@ def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]
         "networks": compared.means["networks"].max(),
         "primary": statistics.describe(*compared.primary),
         "findings": statistics.secondary_findings(tests),
+        "columns": list(dict.fromkeys([*_COLUMNS, primary])),
         "table_means": _means(compared),
-        "rankings": {metric: records(statistics.ranking(compared.questions[main, metric])) for metric in QUESTIONS},
-        "pairs": {metric: records(own[own["metric"] == metric]) for metric in QUESTIONS},
-        "anova": [_anova(compared.questions[main, metric]) for metric in QUESTIONS],
+        "rankings": {metric: records(statistics.ranking(compared.questions[main, metric])) for metric in asked},
+        "pairs": {metric: records(own[own["metric"] == metric]) for metric in asked},
+        "anova": [_anova(compared.questions[main, metric]) for metric in asked],
         "anova_ignores": statistics.IGNORES,
         "conventions": _conventions(compared),
         "plots": _plots(compared, unit),
-        "forests": _forests(compared, tests, unit),
+        "forests": _forests(compared, tests, asked, unit),
         "write_p": write_p,
         "write_value": write_value,
     }
@@ -85,6 +88,11 @@ def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table, each as column → value."""
     return [{str(column): value for column, value in row.items()} for row in table.to_dict("records")]
+
+
+def named(label: str) -> str:
+    """Return a label as figures name it."""
+    return "mean over labels" if label == MEAN_LABEL else label
 
 
 def _means(compared: Scored) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
@@ -124,7 +132,7 @@ def _conventions(compared: Scored) -> dict[str, Any]:
 def _plots(compared: Scored, unit: str) -> dict[str, str]:
     values = {
         metric: {
-            label: {loss: compared.questions[label, metric].values[loss].to_numpy() for loss in compared.losses}
+            named(label): {loss: compared.questions[label, metric].values[loss].to_numpy() for loss in compared.losses}
             for label in compared.labels
         }
         for metric in ("dice", "hd95")
@@ -138,8 +146,8 @@ def _plots(compared: Scored, unit: str) -> dict[str, str]:
     return plots if sizes.empty else plots | {"sizes": figures_comparison.by_size(sizes, "mean Dice")}
 
 
-def _forests(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, str]:
-    """Draw the differences on every question, a figure per metric: of all pairs, or of the best arm if these are many.
+def _forests(compared: Scored, tests: pd.DataFrame, names: Sequence[str], unit: str) -> dict[str, str]:
+    """Draw the differences on every label, a figure per metric: of all pairs, or of the best arm if these are many.
 
     The best arm is that of the primary question.
     """
@@ -149,11 +157,12 @@ def _forests(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, str]
         return {}
     best = statistics.best_arm(asked)
     drawn = {}
-    for name in QUESTIONS:
+    for name in names:
         of_metric = tests[tests["metric"] == name]
         groups = {
-            "mean over labels" if each == MEAN_LABEL else each: of_metric[of_metric["label"] == each]
+            f"{named(each)}{' (primary question)' * ((each, name) == compared.primary)}": pairs
             for each in reversed(compared.labels)
+            if len(pairs := of_metric[of_metric["label"] == each])
         }
         if len(compared.losses) > _ARMS_IN_PAIRS:
             groups = {each: statistics.against(pairs, best) for each, pairs in groups.items()}

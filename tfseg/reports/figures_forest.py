@@ -70,6 +70,9 @@ def forest(groups: Mapping[str, pd.DataFrame], title: str, sign: int, margin: fl
 
 
 def _limit(pairs: pd.DataFrame, margin: float) -> float:
+    """Return where the axis ends. Pairs with collapsed networks, which are far apart, count only if all are such."""
+    sound = pairs[pairs[["collapsed_first", "collapsed_second"]].sum(axis=1) == 0]
+    pairs = sound if len(sound) else pairs
     farthest = np.nanmax(np.abs([*pairs["low"], *pairs["high"], 0.0]))
     largest = np.nanmax(np.abs([*pairs["difference"], margin, 1e-6]))
     return float(1.06 * max(min(farthest, _REACH * largest), largest))
@@ -80,8 +83,9 @@ def _draw_pair(axes: Axes, place: int, row: pd.Series, limit: float) -> None:
     low, high = row["low"], row["high"]
     if not np.isnan(low):
         axes.plot(np.clip([low, high], -limit, limit), [place, place], color=style["color"], linewidth=1.6)
-    for end, arrow in ((low, "<"), (high, ">")):
+    for end in (low, high, row["difference"]):
         if abs(end) > limit:
+            arrow = ">" if end > 0 else "<"
             axes.plot(np.clip(end, -limit, limit), place, marker=arrow, color=style["color"], clip_on=False, zorder=3)
     if not np.isnan(row["difference"]):
         axes.plot(row["difference"], place, markersize=6, linestyle="", zorder=4, **style)

@@ -84,12 +84,12 @@ def failures(summary: pd.DataFrame, labels: list[str], cases: int) -> list[str]:
 def fixed(value: float, digits: int) -> str:
     """Write a number with fixed decimals, NaN as a dash and infinity as ∞.
 
-    >>> fixed(0.12345, 3), fixed(math.nan, 3), fixed(math.inf, 3)
-    ('0.123', '–', '∞')
+    >>> fixed(-0.12345, 3), fixed(math.nan, 3), fixed(math.inf, 3)
+    ('−0.123', '–', '∞')
     """
     if math.isnan(value):
         return "–"
-    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
+    return f"{value:.{digits}f}".replace("-", MINUS) if math.isfinite(value) else "∞"
 
 
 def score(value: float, metric: str, unit: str = "") -> str:

@@ -19,7 +19,8 @@ def headline(table: pd.DataFrame, unit: str = "mm") -> list[str]:
 
     Returns:
         Sentences: the arms that the best one is better than, those equivalent to it, those open and what would settle
-        it, those not tested and why; then what holds of the other pairs, and beyond this dataset.
+        it (by themselves, those open because networks collapsed), those not tested and why; then what holds of the
+        other pairs, and beyond this dataset.
     """
     primary = table[table["role"] == Role.PRIMARY]
     if primary.empty:
@@ -46,9 +47,10 @@ def secondary_findings(table: pd.DataFrame) -> list[str]:
 
 
 def described_findings(table: pd.DataFrame, label: str, metrics: Sequence[str], unit: str = "mm") -> list[str]:
-    """Say which arm has the best values on exploratory questions, and from which others its interval separates it.
+    """Say which arm has the best values on exploratory questions, and from which others an interval separates it.
 
-    Arms of one network each are never called better: what another training brings is unknown.
+    None is called better: these questions are not tested. If arms have one network each, what another training brings
+    is unknown, and no interval separates them.
 
     Args:
         table: as `tfseg.statistics.compare_arms` returns it.
@@ -76,8 +78,9 @@ def described_findings(table: pd.DataFrame, label: str, metrics: Sequence[str], 
             sentences.append(f"{asked}: {best} has the best mean; {why}.")
             continue
         won, near = rivals[apart], list(rivals.loc[~apart, "second"])
-        unclear = f"; no interval separates it from {join(near)}" if near else ""
-        sentences.append(f"{asked}: {best} is better than {join(list(won['second']))}, {_sizes(won, unit)}{unclear}.")
+        apart_from = f"an interval separates it from {join(list(won['second']))}: {_sizes(won, unit)}"
+        unclear = f"; none separates it from {join(near)}" if near else ""
+        sentences.append(f"{asked}: {best} has the best mean; {apart_from}{unclear}.")
     return sentences
 
 
@@ -122,14 +125,21 @@ def _about_best(best: str, rivals: pd.DataFrame, what: str, unit: str) -> Iterat
     if len(equivalent := of[Verdict.EQUIVALENT]):
         margin = write_value(equivalent["metric"].iloc[0], equivalent["margin"].iloc[0], unit)
         arms = join([best, *equivalent["second"]])
-        yield f"{arms} are equivalent on {what}, within {margin}: {_sizes(equivalent, unit)}."
-    if len(undecided := of[Verdict.OPEN]):
-        closest = undecided.iloc[0]
-        arms = f"{best} or {join(list(undecided['second']))}"
-        whose = "" if len(undecided) == 1 else f"to {closest['second']}, the closest, "
-        yield f"Open on {what}: {arms}. The difference {whose}is {_size(closest, unit)}; {closest['note']}."
+        where = "" if len(better) else "On this dataset, "
+        yield f"{where}{arms} are equivalent on {what}, within {margin}: {_sizes(equivalent, unit)}."
+    has_collapsed = of[Verdict.OPEN][["collapsed_first", "collapsed_second"]].sum(axis=1) > 0
+    for undecided in (of[Verdict.OPEN][~has_collapsed], of[Verdict.OPEN][has_collapsed]):
+        if len(undecided):
+            yield _about_open(best, undecided, what, unit)
     for reason, rows in of[Verdict.UNTESTED].groupby("note", sort=False):
         yield f"Not tested on {what}: {best} against {join(list(rows['second']))}: {reason}."
+
+
+def _about_open(best: str, undecided: pd.DataFrame, what: str, unit: str) -> str:
+    closest = undecided.iloc[0]
+    arms = f"{best} or {join(list(undecided['second']))}"
+    whose = "" if len(undecided) == 1 else f"to {closest['second']}, the closest, "
+    return f"Open on {what}: {arms}. The difference {whose}is {_size(closest, unit)}; {closest['note']}."
 
 
 def _about_others(primary: pd.DataFrame, best: str) -> Iterator[str]:
@@ -154,7 +164,8 @@ def _about_others(primary: pd.DataFrame, best: str) -> Iterator[str]:
             Verdict.UNTESTED: ("is not tested", "are not tested"),
         }
         counts = [f"{kinds[kind]} {words[int(kinds[kind] > 1)]}" for kind, words in named.items() if kind in kinds]
-        yield f"Of the {len(others)} pairs of other arms, {join(counts)}."
+        alike = f"All {len(others)} pairs of other arms {named[kinds.index[0]][1]}."
+        yield alike if len(kinds) == 1 else f"Of the {len(others)} pairs of other arms, {join(counts)}."
 
 
 def _limits(rivals: pd.DataFrame, best: str, unit: str) -> Iterator[str]:
@@ -165,6 +176,8 @@ def _limits(rivals: pd.DataFrame, best: str, unit: str) -> Iterator[str]:
             f"With one seed, how much networks differ is judged from {networks} folds: only large differences can be "
             "settled."
         )
+    if networks > 1 and tested["training_sets"].max() == 1:
+        yield f"The {networks} networks of an arm have one training set: what another one would change is unknown."
     better = rivals[(rivals["verdict"] == Verdict.BETTER) & rivals["p_beyond"].notna()]
     if len(better):
         closest = better.iloc[0]
@@ -191,7 +204,7 @@ def _size(row: pd.Series, unit: str) -> str:
     """Write a difference so that a positive one is in favour of the first arm, whatever the metric's direction."""
     gain, ends = abs(row["difference"]), sorted(METRICS[row["metric"]].sign * row[["low", "high"]].astype(float))
     low, high = (write_value(row["metric"], end, unit) for end in ends)
-    return f"{write_value(row['metric'], gain, unit)} (95 % interval {low.removesuffix(f' {unit}')} to {high})"
+    return f"{write_value(row['metric'], gain, unit)} (95 % interval {low.partition(' ')[0]} to {high})"
 
 
 def _probability(value: float) -> str:
