@@ -91,7 +91,7 @@ class _Random:
 
 
 class _Optuna:
-    """Tree-structured Parzen estimators (Bergstra 2011, 10.5555/2986459.2986743), as Ray Tune takes them from Optuna."""
+    """Tree-structured Parzen estimators (Bergstra 2011, 10.5555/2986459.2986743), by Ray Tune and Optuna."""
 
     def __init__(self, space: Space, config: Config, seed: int) -> None:
         import optuna
