@@ -125,7 +125,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(masks, tfseg, tmp_path):
     with pytest.raises(DataError, match="expected the columns case and prediction"):
         (tmp_path / "list.csv").write_text("a,b\n1,2\n")
         label_maps_of(tmp_path / "list.csv", CASES)
-    for wrong in ("good", "good=", "good=a,good=b"):
+    for wrong in ("good", "good=", "good=a,good=b", "../good=a"):
         with pytest.raises(ConfigError, match="--predictions"):
             parse_contestants(wrong)
     one = f"good={masks / 'good'}"

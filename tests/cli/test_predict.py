@@ -97,6 +97,12 @@ def test_a_scan_that_fails_is_reported_and_the_others_are_done(run, new, tfseg, 
     assert (tmp_path / "out" / "b.nii.gz").is_file()
 
 
+def test_a_folder_of_which_no_scan_can_be_predicted_is_left_as_it_was(run, new, tfseg, tmp_path):
+    code, _, error = tfseg("predict", run, "--input", new / "broken.nii.gz", "--output", tmp_path / "out")
+    assert (code, error.startswith("tfseg: 1 of 1 scans failed: broken: ")) == (1, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_unusual_in_files_is_reported_before_the_prediction(run, new, tfseg, tmp_path):
     scans = tmp_path / "in"
     scans.mkdir()

@@ -18,11 +18,12 @@ from tfseg import metrics
 from tfseg.cli import several, train
 from tfseg.cli.datasets import Source
 from tfseg.comparison import estimate
-from tfseg.comparison.contestants import add_contestants, with_contestants
+from tfseg.comparison.contestants import add_contestants, find_contestants, with_contestants
 from tfseg.comparison.endpoint import Endpoint
 from tfseg.comparison.folder import model_of_arm, read_comparison
 from tfseg.comparison.several import read_several
 from tfseg.comparison.study import load_study
+from tfseg.config.config import ScoringConfig
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError, RunError
 from tfseg.prediction.ensemble import unseen_by
@@ -357,7 +358,11 @@ def test_a_contestant_is_scored_under_every_seed_and_compared(joined, read_page)
     primary = verdicts[(verdicts["role"] == "primary") & (verdicts["second"] == "oracle")]
     assert (primary["difference"] < -0.1).all()
     page = read_page((out / "report.html").read_text())
-    assert "Nothing is known of how oracle was trained" in page.text
+    assert "Nothing is known of how oracle was trained: verdicts on it are about these masks" in page.text
+    assert "Beyond this dataset" not in page.text
+    assert primary["note"].str.endswith("oracle: these masks and new subjects, no other training of it").all()
+    means = pd.read_csv(out / "means.csv").groupby("arm")["networks"].max()
+    assert (means["oracle"], means["dice"]) == (1, 2)
     assert "oracle" in {row[0] for row in page.tables[0]}
 
 
@@ -368,20 +373,33 @@ def test_names_and_cases_must_be_clear(joined, compared, tmp_path):
     for name, arms in (("dice", ["dice"]), ("oracle", [])):
         other = shutil.copytree(masks, tmp_path / name)
         with pytest.raises(ConfigError, match=f"the comparison has another {name}"):
-            add_contestants(out, {name: other}, arms, prepared, prepared.subjects, 1.0)
+            find_contestants(out, {name: other}, arms, prepared, prepared.subjects)
+    assert find_contestants(out, {"oracle": masks}, ["dice"], prepared, prepared.subjects) == {}
     lacking = shutil.copytree(masks, tmp_path / "lacking")
     next(lacking.glob("*.nii.gz")).unlink()
     with pytest.raises(DataError, match="no label map of"):
-        add_contestants(tmp_path, {"new": lacking}, [], prepared, prepared.subjects, 1.0)
+        find_contestants(tmp_path, {"new": lacking}, [], prepared, prepared.subjects)
     white = shutil.copytree(masks, tmp_path / "white")
     for path in white.glob("*.nii.gz"):
         image = nib.load(path)
         nib.save(nib.Nifti1Image(np.uint8(255 * (image.get_fdata() > 0)), image.affine), path)
+    found = find_contestants(out, {"white": white}, [], prepared, prepared.subjects)
     with pytest.raises(DataError, match=r"values 255 are not among the labels"):
-        add_contestants(tmp_path, {"white": white}, [], prepared, prepared.subjects, 1.0)
+        add_contestants(out, found, prepared, ScoringConfig())
     assert json.loads((out / "contestants.json").read_text()).keys() == {"oracle"}
     scores = pd.DataFrame({"seed": [0], "fold": [1], "subject": ["a"], "value": [0.5]})
     pd.testing.assert_frame_equal(with_contestants(scores, Path(tmp_path / "none")), scores)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_masks_are_looked_for_before_anything_is_trained(joined, scans, tmp_path, dry_run):
+    lacking = shutil.copytree(joined[1], tmp_path / "lacking")
+    next(lacking.glob("*.nii.gz")).unlink()
+    study = load_study(None, None, ["model.filters=2", "model.depth=1", "folds=2"], "dice,ce", 1)
+    arguments = (Source(data=scans), tmp_path / "cmp", None, None, "tfseg compare", dry_run)
+    with pytest.raises(DataError, match=r"lacking: no label map of s<i>\d$"):
+        train.compare(study, *arguments, {"other": lacking})
+    assert not (tmp_path / "cmp" / "runs").exists()
 
 
 def test_every_dataset_is_compared_as_the_study_says(compared, tmp_path, monkeypatch, capsys):

@@ -72,15 +72,26 @@ def test_what_cannot_be_listed_is_refused_in_one_line(tmp_path):
 
 
 def test_numbered_files_of_more_channels_than_the_networks_take_are_refused(tmp_path):
-    """Those of one scan may as well be several scans, so they stay."""
+    """Whether or not every scan has all of them."""
     names = [f"{case}_{number:04d}.nii.gz" for case in "pq" for number in range(3)]
-    folder = touch(tmp_path / "three", *names)
+    folder = touch(tmp_path / "three", *names, "r_0000.nii.gz")
     for channels in (["T1"], ["T1", "T2"]):
-        with pytest.raises(DataError, match=f"3 files of each scan, 0000, 0001, 0002; .* take {', '.join(channels)}; "):
+        message = f"p_0000.nii.gz to p_0002.nii.gz are numbered as 3 channels of one scan; .* {', '.join(channels)}; "
+        with pytest.raises(DataError, match=message):
             find_scans(folder, channels)
-    assert list(listed(folder, ["T1", "T2", "T3"])) == ["p", "q"]
-    one = touch(tmp_path / "one", "p_0000.nii.gz", "p_0001.nii.gz")
-    assert list(listed(one, ["T1"])) == ["p_0000", "p_0001"]
+    assert list(listed(folder, ["T1", "T2", "T3"])) == ["p", "q", "r"]
+
+
+def test_one_name_with_numbers_is_several_scans_of_one_channel_which_is_reported(tmp_path):
+    folder = touch(tmp_path / "one", "p_0000.nii.gz", "p_0001.nii.gz")
+    cases, (warning,) = find_scans(folder, ["T1"])
+    assert [case.name for case in cases] == ["p_0000", "p_0001"]
+    assert warning.startswith(f"{folder}: p_0000.nii.gz and p_0001.nii.gz are predicted as 2 scans: the networks take")
+    assert find_scans(folder, ["T1", "T2"]).warnings == ()
+    assert find_scans(touch(tmp_path / "patients", "p_0001.nii.gz", "p_0002.nii.gz"), ["T1"]).warnings == ()
+    touch(folder, "p_0002.nii.gz")
+    with pytest.raises(DataError, match="numbered as 3 channels of one scan"):
+        find_scans(folder, ["T1", "T2"])
 
 
 def test_a_list_without_scans_and_names_that_lead_out_of_the_folder_are_refused(tmp_path):

@@ -149,10 +149,10 @@ def predict(chosen: Chosen, source: Path, out: Path, options: Options) -> None:
                     rows[case.name] = _row(case, predicted)
                     files.write_text(out / TABLE, pd.DataFrame(rows.values(), columns=COLUMNS).to_csv(index=False))
                 advance()
-    terminal.say(f"{len(scans) - len(failed)} of {len(scans)} scans in {out}")
-    if failed:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise DataError(f"{len(failed)} of {len(scans)} scans failed: {listed}")
+        terminal.say(f"{len(scans) - len(failed)} of {len(scans)} scans in {out}")
+        if failed:
+            listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            raise DataError(f"{len(failed)} of {len(scans)} scans failed: {listed}")
 
 
 def _finished(out: Path, scans: Sequence[Case]) -> dict[str, dict[str, str]]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SUMMARY_METRICS = ("dice", "hd95", "nsd")
 PLAIN_WIDTH = 120  # of tables, if there is no terminal
+# What the means of a comparison are of.
+OUT_OF_FOLD = "Out of fold, mean ± SD over n subjects, seeds averaged and the failures of every seed counted"
 
 
 class Terminal:
@@ -94,7 +96,7 @@ class Terminal:
         self,
         means: "pd.DataFrame",
         unit: str,
-        of: str = "Out of fold, mean ± SD over n subjects, seeds averaged and the failures of every seed counted",
+        of: str = OUT_OF_FOLD,
     ) -> None:
         """Print the means of several losses, as their report does: one table per label, one row per loss.
 

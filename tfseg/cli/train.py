@@ -4,16 +4,17 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
 from tfseg import losses
 from tfseg.cli.datasets import Source
 from tfseg.cli.setting import Setting, check_devices, set_up
-from tfseg.cli.terminal import Terminal
+from tfseg.cli.terminal import OUT_OF_FOLD, Terminal
 from tfseg.cli.tuned import Tuning, choose, tuned_study
 from tfseg.comparison import estimate, grid
-from tfseg.comparison.contestants import add_contestants, contestants_of
+from tfseg.comparison.contestants import add_contestants, contestants_of, find_contestants
 from tfseg.comparison.folder import PRINTED, keep_splits
 from tfseg.comparison.printed import read_printed
 from tfseg.comparison.study import Study
@@ -25,6 +26,7 @@ from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import usable_cores
 from tfseg.core.resumable import resumable
 from tfseg.datasets.splits import Split
+from tfseg.evaluation.contestants import left_out
 from tfseg.evaluation.scored import compared_metrics, scored_labels
 from tfseg.prepared.prepared import Prepared
 from tfseg.reports.comparison import write_comparison
@@ -183,6 +185,10 @@ def compare(
             replace(cell, config=with_pooling(cell.config, setting.prepared))
             for cell in grid.make_grid(study, setting.folds, out)
         ]
+        tested = {subject for cell in cells for subject in cell.split.test}
+        masks = find_contestants(out, contestants, [arm.name for arm in study.arms], setting.prepared, tested)
+        for line in chain.from_iterable(left_out(contestants[name], own) for name, own in masks.items()):
+            terminal.say(f"warning: {line}")
         open_cells = [cell for cell in cells if not is_finished(cell.folder)]
         folds = len(setting.folds[study.config.seed])
         terminal.say(
@@ -198,6 +204,9 @@ def compare(
             terminal.show_estimate(needed)
         if dry_run:
             return
+        if masks:
+            with terminal.bar("scoring masks", sum(map(len, masks.values()))) as advance:
+                add_contestants(out, masks, setting.prepared, study.config.scoring, advance)
         for cell in {cell.run: cell for cell in cells}.values():
             records = {"config.yaml": cell.config.to_yaml(), **describe_network(cell.config)}
             records |= setting.records(cell.config.seed)
@@ -214,18 +223,15 @@ def compare(
         failed = train_cells(cells, setting.prepared, devices, parallel, "networks", terminal)
         runs = finish_runs(cells, setting.prepared)
         listed = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        if contestants:
-            tested = {subject for cell in cells for subject in cell.split.test}
-            arms, scoring = [arm.name for arm in study.arms], study.config.scoring
-            with terminal.bar("scoring masks", len(contestants) * len(setting.prepared.cases_of(tested))) as advance:
-                add_contestants(out, contestants, arms, setting.prepared, tested, scoring, advance)
         problem = f"{len(failed)} of {len(cells)} networks failed; run the same command to retry them: {listed}"
         finished = {cell.arm for cell in cells if cell.run in runs}
         if not finished or len(finished) + len(contestants_of(out)) < 2:
             raise RunError(f"no two arms to compare. {problem}")
         for sentence in write_comparison(out):
             terminal.say(sentence)
-    terminal.show_losses(read_scores(out / "means.csv"), setting.prepared.unit)
+    masks_of = ", ".join(contestants_of(out))
+    unknown = f"; whether {masks_of} saw these subjects is not known" if masks_of else ""
+    terminal.show_losses(read_scores(out / "means.csv"), setting.prepared.unit, f"{OUT_OF_FOLD}{unknown}")
     terminal.show_paths(out, "report.html", "scores.csv", "means.csv", "verdicts.csv", "tables")
     if failed:
         raise RunError(problem)

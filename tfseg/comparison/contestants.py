@@ -17,6 +17,7 @@ from tfseg.evaluation.label_maps import check_values
 from tfseg.evaluation.networks import score_targets
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.folder import read_json, read_scores
+from tfseg.statistics.headline import join
 
 FOLDER, RECORD = "contestants", "contestants.json"
 
@@ -25,49 +26,76 @@ def caution(names: Collection[str]) -> str:
     """Say what is not known of some contestants.
 
     >>> caution(["nnunet"])
-    'Nothing is known of how nnunet was trained: verdicts on it are about its masks and new subjects.'
+    'Nothing is known of how nnunet was trained: verdicts on it are about these masks and new subjects.'
+    >>> caution(["nnunet", "monai"])
+    'Nothing is known of how nnunet and monai were trained: verdicts on them are about these masks and new subjects.'
     """
-    listed = " and ".join(names)
+    listed = join(list(names))
     if len(names) == 1:
-        return f"Nothing is known of how {listed} was trained: verdicts on it are about its masks and new subjects."
-    return f"Nothing is known of how {listed} were trained: verdicts on them are about their masks and new subjects."
+        return f"Nothing is known of how {listed} was trained: verdicts on it are about these masks and new subjects."
+    return f"Nothing is known of how {listed} were trained: verdicts on them are about these masks and new subjects."
 
 
-def add_contestants(
-    out: Path,
-    sources: Mapping[str, Path],
-    arms: Collection[str],
-    prepared: Prepared,
-    subjects: Collection[str],
-    scoring: ScoringConfig,
-    advance: Callable[[], None] = lambda: None,
-) -> None:
-    """Score masks on the truths of a prepared folder, and add them to a comparison; an earlier score stays.
+def note(name: str) -> str:
+    """Say in a few words what a verdict on a contestant is about.
+
+    >>> note("nnunet")
+    'nnunet: these masks and new subjects, no other training of it'
+    """
+    return f"{name}: these masks and new subjects, no other training of it"
+
+
+def find_contestants(
+    out: Path, sources: Mapping[str, Path], arms: Collection[str], prepared: Prepared, subjects: Collection[str]
+) -> dict[str, dict[str, Path]]:
+    """Find the masks of contestants that a comparison does not have yet: name → case → path.
 
     Args:
         out: the comparison.
         sources: where each method's masks are, as for `label_maps_of`.
         arms: names that are taken.
-        prepared: has the truths.
+        prepared: has the cases.
         subjects: those that the comparison tests.
+
+    Raises:
+        ConfigError: if a name is taken by an arm, or by another source.
+        DataError: if a source lacks a case.
+    """
+    known = contestants_of(out)
+    cases = prepared.index.loc[prepared.index["subject"].isin(list(subjects)), "case"].tolist()
+    found = {}
+    for name, source in sources.items():
+        masks = label_maps_of(source, cases)
+        if name in arms or known.get(name, _resolved(masks)) != _resolved(masks):
+            raise ConfigError(f"--predictions: the comparison has another {name}; give the masks a name of their own")
+        if name not in known:
+            found[name] = masks
+    return found
+
+
+def add_contestants(
+    out: Path,
+    contestants: Mapping[str, Mapping[str, Path]],
+    prepared: Prepared,
+    scoring: ScoringConfig,
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Score masks on the truths of a prepared folder, and add them to a comparison.
+
+    Args:
+        out: the comparison.
+        contestants: as `find_contestants` returns them.
+        prepared: has the truths.
         scoring: what is scored, and the tolerance of NSD.
         advance: called after each case.
 
     Raises:
-        ConfigError: if a name is taken by an arm, or by another source.
-        DataError: if a source lacks a case, or a mask cannot be scored.
+        DataError: if a mask cannot be scored.
     """
-    known = contestants_of(out)
-    cases = prepared.index.loc[prepared.index["subject"].isin(list(subjects)), "case"].tolist()
-    for name, source in sources.items():
-        masks = {case: str(path.resolve()) for case, path in label_maps_of(source, cases).items()}
-        if name in arms or known.get(name, masks) != masks:
-            raise ConfigError(f"--predictions: the comparison has another {name}; give the masks a name of their own")
-        if name not in known:
-            scores = _scores(name, {case: Path(path) for case, path in masks.items()}, prepared, scoring, advance)
-            files.write_text(out / FOLDER / f"{name}.csv", scores.to_csv(index=False))
-            known[name] = masks
-            files.write_text(out / RECORD, json.dumps(known, indent=1))
+    for name, masks in contestants.items():
+        scores = _scores(name, masks, prepared, scoring, advance)
+        files.write_text(out / FOLDER / f"{name}.csv", scores.to_csv(index=False))
+        files.write_text(out / RECORD, json.dumps({**contestants_of(out), name: _resolved(masks)}, indent=1))
 
 
 def contestants_of(out: Path) -> dict[str, dict[str, str]]:
@@ -107,3 +135,7 @@ def _scores(
         tables.append(scores.assign(arm=name, loss=name, subject=case.subject, case=case.name))
         advance()
     return pd.concat(tables, ignore_index=True)
+
+
+def _resolved(masks: Mapping[str, Path]) -> dict[str, str]:
+    return {case: str(path.resolve()) for case, path in masks.items()}

@@ -1,6 +1,7 @@
 """Read a comparison folder."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ import pandas as pd
 
 from tfseg import statistics
 from tfseg.comparison import fairness
-from tfseg.comparison.contestants import caution, contestants_of, with_contestants
+from tfseg.comparison.contestants import caution, contestants_of, note, with_contestants
 from tfseg.comparison.endpoint import Endpoint, read_endpoint
 from tfseg.comparison.grid import by_arm
 from tfseg.comparison.means import means_and_failures
@@ -69,12 +70,18 @@ class Comparison:
     @cached_property
     def questions(self) -> dict[tuple[str, str], Question]:
         """Label and metric → the values of every arm on the same subjects."""
-        return {(each.label, each.metric): each for each in statistics.questions(self.scores, self.diagonals)}
+        asked = statistics.questions(self.scores, self.diagonals, masks=self.contestants)
+        return {(each.label, each.metric): each for each in asked}
 
     @cached_property
     def contestants(self) -> dict[str, dict[str, str]]:
         """The masks of methods that were trained elsewhere: name → case → path."""
         return contestants_of(self.folder)
+
+    @property
+    def mask_folders(self) -> dict[str, str]:
+        """The folder of every contestant's masks."""
+        return {name: os.path.commonpath(map(os.path.dirname, of.values())) for name, of in self.contestants.items()}
 
     @property
     def caution(self) -> list[str]:
@@ -158,8 +165,9 @@ class Comparison:
 
     @cached_property
     def noted_tests(self) -> pd.DataFrame:
-        """As `tests`; the note of a pair also says if its networks are doubtful."""
-        return fairness.with_notes(self.tests, fairness.network_notes(self.cells))
+        """As `tests`; the note of a pair also says if its networks are doubtful, or its masks of unknown making."""
+        masks = {name: note(name) for name in self.contestants}
+        return fairness.with_notes(self.tests, {**fairness.network_notes(self.cells), **masks})
 
     @property
     def caveat(self) -> list[str]:

@@ -58,7 +58,8 @@ class MaskComparison:
     @cached_property
     def questions(self) -> dict[tuple[str, str], Question]:
         """Label and metric → the values of every method on the same subjects."""
-        return {(each.label, each.metric): each for each in statistics.questions(self.scores, self.diagonals)}
+        asked = statistics.questions(self.scores, self.diagonals, masks=self.losses)
+        return {(each.label, each.metric): each for each in asked}
 
     @cached_property
     def tests(self) -> pd.DataFrame:

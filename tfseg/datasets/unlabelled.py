@@ -51,14 +51,14 @@ def find_scans(source: Path, channels: Sequence[str]) -> Scans:
         cases = [_case(stem(source), [source])]
     else:
         paths = image_files(source)[0]
-        _check_numbers(source, paths, channels)
+        warnings = _numbered(source, paths, channels)
         found = [*_of_files(paths, channels), *_of_series(source, channels)]
         if not found and not any(has_layout(source) for has_layout, _ in LAYOUTS.values()):
             inside = ", ".join(path.name for path in sorted(source.iterdir())[:MOST_LISTED]) or "nothing"
             formats = "NIfTI, NRRD, MetaImage, 2D images or DICOM series"
             raise DataError(f"{source}: no scan in it; expected {formats}, found {inside}")
         if found:
-            cases, warnings = found, _left_out(source, found)
+            cases, warnings = found, (*warnings, *_left_out(source, found))
         else:
             dataset = read_dataset(source)
             cases, warnings = [replace(case, label=None) for case in dataset.cases], dataset.warnings
@@ -95,20 +95,32 @@ def _of_files(paths: Sequence[Path], channels: Sequence[str]) -> list[Case]:
     return [*whole, *(_case(name, [path for _, path in sorted(listed)]) for (name, _), listed in split.items())]
 
 
-def _check_numbers(source: Path, paths: Sequence[Path], channels: Sequence[str]) -> None:
-    """Refuse files that are numbered as nnU-Net numbers channels if every scan has more of them than are expected.
+def _numbered(source: Path, paths: Sequence[Path], channels: Sequence[str]) -> tuple[str, ...]:
+    """Refuse names with more numbers, from 0000 on as nnU-Net numbers channels, than channels are expected.
 
-    Numbers of a single scan may be those of several scans of one channel.
+    The numbers of a single name may be those of scans of one channel: a line says that they are read so.
+
+    Raises:
+        DataError: if several names have such numbers, or several channels are expected.
     """
-    numbers: dict[str, set[str]] = {}
-    for match in filter(None, (re.fullmatch(r"(.+)_(\d{4})", stem(path)) for path in paths)):
-        numbers.setdefault(match.group(1), set()).add(match.group(2))
-    every = next(iter(numbers.values()), set())
-    if len(numbers) > 1 and len(every) > len(channels) and all(own == every for own in numbers.values()):
+    by_name: dict[str, dict[str, Path]] = {}
+    for path in paths:
+        if match := re.fullmatch(r"(.+)_(\d{4})", stem(path)):
+            by_name.setdefault(match.group(1), {})[match.group(2)] = path
+    excess = [files for files in by_name.values() if "0000" in files and len(files) > len(channels)]
+    if not excess:
+        return ()
+    files = [excess[0][number].name for number in sorted(excess[0])]
+    which = f"{source}: {files[0]} {'and' if len(files) == 2 else 'to'} {files[-1]}"
+    if len(excess) > 1 or len(channels) > 1:
         raise DataError(
-            f"{source}: {len(every)} files of each scan, {', '.join(sorted(every))}; the networks take "
-            f"{', '.join(channels)}; list the files to predict in a CSV"
+            f"{which} are numbered as {len(files)} channels of one scan; the networks take {', '.join(channels)}; list "
+            "the files to predict in a CSV"
         )
+    return (
+        f"{which} are predicted as {len(files)} scans: the networks take one channel, {channels[0]}; if these are "
+        "channels of one scan, list the files to predict in a CSV",
+    )
 
 
 def _split(name: str, channels: Sequence[str]) -> tuple[str, int | None]:

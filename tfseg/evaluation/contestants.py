@@ -27,7 +27,7 @@ def parse_contestants(text: str) -> dict[str, Path]:
     """Read `nnunet=DIR,mine=RUN`: names and where their label maps are.
 
     Raises:
-        ConfigError: if it is not a list of these, or a name is given twice.
+        ConfigError: if it is not a list of these, or a name is a path or given twice.
 
     >>> parse_contestants("nnunet=a,monai=b")
     {'nnunet': PosixPath('a'), 'monai': PosixPath('b')}
@@ -36,6 +36,8 @@ def parse_contestants(text: str) -> dict[str, Path]:
     names = [name.strip() for name, _, _ in parts]
     if not all(name and path for name, (_, _, path) in zip(names, parts, strict=True)):
         raise ConfigError(f"--predictions: expected NAME=FOLDER,NAME=FOLDER, received {text}")
+    if paths := [name for name in names if "/" in name]:
+        raise ConfigError(f"--predictions: expected a name without /, received {paths[0]}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"--predictions: {twice[0]} is given twice")
     return {name: Path(path.strip()) for name, (_, _, path) in zip(names, parts, strict=True)}

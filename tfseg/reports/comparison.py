@@ -86,6 +86,7 @@ def _render(comparison: Comparison, headline: Sequence[str], tables: Sequence[Ta
             **shown,
             kind="loss",
             trained=True,
+            masks=comparison.mask_folders,
             dataset=comparison.environment.get("dataset", comparison.prepared.name),
             phantoms=bool(comparison.environment.get("phantoms")),
             labels=first.labels,
@@ -134,7 +135,7 @@ def _learning(comparison: Comparison) -> str:
 def _networks_plot(comparison: Comparison) -> str:
     means = {label: statistics.network_means(comparison.questions[label, "dice"]) for label in comparison.labels}
     values = {
-        named(label): {arm: table.loc[table["arm"] == arm, "mean"].to_numpy() for arm in comparison.losses}
+        named(label): {str(arm): own["mean"].to_numpy() for arm, own in table.groupby("arm", sort=False)}
         for label, table in means.items()
     }
     return figures_comparison.boxes(values, "mean Dice of a network over its test subjects", best=1.0)

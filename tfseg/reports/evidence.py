@@ -51,7 +51,7 @@ class Scored(Protocol):
 
 
 def evidence(compared: Scored, tests: pd.DataFrame, unit: str) -> dict[str, Any]:
-    """Return what the templates of scores and conclusions need, apart from `kind`, `trained` and `tolerance`.
+    """Return what the templates of scores and conclusions need, apart from `kind`, `trained`, `masks` and `tolerance`.
 
     Args:
         compared: the comparison.

@@ -30,6 +30,7 @@ def write_mask_comparison(compared: MaskComparison) -> None:
             tolerance=f"{compared.tolerance_mm:g}",
             kind="method",
             trained=False,
+            masks={},
         )
     )
     files.write_text(folder / "report.html", page)

@@ -18,6 +18,7 @@ from tfseg.metrics.table import MINUS
 from tfseg.reports import figures, slices
 from tfseg.reports.trust import measured_by, trust, write_trust_tables
 from tfseg.runs.folder import Run, read_run
+from tfseg.statistics.headline import join
 from tfseg.statistics.quantities import write_p
 
 ROLES = ("Best", "Median", "Worst")
@@ -118,7 +119,9 @@ def pages() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(fixed=fixed, score=score, signed=signed, duration=duration, heading=metrics.heading)
+    environment.filters.update(
+        fixed=fixed, score=score, signed=signed, duration=duration, heading=metrics.heading, listed=join
+    )
     environment.globals.update(colors=colors, metrics=metrics.METRICS)
     return environment
 

@@ -35,7 +35,8 @@ class Collapses(NamedTuple):
 def collapses(dice: Sequence[Question], first: str, second: str, observed: NDArray[np.bool_]) -> Collapses:
     """Find the networks of two arms that collapsed on any label.
 
-    A network collapsed if its mean Dice is below a quarter of that of the median network of the better arm.
+    A network collapsed if its mean Dice is below a quarter of that of the median network of the better arm. Masks that
+    no known network made are as they are.
 
     Args:
         dice: the question on the Dice of each label that matters.
@@ -49,6 +50,7 @@ def collapses(dice: Sequence[Question], first: str, second: str, observed: NDArr
             continue
         usual = max(np.nanmedian(_once(of_arm, question.folds)) for of_arm in means if not np.isnan(of_arm).all())
         fallen |= means < COLLAPSED_BELOW * usual
+        fallen[[arm in question.masks for arm in (first, second)]] = False
     if not dice or not fallen.any():
         return Collapses(0, 0, 0, observed)
     folds = dice[0].folds

@@ -169,14 +169,14 @@ def _about_others(primary: pd.DataFrame, best: str) -> Iterator[str]:
 
 
 def _limits(rivals: pd.DataFrame, best: str, unit: str) -> Iterator[str]:
-    tested = rivals[rivals["verdict"] != Verdict.UNTESTED]
+    tested = rivals[(rivals["verdict"] != Verdict.UNTESTED) & (rivals["networks"] > 1)]
     networks = int(tested["networks"].min()) if len(tested) else 0
-    if networks > 1 and tested["seeds"].min() == 1:
+    if networks and tested["seeds"].min() == 1:
         yield (
             f"With one seed, how much networks differ is judged from {networks} folds: only large differences can be "
             "settled."
         )
-    if networks > 1 and tested["training_sets"].max() == 1:
+    if networks and tested["training_sets"].max() == 1:
         yield f"The {networks} networks of an arm have one training set: what another one would change is unknown."
     better = rivals[(rivals["verdict"] == Verdict.BETTER) & rivals["p_beyond"].notna()]
     if len(better):

@@ -23,14 +23,14 @@ def arm_means(questions: Sequence[Question]) -> pd.DataFrame:
 
     Returns:
         Columns `label, metric, arm, mean`; `low, high`: its 95 % interval over new subjects and new trainings (over
-        subjects only, if the arm has one network), within the range of the metric; `sd`: over subjects; `seeds`: the
-        fewest that tested a subject; `networks, subjects`.
+        subjects only, if the arm has one network, or is masks that no known network made), within the range of the
+        metric; `sd`: over subjects; `seeds`: the fewest that tested a subject; `networks, subjects`.
     """
     rows = []
     for question in questions:
         for arm in question.arms:
-            values = question.of_arm(arm)
-            design = Design(~np.isnan(values), question.folds)
+            values, folds = question.observations(question.of_arm(arm), arm)
+            design = Design(~np.isnan(values), folds)
             mean = float(nan_mean(nan_mean(values)))
             half = float(design.fit(values[None]).half_width()[0]) if design.subjects > 1 else np.nan
             low, high = np.clip([mean - half, mean + half], 0, 1 if METRICS[question.metric].sign > 0 else None)
@@ -55,13 +55,13 @@ def t_interval(values: Sequence[float] | Array) -> tuple[float, float]:
 
 
 def network_means(question: Question) -> pd.DataFrame:
-    """Return the mean of every network over the subjects that it tested.
+    """Return the mean of every network over the subjects that it tested; masks that no known network made have none.
 
     Returns:
         Columns `arm, seed, fold, mean, subjects`.
     """
     rows = []
-    for arm in question.arms:
+    for arm in (each for each in question.arms if each not in question.masks):
         values = question.of_arm(arm)
         for place, seed in enumerate(question.seeds):
             for fold in np.unique(question.folds[place][~np.isnan(values[place])]):

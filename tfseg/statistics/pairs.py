@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.metrics.table import METRICS
@@ -26,12 +27,24 @@ _DECIMALS = 10  # differences below are rounding errors
 
 
 class Pair(NamedTuple):
-    """Two arms on one question; `differences` `[seeds, subjects]` is first minus second."""
+    """Two arms on one question; `differences` `[seeds, subjects]` is first minus second, `folds` whose networks'."""
 
     question: Question
     first: str
     second: str
     differences: Array
+    folds: NDArray[np.integer]
+
+    @classmethod
+    def of(cls, question: Question, first: str, second: str) -> "Pair":
+        """Return a pair of arms."""
+        differences = np.round(question.differences(first, second), _DECIMALS) + 0.0
+        return cls(question, first, second, *question.observations(differences, first, second))
+
+    @property
+    def masks(self) -> tuple[bool, bool]:
+        """Whether each arm is masks that no known network made."""
+        return self.first in self.question.masks, self.second in self.question.masks
 
 
 def fit_pairs(
@@ -48,17 +61,16 @@ def fit_pairs(
     """
     dice = [question for question in questions if question.metric == "dice" and question.label != MEAN_LABEL]
     pairs = [
-        Pair(question, first, second, np.round(question.differences(first, second), _DECIMALS) + 0.0)
-        for question in questions
-        for first, second in combinations(question.arms, 2)
+        Pair.of(question, first, second) for question in questions for first, second in combinations(question.arms, 2)
     ]
-    alike: dict[bytes, list[int]] = {}  # pairs whose subjects and networks are the same are fitted at once
+    # Pairs whose subjects and networks are the same are fitted at once.
+    alike: dict[tuple[tuple[bool, bool], bytes], list[int]] = {}
     for place, pair in enumerate(pairs):
-        alike.setdefault((~np.isnan(pair.differences)).tobytes(), []).append(place)
+        alike.setdefault((pair.masks, (~np.isnan(pair.differences)).tobytes()), []).append(place)
     rows: dict[int, dict[str, object]] = {}
     for places in alike.values():
         group = [pairs[place] for place in places]
-        design = Design(~np.isnan(group[0].differences), group[0].question.folds)
+        design = Design(~np.isnan(group[0].differences), group[0].folds)
         rows |= dict(zip(places, _fit(design, group, margins, training_subjects), strict=True))
     for place, pair in enumerate(pairs):
         rows[place] |= _doubt_collapses(pair, dice, rows[place].get("p"))
@@ -87,8 +99,8 @@ def _fit(
     margin = np.array([row["margin"] for row in rows], float)
     half = fit.half_width()
     found = {"difference": fit.mean, "low": fit.mean - half, "high": fit.mean + half}
-    of_masks = pairs[0].question.of_masks
-    if design.networks > 1 or of_masks:
+    masks = pairs[0].masks
+    if design.networks > 1 or all(masks):
         subjects, networks, residual = fit.standard_deviations()
         found |= {
             "p": fit.p_value(),
@@ -99,7 +111,7 @@ def _fit(
             "sd_networks": networks,
             "sd_residual": residual,
         }
-    if not of_masks and design.networks > 1:
+    if not any(masks) and design.networks > 1:
         test = design.subjects * design.fewest_seeds / design.networks
         extra = beyond_this_dataset(test, training_subjects or max(design.subjects - test, 1))
         beyond = fit.half_width(extra=extra)
@@ -116,14 +128,15 @@ def _fit(
             row |= {"difference": of_subjects[0], "note": f"all {design.subjects} subjects have the same difference"}
             continue
         row |= {name: values[place] for name, values in found.items()}
-        if design.networks == 1 and not of_masks:
-            row["note"] = "one network of each arm: what another training makes is unknown; the interval ignores it"
+        if design.networks == 1 and not all(masks):
+            whose = "each arm" if not any(masks) else pair.second if masks[0] else pair.first
+            row["note"] = f"one network of {whose}: what another training makes is unknown; the interval ignores it"
     return rows
 
 
 def _doubt_collapses(pair: Pair, dice: Sequence[Question], p: object) -> dict[str, object]:
     """Count collapsed networks; with any, return the p that holds without them, or by their number, if it is larger."""
-    if pair.question.of_masks:
+    if all(pair.masks):
         return {"collapsed_first": 0, "collapsed_second": 0}
     of_label = [each for each in dice if pair.question.label in (each.label, MEAN_LABEL)]
     found = collapses(of_label, pair.first, pair.second, ~np.isnan(pair.differences))

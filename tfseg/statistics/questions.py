@@ -1,6 +1,6 @@
 """Read a table of scores as questions: one metric of one label, every arm on the same subjects."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -56,7 +56,7 @@ class Question:
     """One metric of one label, or of the mean over labels.
 
     `folds` `[seeds, subjects]`: the fold that tested a subject under a seed, -1 if none; `labels`: the scores of each
-    label, one unless `label` is the mean; `of_masks`: the scores are of masks that no known network made.
+    label, one unless `label` is the mean; `masks`: the arms that are masks which no known network made.
     """
 
     label: str
@@ -66,7 +66,7 @@ class Question:
     subjects: tuple[str, ...]
     folds: NDArray[np.integer]
     labels: tuple[Scores, ...]
-    of_masks: bool = False
+    masks: frozenset[str] = frozenset()
 
     def differences(self, first: str, second: str) -> Array:
         """Return first minus second, `[seeds, subjects]`; NaN if an arm has no network that tested the subject."""
@@ -81,6 +81,16 @@ class Question:
         place = self.arms.index(arm)
         return over_labels([scores.of_arm(place, len(self.subjects), count_empty) for scores in self.labels])
 
+    def observations(self, values: Array, *arms: str) -> tuple[Array, NDArray[np.integer]]:
+        """Return values `[seeds, subjects]` of some arms, and the fold whose networks each belongs to.
+
+        Masks that no known network made are the same under every seed: if the arms are all masks, their values count
+        once, in one fold.
+        """
+        if not self.masks.issuperset(arms):
+            return values, self.folds
+        return nan_mean(values)[np.newaxis], np.zeros((1, len(self.subjects)), int)
+
     @cached_property
     def values(self) -> pd.DataFrame:
         """The value of each subject (row) under each arm (column): mean over cases, then seeds, then labels."""
@@ -91,13 +101,14 @@ class Question:
         return pd.DataFrame(columns, index=pd.Index(self.subjects, name="subject"))
 
 
-def questions(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> list[Question]:
+def questions(scores: pd.DataFrame, diagonal_mm: Mapping[str, float], masks: Collection[str] = ()) -> list[Question]:
     """Read every label and every metric that has a better direction in `METRICS`; the mean over labels comes last.
 
     Args:
         scores: columns `loss, seed, fold, subject, case, label, metric, value`, and `arm` if arms are not losses; every
             case once per arm and seed, values as `tfseg.metrics.score` gives them, NaN and inf kept.
         diagonal_mm: case → diagonal of its volume, in the unit of the distances; needed for failed cases only.
+        masks: the arms that are masks which no known network made; their scores are the same under every seed.
 
     Raises:
         DataError: a missing column, a case scored twice, a label named "mean", a failed case without a diagonal, a
@@ -134,11 +145,9 @@ def questions(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> list[Qu
         values[place], empties[place] = value[rows], empty[rows]
         tables[str(label), str(metric)] = Scores(values, empties, subject_of_case)
 
-    of_masks = bool(scores["fold"].isna().all())
-
     def question(label: str, metric: str, parts: tuple[Scores, ...]) -> Question:
         names = tuple(map(str, arms)), tuple(map(int, seeds)), tuple(subjects)
-        return Question(label, metric, *names, folds, parts, of_masks)
+        return Question(label, metric, *names, folds, parts, frozenset(masks))
 
     asked = [question(label, metric, (table,)) for (label, metric), table in tables.items()]
     for name in dict.fromkeys(metric for _, metric in tables if METRICS[metric].over_labels):

@@ -80,7 +80,8 @@ def compare_arms(
         tested a subject; `networks`: that both arms have; `training_sets`: of these; `subjects`: with a value;
         `collapsed_first, collapsed_second`: of these networks, those that collapsed on the label (below a quarter of
         the Dice of the median network of the better arm): a verdict must hold without them, or by their number;
-        `note`.
+        `note`. Of arms that are masks which no known network made, all this is about these masks: over new subjects
+        and, in a pair with a trained arm, over new trainings of that arm alone; nothing is said of other datasets.
 
     Raises:
         ConfigError: a primary question or a margin that the scores do not have, or a margin that is not positive.
@@ -97,8 +98,12 @@ def compare_arms(
             table.loc[family, f"{test}_holm"] = holm(table.loc[family, test])
     table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
     undecided = table["role"].map(table[table["verdict"].isin(_UNDECIDED)]["role"].value_counts())
-    networks = len({(seed, fold) for (seed, _), fold in np.ndenumerate(questions[0].folds) if fold >= 0})
-    table["note"] = [_note(row, tests, networks) for (_, row), tests in zip(table.iterrows(), undecided, strict=True)]
+    trained = len({(seed, fold) for (seed, _), fold in np.ndenumerate(questions[0].folds) if fold >= 0})
+    pairs = zip(table["first"], table["second"], strict=True)
+    networks = [1 if questions[0].masks.issuperset(pair) else trained for pair in pairs]
+    table["note"] = [
+        _note(row, tests, count) for (_, row), tests, count in zip(table.iterrows(), undecided, networks, strict=True)
+    ]
     return table[list(TEST_COLUMNS)]
 
 
