@@ -1,8 +1,12 @@
-"""The devices of a network are chosen before any work begins."""
+"""The devices of a network, and what cannot be measured of one, are known before any work begins."""
+
+import json
 
 import pytest
 
 from tfseg.cli import setting
+from tfseg.cli.datasets import Source
+from tfseg.cli.terminal import Terminal
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
 
@@ -40,3 +44,22 @@ def test_devices_that_are_named_must_share_every_batch_evenly(four_gpus):
     assert setting.check_devices(configs(6), "GPU:1,GPU:2,GPU:3") == GPUS[1:]
     with pytest.raises(ConfigError, match=r"training\.batch_size: 3 devices cannot share 4 slices evenly"):
         setting.check_devices(configs(6, 4), "GPU:1,GPU:2,GPU:3")
+
+
+def test_what_cannot_be_measured_of_an_arm_or_a_fold_is_refused_before_any_trains(prepared, tmp_path):
+    """The second of two arms has no dropout; the last of two folds has one validation subject."""
+    small = ["model.filters=2", "model.depth=1"]
+    samples = [*small, "uncertainty={samples: 2, temperature: none}"]
+    arms = [load_config(None, [*samples, f"model.dropout=[{rate},{rate}]"]) for rate in (0.2, 0.0)]
+    per_class = [load_config(None, [*small, "uncertainty.temperature=per_class"])]
+    subjects = prepared.subjects
+    folds = [
+        {"train": subjects[:3], "val": subjects[3:5], "test": subjects[5:]},
+        {"train": subjects[3:], "val": subjects[:1], "test": subjects[1:3]},
+    ]
+    (tmp_path / "splits.json").write_text(json.dumps(folds))
+    for configs, message in ((arms, "the network has no dropout"), (per_class, "at least 2 validation .* received 1")):
+        with pytest.raises(ConfigError, match=message):
+            setting.set_up(
+                configs, [0], Source(prepared=prepared.folder), tmp_path, tmp_path / "splits.json", Terminal()
+            )

@@ -17,6 +17,7 @@ from tfseg.datasets.splits import Split, to_json
 from tfseg.evaluation.scored import scored_labels
 from tfseg.prepared.inputs import check_input, input_shape
 from tfseg.prepared.prepared import Prepared, split_subjects
+from tfseg.runs.trust import check_uncertainty
 from tfseg.training.network import check_network
 from tfseg.training.strategy import choose_devices, open_strategy, set_threads, sharing_evenly
 
@@ -94,6 +95,9 @@ def set_up(
         seed: split_subjects(first.model_copy(update={"seed": drawn}), prepared, splits)
         for seed, drawn in drawn_by.items()
     }
+    fewest = min((split for of_seed in folds.values() for split in of_seed), key=lambda split: len(split.val))
+    for config in {repr((c.model, c.training.input, c.uncertainty)): c for c in configs}.values():
+        check_uncertainty(config, prepared, fewest)
     return Setting(prepared, folds)
 
 
