@@ -77,6 +77,8 @@ def test_methods_are_scored_tested_and_reported_without_the_parts_about_training
         "by_label.md",
     }
     assert tfseg(*arguments)[0] == 0
+    code, _, error = tfseg("report", tmp_path / "cmp")
+    assert (code, "compares masks; run the same tfseg compare again" in error) == (2, True)
     other = f"good={masks / 'poor'},poor={masks / 'poor'}"
     code, _, error = tfseg(*arguments[:4], other, "--out", tmp_path / "cmp")
     assert (code, "holds a comparison with another masks.json" in error) == (2, True)

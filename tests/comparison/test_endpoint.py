@@ -40,11 +40,14 @@ def test_the_mean_over_one_label_is_that_label():
     [
         ("primary: dice", "study.yaml: primary: expected a label and a metric, received 'dice'"),
         ("primary: {label: liver, weight: 1}", "primary: expected a label and a metric, received"),
-        ("primary: {metric: dise}", "primary.metric: expected one of dice, iou, .* received 'dise'"),
-        ("primary: {metric: volume_truth_ml}", "primary.metric: expected one of dice"),
-        ("primary: {metric: global_accuracy}", "primary.metric: expected one of dice"),
+        (
+            "primary: {metric: dise}",
+            r"primary.metric: expected a metric by which arms are compared, received 'dise'; did you mean dice\?",
+        ),
+        ("primary: {metric: volume_truth_ml}", "primary.metric: expected a metric .*; such as dice, nsd or hd95"),
+        ("primary: {metric: global_accuracy}", "primary.metric: expected a metric .* received 'global_accuracy'"),
         ("margins: 0.01", "margins: expected a mapping of metrics to numbers, received 0.01"),
-        ("margins: {dise: 0.01}", "margins: expected one of dice, .* received 'dise'"),
+        ("margins: {dise: 0.01}", r"margins: expected a metric .* received 'dise'; did you mean dice\?"),
         ("margins: {dice: 0}", "margins.dice: expected a positive number, received 0"),
         ("margins: {hd95: wide}", "margins.hd95: expected a positive number, received 'wide'"),
         ("margins: {hd95: .nan}", "margins.hd95: expected a positive number, received nan"),

@@ -48,7 +48,7 @@ def test_a_long_list_of_networks_is_cut():
 
 def test_a_verdict_on_doubtful_networks_says_so():
     notes = network_notes(NETWORKS)
-    assert notes == {"ce": "ce: 2 of 2 networks not converged, 1 of 2 networks collapsed in validation"}
+    assert notes == {"ce": "ce: 2 of 2 networks not shown to have converged, 1 of 2 networks collapsed in validation"}
     noted = with_notes(PAIRS, notes)
     assert list(noted["note"]) == [f"p < 0.05 alone; {notes['ce']}", ""]
     assert caveat(PAIRS, notes) == [f"These verdicts rest on doubtful networks: {notes['ce']}."]
@@ -104,7 +104,7 @@ def test_whether_seeds_draw_their_folds_is_said():
     redrawn = found([["ab", "cd"], ["ac", "bd"], ["ad", "bc"]])
     assert redrawn == (True, "6 training sets under 3 seeds, so seeds sample training sets too")
     shared = found([["ab", "cd"]] * 3)
-    assert shared == (False, "all 3 seeds share 2 training sets, so seeds do not sample them")
+    assert shared == (False, "all 3 seeds share 2 training sets, so seeds do not sample training sets")
 
 
 def test_one_rate_for_all_arms_was_chosen_on_none_of_them():

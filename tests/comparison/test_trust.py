@@ -55,7 +55,9 @@ def test_the_report_shows_what_the_scores_say(out, read_page):
     ]
     own = scores[(scores["loss"] == "ce") & (scores["metric"] == "ece_band_dropout")]
     mean = own.groupby(["label", "subject"])["value"].mean().groupby("label").mean().mean()
-    assert table[5][2] == f"{mean:.4f}"
+    means = pd.read_csv(out / "means.csv").query("label == 'mean' and metric == 'ece_band_dropout' and arm == 'ce'")
+    assert means["mean"].iloc[0] == pytest.approx(mean)
+    assert table[5][2] == f"{mean:.4f} {means['low'].iloc[0]:.4f} to {means['high'].iloc[0]:.4f}"
     (as_printed,) = [each for each in page.tables if each[0][:3] == ["Loss", "Dice", "mean entropy (nats)"]]
     lines = (out / "tables" / "by_uncertainty.md").read_text().splitlines()
     assert lines[0].split(" | ")[1:3] == ["Dice", "uncertainty, mean"]

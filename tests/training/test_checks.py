@@ -43,7 +43,8 @@ def test_a_loss_still_falls():
 
 
 def test_three_epochs_cannot_tell_whether_a_network_has_converged():
-    assert check_training(history([0.1, 0.3, 0.5]), best_epoch=2, epochs=5) == {}
+    failed = check_training(history([0.1, 0.3, 0.5]), best_epoch=2, epochs=5)
+    assert failed == {"unconverged": "3 epochs cannot tell"}
 
 
 def test_a_label_that_is_never_found_at_the_kept_epoch_is_a_collapse():

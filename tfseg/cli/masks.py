@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfseg.cli.terminal import Terminal
-from tfseg.comparison.masks import MaskComparison
+from tfseg.comparison.masks import RECORD, MaskComparison
 from tfseg.core import files, geometry
 from tfseg.core.claims import claimed
 from tfseg.core.errors import ConfigError
@@ -59,7 +59,7 @@ def compare_masks(
     scoring = Scoring(structures, tolerance_mm)
     hashes = {name: hashes_of(of_cases.values()) for name, of_cases in {"truth": truths, **contestants}.items()}
     record = {"labels": dict(structures.labels), "tolerance_mm": tolerance_mm, "sha256": hashes}
-    with resumable(out), claimed(out, {"masks.json": json.dumps(record, indent=1)}, "comparison"):
+    with resumable(out), claimed(out, {RECORD: json.dumps(record, indent=1)}, "comparison"):
         total = len(truths) * len(contestants)
         with terminal.bar("scoring", total) as advance:
             scores = score_contestants(truths, contestants, scoring, workers, advance)

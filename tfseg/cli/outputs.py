@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tfseg.cli.terminal import Terminal
-from tfseg.comparison.several import RECORD
+from tfseg.comparison import masks, several
 from tfseg.core.errors import ConfigError
 from tfseg.prediction.clean_up import agreed
 from tfseg.prediction.description import METADATA
@@ -46,12 +46,15 @@ def write_again(folder: Path) -> None:
     """Write the report of a run, a comparison, a sweep, or one of several datasets again, and print where it is.
 
     Raises:
-        RunError: if the folder is incomplete or damaged.
+        ConfigError: if the folder compares masks of other methods, of which it keeps no copy.
+        RunError: if it is incomplete or damaged.
     """
-    if (folder / RECORD).is_file():
+    if (folder / several.RECORD).is_file():
         write_several(folder)
     elif (folder / "study.yaml").is_file():
         write_comparison(folder)
+    elif (folder / masks.RECORD).is_file():
+        raise ConfigError(f"{folder}: compares masks; run the same tfseg compare again to write its report")
     elif (folder / SPACE).is_file():
         write_sweep(folder)
     else:

@@ -1,5 +1,6 @@
 """Define what a study asks first, and which differences matter to it."""
 
+import difflib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,4 +105,6 @@ def read_endpoint(values: Mapping[str, Any], where: str) -> Endpoint:
 
 def _check_metric(metric: object, known: Sequence[str], where: str) -> None:
     if metric not in known:
-        raise ConfigError(f"{where}: expected one of {', '.join(known)}, received {metric!r}")
+        nearest = difflib.get_close_matches(str(metric), known, n=1, cutoff=0.7)
+        hint = f"did you mean {nearest[0]}?" if nearest else "such as dice, nsd or hd95"
+        raise ConfigError(f"{where}: expected a metric by which arms are compared, received {metric!r}; {hint}")

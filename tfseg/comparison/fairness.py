@@ -16,7 +16,7 @@ NETWORK_CHECKS = {
     "diverged": "not diverged",
     "edge": "the best epoch comes before the last of the budget",
 }
-NOTED = {"unconverged": "not converged", "collapsed": "collapsed in validation", "diverged": "diverged"}
+NOTED = {"unconverged": "not shown to have converged", "collapsed": "collapsed in validation", "diverged": "diverged"}
 
 
 class Answer(NamedTuple):
@@ -161,11 +161,12 @@ def _folds(splits: Sequence[Mapping[str, Sequence[str]]], networks: pd.DataFrame
     question = "every seed draws its folds anew"
     seeds, folds = networks["seed"].nunique(), networks["fold"].nunique()
     sets = len({tuple(sorted(split["train"])) for split in splits})
+    counted = f"{sets} training {'set' if sets == 1 else 'sets'}"
     if seeds == 1:
-        return Answer(question, True, f"one seed: {sets} training sets")
+        return Answer(question, True, f"one seed: {counted}")
     if sets <= folds:
-        return Answer(question, False, f"all {seeds} seeds share {sets} training sets, so seeds do not sample them")
-    return Answer(question, True, f"{sets} training sets under {seeds} seeds, so seeds sample training sets too")
+        return Answer(question, False, f"all {seeds} seeds share {counted}, so seeds do not sample training sets")
+    return Answer(question, True, f"{counted} under {seeds} seeds, so seeds sample training sets too")
 
 
 def _range(counts: Sequence[int]) -> str:

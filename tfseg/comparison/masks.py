@@ -13,6 +13,7 @@ from tfseg.comparison.means import means_and_failures
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.statistics import Question
 
+RECORD = "masks.json"
 WORDING = (
     "These verdicts are about these masks and new subjects: how the methods were trained is not known, nor what "
     "another training of them would give."

@@ -97,7 +97,7 @@ def _render(comparison: Comparison, headline: Sequence[str], tables: Sequence[Ta
             printed=next((table for table in tables if table.name == "printed"), None),
             selected_on_test=SELECTED_ON_TEST if comparison.selects_on_test else "",
             headline=headline,
-            trust=measured and trust(measured, comparison.noted_tests, comparison.labels[-1]),
+            trust=measured and trust(measured, comparison.noted_tests, comparison.labels[-1], comparison.means),
             cases=draw_cases(comparison),
             drawn=colors.label_colors(first.prepared.labels.values()),
             tuned=records(comparison.tuned),

@@ -72,13 +72,16 @@ def measured_by(runs: Sequence[Run], scores: pd.DataFrame) -> Measured | None:
     return Measured(runs, own, DROPOUT if has_dropout else PLAIN)
 
 
-def trust(measured: Measured, tests: pd.DataFrame | None = None, label: str = "") -> dict[str, Any]:
+def trust(
+    measured: Measured, tests: pd.DataFrame | None = None, label: str = "", means: pd.DataFrame | None = None
+) -> dict[str, Any]:
     """Return what the template of this part of a report needs.
 
     Args:
         measured: by the runs.
         tests: every pair of arms, as `tfseg.statistics.compare_arms` returns it; None without a comparison.
-        label: whose pairs are put into sentences.
+        label: whose pairs are put into sentences, and whose means have intervals.
+        means: of the arms, as `tfseg.statistics.arm_means` returns them; None without a comparison.
     """
     asked = [f"{metric}{source}" for metric in COMPARED for source in SOURCES]
     differences = statistics.source_differences(measured.scores)
@@ -86,9 +89,10 @@ def trust(measured: Measured, tests: pd.DataFrame | None = None, label: str = ""
         "source": SOURCES[measured.source],
         "samples": measured.runs[0].config.uncertainty.samples if measured.runs[0].config.uncertainty else None,
         "band_mm": measured.runs[0].config.uncertainty.band_mm if measured.runs[0].config.uncertainty else 3,
+        "compared": means is not None,
         "findings": [] if tests is None else statistics.described_findings(tests, label, asked),
         "shown": SHOWN,
-        "rows": _means(measured),
+        "rows": _means(measured, {} if means is None else _intervals(means[means["label"] == label])),
         "differences": _of_main_label(differences, label),
         "flags": statistics.flagging(measured.scores).to_dict("records"),
         "study_k": _study_k(measured),
@@ -127,8 +131,14 @@ def uncertainty_table(measured: Measured) -> Table:
     return Table("by_uncertainty", caption, numbers, digits)
 
 
-def _means(measured: Measured) -> list[dict[str, Any]]:
-    """A row per arm and source: the mean of each shown metric over subjects, then over labels."""
+def _intervals(means: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
+    """Arm and metric → the 95 % interval of the mean."""
+    rows = means[["arm", "metric", "low", "high"]].to_numpy().tolist()
+    return {(arm, metric): (low, high) for arm, metric, low, high in rows}
+
+
+def _means(measured: Measured, intervals: Mapping[tuple[str, str], tuple[float, float]]) -> list[dict[str, Any]]:
+    """A row per arm and source: the mean of each shown metric over subjects, then over labels, and its interval."""
     column = arm_columns(measured.scores)[0]
     by_subject = measured.scores.groupby([column, "metric", "label", "subject"], sort=False)["value"].mean()
     means = by_subject.groupby([column, "metric", "label"], sort=False).mean().groupby([column, "metric"]).mean()
@@ -138,6 +148,7 @@ def _means(measured: Measured) -> list[dict[str, Any]]:
             "arm": arm,
             "source": SOURCES[source],
             "values": {metric: float(means.get((arm, f"{metric}{source}"), np.nan)) for metric in SHOWN},
+            "intervals": {metric: intervals.get((arm, f"{metric}{source}")) for metric in SHOWN},
         }
         for arm in measured.arms
         for source in sources

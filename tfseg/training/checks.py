@@ -8,6 +8,7 @@ import pandas as pd
 RISE = 0.01  # of Dice or IoU; of a loss, as a share of its mean
 NOTHING = 0.01  # Dice
 HALF = 0.5  # of the best Dice
+FEWEST = 4  # scored epochs
 
 
 def check_training(history: pd.DataFrame, best_epoch: int, epochs: int, select_by: str = "val_dice") -> dict[str, str]:
@@ -16,7 +17,7 @@ def check_training(history: pd.DataFrame, best_epoch: int, epochs: int, select_b
     The last quarter of the scored epochs, at least two, is looked at:
 
     - `unconverged`: a line fitted to the score that selects still rises by more than 0.01 (a loss: falls by more than
-      1 % of its mean). Fewer than four scored epochs cannot tell.
+      1 % of its mean); or fewer than four epochs were scored, which cannot tell.
     - `collapsed`: validation Dice of a label is below 0.01 at the epoch that was kept; or validation Dice is the same
       in three epochs or more, and not 1.
     - `diverged`: the median of validation Dice is below half of the best.
@@ -37,7 +38,7 @@ def check_training(history: pd.DataFrame, best_epoch: int, epochs: int, select_b
     scored = history.dropna(subset=select_by)
     last = scored.iloc[-max(len(scored) // 4, 2) :]
     reasons = {
-        "unconverged": _improvement(last, select_by) if len(scored) >= 4 else "",
+        "unconverged": _improvement(last, select_by) if len(scored) >= FEWEST else f"{len(scored)} epochs cannot tell",
         "collapsed": "; ".join(_collapses(scored[scored["epoch"] == best_epoch], last)),
         "diverged": _fall(scored["val_dice"], last["val_dice"]),
         "edge": f"the last of {epochs} epochs was the best" if best_epoch == epochs else "",
