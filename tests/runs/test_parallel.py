@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +15,13 @@ import pytest
 import yaml
 
 from tfseg.config.config import load_config
-from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.claims import InUse
+from tfseg.core.errors import ConfigError, DataError, RunError
 from tfseg.datasets.splits import make_splits
-from tfseg.runs.dispatch import run_fresh
+from tfseg.runs.cluster import check_answers, check_shared_devices
+from tfseg.runs.dispatch import Outcome, run_fresh
 from tfseg.runs.job import Job
-from tfseg.runs.pools import OneAtATime, Parallel, ray_pool
+from tfseg.runs.pools import OneAtATime, Parallel, _OnRay
 
 EPOCHS = 30
 SMALL = {"model": {"filters": 2, "depth": 1}, "training": {"epochs": EPOCHS, "batch_size": 6, "threads": 1}}
@@ -82,6 +86,17 @@ def test_a_process_that_comes_further_each_time_is_started_again(prepared, tmp_p
     assert run_fresh(job_of(prepared, tmp_path)).failed is None
 
 
+@pytest.mark.parametrize(
+    "error", [ConfigError("c"), DataError("d"), RunError("r"), InUse("in use by process 7"), OSError(28, "disk full")]
+)
+def test_an_error_of_another_process_is_raised_as_its_kind(error):
+    outcome = Outcome(**json.loads(json.dumps(asdict(Outcome.of_error(error)))))
+    kind = RunError if isinstance(error, RunError) else type(error)
+    with pytest.raises(kind) as raised:
+        outcome.raise_error()
+    assert str(raised.value) == str(error)
+
+
 def test_a_fresh_process_says_what_is_wrong_with_the_call(prepared, tmp_path):
     outcome = run_fresh(job_of(prepared, tmp_path, epochs=0))
     with pytest.raises(ConfigError, match=r"training.epochs: Input should be greater than or equal to 1; received 0"):
@@ -128,14 +143,71 @@ def test_threads_are_divided_among_the_networks(monkeypatch):
     ],
 )
 def test_a_cluster_that_does_not_answer(address, error, message):
-    with pytest.raises(error, match=message), ray_pool(Parallel(None, address), 1, None):
-        pass
+    with pytest.raises(error, match=message):
+        check_answers(address)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(None, "no cluster answers: no answer after 0 s"), (b"SSH-2.0-OpenSSH", "what answers there is not Ray")],
+)
+def test_what_answers_may_be_silent_or_another_program(monkeypatch, answer, message):
+    monkeypatch.setattr("tfseg.runs.cluster.ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(answer or b"")
+                connection.recv(100)
+                time.sleep(0.5)
+
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(RunError, match=f"--ray-address {address}: {message}"):
+            check_answers(address)
 
 
 def test_devices_of_a_machine_are_not_those_of_a_network():
-    message = "--devices: Ray divides the GPUs among the networks; leave out GPU:0"
-    with pytest.raises(ConfigError, match=message), ray_pool(Parallel(), 1, "GPU:0"):
-        pass
+    check_shared_devices("cpu:0")
+    with pytest.raises(ConfigError, match="--devices: Ray divides the GPUs among the networks; leave out GPU:0"):
+        check_shared_devices("GPU:0")
+
+
+def on_machines(monkeypatch, *machines, at_once=None, threads=1, devices=None):
+    """A pool on machines with these resources."""
+    monkeypatch.setattr(_OnRay, "_nodes", lambda self: list(machines))
+    return _OnRay(at_once, threads, is_gpu_free=devices is not None)
+
+
+def test_no_more_networks_train_at_once_than_cores_and_memory_allow(monkeypatch):
+    large, small = {"CPU": 8, "memory": 10e9}, {"CPU": 2, "memory": 4e9}
+    pool = on_machines(monkeypatch, large, small, threads=2)
+    assert pool.capacity() == 1, "until it is known what memory a network takes"
+    pool.learn(int(1e9))
+    assert pool.capacity() == 4 + 1, "the cores are divided by the threads"
+    pool.learn(int(2e9))
+    pool.learn(int(1e9))
+    assert pool.capacity() == 4 + 1, "2.4 GB each: 10 GB hold four, 4 GB one"
+    pool.learn(int(3e9))
+    assert pool.capacity() == 2 + 1, "3.6 GB each"
+    assert on_machines(monkeypatch, large, small, at_once=3).capacity() == 1
+    pool = on_machines(monkeypatch, large, small, at_once=3)
+    pool.learn(1)
+    assert pool.capacity() == 3
+    pool.learn(int(50e9))
+    assert pool.capacity() == 1, "one that fits nowhere may try"
+
+
+def test_networks_have_a_gpu_each_or_share_them_evenly(monkeypatch):
+    machine = {"CPU": 16, "memory": 100e9, "GPU": 2}
+    for at_once, share, capacity in ((None, 1, 2), (1, 1, 1), (2, 1, 2), (3, 0.5, 3), (4, 0.5, 4), (5, 1 / 3, 5)):
+        pool = on_machines(monkeypatch, machine, at_once=at_once)
+        pool.learn(1)
+        assert (pool.gpus, pool.capacity()) == (share, capacity)
+    pool = on_machines(monkeypatch, machine, devices="CPU:0")
+    pool.learn(1)
+    assert (pool.gpus, pool.capacity()) == (0, 16)
 
 
 def test_one_at_a_time_needs_no_ray(prepared, tmp_path):

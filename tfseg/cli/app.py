@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tfseg.cli.commands import data, information, results, training
+from tfseg.cli.commands.call import AT_MOST
 from tfseg.core.errors import ConfigError, is_fault, one_line
 
 INTERRUPTED = 130  # the exit code that typer gives a command that Ctrl+C stops
@@ -55,16 +56,16 @@ for _command in (
 
 
 def with_numbers(arguments: Sequence[str]) -> list[str]:
-    """Return arguments in which `--parallel` has a number: 0, for as many as possible, if none follows.
+    """Return arguments in which `--parallel` has a number: `max` if none follows.
 
     >>> with_numbers(["fit", "--parallel", "--epochs", "3"])
-    ['fit', '--parallel=0', '--epochs', '3']
+    ['fit', '--parallel=max', '--epochs', '3']
     >>> with_numbers(["fit", "--parallel", "2"])
     ['fit', '--parallel', '2']
     """
-    following = [*arguments[1:], ""]
+    following = [*arguments[1:], "--"]
     return [
-        "--parallel=0" if each == "--parallel" and not after.isdigit() else each
+        f"--parallel={AT_MOST}" if each == "--parallel" and after.startswith("--") else each
         for each, after in zip(arguments, following, strict=True)
     ]
 

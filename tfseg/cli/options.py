@@ -56,10 +56,8 @@ Devices = Annotated[
 ]
 
 Parallel = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="Train N networks at once on Ray; without N, as many as there are cores or GPUs.", metavar="[N]"
-    ),
+    str | None,
+    typer.Option(help="Train N networks at once on Ray; without N, as many as there are cores or GPUs.", metavar="[N]"),
 ]
 RayAddress = Annotated[
     str | None, typer.Option(help="Train on a Ray cluster: HOST:PORT of its head machine, or auto; implies --parallel.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from tfseg.core import files
-from tfseg.core.errors import ConfigError, DataError, RunError
+from tfseg.core.errors import ConfigError, DataError, RunError, TfsegError
 from tfseg.runs.folder import FAILURE
 from tfseg.runs.job import Job
 
@@ -28,6 +28,14 @@ class Outcome:
     error: str | None = None
     message: str = ""
     errno: int | None = None
+
+    @classmethod
+    def of_error(cls, error: TfsegError | OSError) -> "Outcome":
+        """Return what `raise_error` raises again, in another process: an error of the same kind."""
+        if isinstance(error, OSError):
+            return cls(error="OSError", message=error.strerror or str(error), errno=error.errno)
+        kind = next(name for name, each in ERRORS.items() if isinstance(error, each))
+        return cls(error=kind, message=str(error))
 
     def raise_error(self) -> None:
         """Raise the error that would affect every cell, if there is one.

@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from tfseg.core.claims import InUse, owner_of
 from tfseg.core.errors import TfsegError
 from tfseg.core.quiet import quiet_stderr
+from tfseg.runs.dispatch import Outcome
 from tfseg.runs.job import Job
 from tfseg.runs.reporting import Reporter
 
@@ -44,16 +46,14 @@ def main() -> None:
             progress=progress,
         )
 
-    ended: dict[str, object] = {}
+    outcome = Outcome()
     try:
         when_free(work, job.cell)
     except CellFailed as error:
-        ended = {"failed": str(error)}
-    except TfsegError as error:
-        ended = {"error": type(error).__name__, "message": str(error)}
-    except OSError as error:
-        ended = {"error": "OSError", "message": str(error.strerror or error), "errno": error.errno}
-    print(json.dumps(ended), flush=True)
+        outcome = Outcome(failed=str(error))
+    except (TfsegError, OSError) as error:
+        outcome = Outcome.of_error(error)
+    print(json.dumps(asdict(outcome)), flush=True)
 
 
 def when_free(work: Callable[[], None], folder: Path, patience_s: float = PATIENCE_S, limit_s: float = LIMIT_S) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import sys
 import tempfile
 import threading
@@ -12,15 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.errors import RunError
 from tfseg.core.machine import usable_cores
 from tfseg.runs.dispatch import Outcome, run_fresh
 from tfseg.runs.job import Job
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 # Networks are as important as the command that asks for them, and the pool plans memory by what they take.
-SETTINGS = {"RAY_worker_niceness": "0", "RAY_memory_monitor_refresh_ms": "0"}
-ANSWER_S = 15.0  # to wait for a cluster
+SETTINGS = {"RAY_worker_niceness": "0", "RAY_memory_monitor_refresh_ms": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
 RETRIES = 100  # of a job whose worker or machine is lost; each resumes from the last epoch
 STORE_BYTES = 100 * 2**20  # Ray's object store carries nothing but jobs and outcomes
 # A network's memory is measured after its first epoch; validation and scoring may take somewhat more.
@@ -46,7 +44,7 @@ class Pool(Protocol):
         """Return how a job ended.
 
         Raises:
-            RunError: if its workers and machines were lost again and again.
+            RunError: if it could not be run, or its workers and machines were lost again and again.
         """
 
 
@@ -75,11 +73,8 @@ def ray_pool(parallel: Parallel, threads: int, devices: str | None) -> Iterator[
         devices: of each network; None for a GPU, or a share of one, or the CPU if there are none.
 
     Raises:
-        ConfigError: if `devices` names GPUs, which Ray divides itself.
-        RunError: if no cluster answers.
+        RunError: if the cluster refuses.
     """
-    if devices is not None and not devices.upper().startswith("CPU"):
-        raise ConfigError(f"--devices: Ray divides the GPUs among the networks; leave out {devices}")
     os.environ.update(QUIET)
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -98,11 +93,12 @@ def ray_pool(parallel: Parallel, threads: int, devices: str | None) -> Iterator[
             **shown,
         )
     else:
-        _check_answers(parallel.address)
         try:
             ray.init(address=parallel.address, **shown)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RunError(f"--ray-address {parallel.address}: {' '.join(str(error).split())}") from error
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            has_token = os.environ.get("RAY_AUTH_MODE") == "token"
+            hint = "" if has_token else "; if the cluster asks for a token, set RAY_AUTH_MODE=token"
+            raise RunError(f"--ray-address {parallel.address}: {' '.join(str(error).split())}{hint}") from error
     try:
         yield _OnRay(parallel.at_once, threads, is_gpu_free=devices is not None)
     finally:
@@ -194,7 +190,8 @@ class _OnRay:
         try:
             outcome: Outcome = ray.get(handle)
         except ray.exceptions.RayError as error:
-            raise RunError(f"Ray lost a network {RETRIES} times: {' '.join(str(error).split())[:300]}") from error
+            cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+            raise RunError(f"Ray did not finish a network: {' '.join(str(cause).split())[:300]}") from error
         return outcome
 
     def _room(self, node: dict[str, float]) -> int:
@@ -222,16 +219,3 @@ def _loopback() -> str:
 def _short_temporary_folder() -> str | None:
     """None for Ray's own choice; the path of a socket in it may have about 100 characters."""
     return None if len(tempfile.gettempdir()) < 30 else "/tmp/ray"
-
-
-def _check_answers(address: str) -> None:
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in address:
-        raise ConfigError(f"--ray-address: expected HOST:PORT of the head machine, or auto; received {address}")
-    try:
-        socket.create_connection((host, int(port)), ANSWER_S).close()
-    except OSError as error:
-        reason = error.strerror or f"no answer after {ANSWER_S:.0f} s"
-        raise RunError(f"--ray-address {address}: no cluster answers: {reason}") from error

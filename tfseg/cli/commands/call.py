@@ -7,10 +7,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tfseg.cli.options import Phantoms
+from tfseg.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfseg.datasets.phantoms.stand_ins import StandIn
     from tfseg.runs.pools import Parallel as Ray
+
+AT_MOST = "max"  # for --parallel without a number
 
 
 def overrides_of(
@@ -57,11 +60,27 @@ def stand_in(phantoms: Phantoms | None) -> "StandIn | None":
     return None if phantoms is None else STAND_INS[phantoms.value]
 
 
-def parallel_of(parallel: int | None, ray_address: str | None) -> "Ray | None":
-    """Return how to train at once, if that is asked for."""
+def parallel_of(parallel: str | None, ray_address: str | None, devices: str | None) -> "Ray | None":
+    """Return how to train at once, if that is asked for; check that a cluster answers.
+
+    Raises:
+        ConfigError: if the number, the address or the devices are wrong.
+        RunError: if no cluster answers.
+
+    >>> parallel_of("2", None, None)
+    Parallel(at_once=2, address=None)
+    """
+    if parallel is None and ray_address is None:
+        return None
+    from tfseg.runs.cluster import check_answers, check_shared_devices
     from tfseg.runs.pools import Parallel
 
-    return None if parallel is None and ray_address is None else Parallel(parallel or None, ray_address)
+    if parallel not in (None, AT_MOST) and not (parallel.isdecimal() and int(parallel)):
+        raise ConfigError(f"--parallel: expected a number from 1, or none for as many as possible; received {parallel}")
+    check_shared_devices(devices)
+    if ray_address is not None:
+        check_answers(ray_address)
+    return Parallel(None if parallel in (None, AT_MOST) else int(parallel), ray_address)
 
 
 def load(commands: str) -> ModuleType:

@@ -63,7 +63,7 @@ def fit(
     from tfseg.cli.datasets import Source
 
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
-    at_once = parallel_of(parallel, ray_address)
+    at_once = parallel_of(parallel, ray_address, devices)
     train.fit(train.with_loss(resolved, loss), source, out, splits, devices, typed(), final, at_once)
 
 
@@ -156,7 +156,7 @@ def compare(
     settings = overrides_of(set_, folds=folds, epochs=epochs, batch_size=batch_size, seed=seed, rates=rates)
     read = load_study(study, config, settings, losses, seeds, mode, scale)
     source = Source(data, prep, prepared, subject_pattern, skip_bad, phantoms=stand_in(phantoms))
-    at_once = parallel_of(parallel, ray_address)
+    at_once = parallel_of(parallel, ray_address, devices)
     if read.protocol.datasets:
         if tune_budget is not None or space is not None:
             raise ConfigError("--tune-budget and --space tune the losses on one dataset; the study lists several")
@@ -231,5 +231,5 @@ def tune(
         typed(),
         fold,
         nested,
-        parallel_of(parallel, ray_address),
+        parallel_of(parallel, ray_address, devices),
     )
