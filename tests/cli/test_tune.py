@@ -14,7 +14,7 @@ from tfseg.tuning.space import read_space
 from tfseg.tuning.sweep import Sweep
 from tfseg.tuning.trials import inner_splits
 
-SPACE = "training.epochs: {grid: [1, 3]}\ntraining.learning_rate: {grid: [0.003, 0.03]}\n"
+SPACE = "training.epochs: {grid: [1, 3]}\nmodel.depth: {grid: [1, 2]}\n"
 SMALL = ["--set", "model.filters=2", "--set", "model.depth=1", "--set", "training.schedule.name=constant"]
 FEW = [*SMALL, "--folds", "3", "--batch-size", "6", "--loss", "dice"]
 
@@ -42,14 +42,14 @@ def test_a_sweep_ends_with_its_best_values_trained_again(
     trials = pd.read_csv(out / "trials.csv")
     assert len(trials) == 4 and (trials["status"] == "finished").all()
     assert trials["training"].nunique() == 2, "three epochs give the score of one"
+    assert "4 trials are read from 2 trainings" in printed
     best = trials.loc[trials["score"].idxmax()]
     assert f"best of 4 trials: training.epochs={best['training.epochs']}" in printed
     chosen = load_config(out / "best.yaml")
-    assert (chosen.training.epochs, chosen.training.learning_rate) == tuple(
-        best[["training.epochs", "training.learning_rate"]]
-    )
+    assert (chosen.training.epochs, chosen.model.depth) == tuple(best[["training.epochs", "model.depth"]])
     splits = json.loads((out / "splits.json").read_text())
     *searched, again = jobs_here
+    assert all(len(job.config["model"]["pooling"]) == job.config["model"]["depth"] for job in jobs_here)
     assert all(
         job.split["test"] == [] and not {*job.split["train"], *job.split["val"]} & {*splits[0]["test"]}
         for job in searched
@@ -75,7 +75,7 @@ def test_a_sweep_ends_with_its_best_values_trained_again(
     assert code == 0, errors
 
 
-def test_a_nested_search_scores_every_subject_once(tune, jobs_here, prepared, tmp_path, monkeypatch):
+def test_a_nested_search_scores_every_subject_once(tune, tfseg, jobs_here, prepared, tmp_path, monkeypatch):
     monkeypatch.setattr("tfseg.cli.tune.write_report", lambda run: None)  # of the best values
     (tmp_path / "space.yaml").write_text("training.learning_rate: {grid: [0.003, 0.03]}\n")
     code, _, errors = tune("--nested", "--epochs", "1", "--folds", "2")
@@ -83,7 +83,12 @@ def test_a_nested_search_scores_every_subject_once(tune, jobs_here, prepared, tm
     scores = pd.read_csv(tmp_path / "sweep" / "scores.csv")
     assert set(scores["case"]) == set(prepared.index["case"])
     assert not scores.duplicated(["case", "label", "metric"]).any()
+    (tmp_path / "sweep" / "fold_1" / "report.html").unlink()
+    code, printed, errors = tfseg("report", tmp_path / "sweep")
+    assert (code, errors) == (0, "") and f"{tmp_path / 'sweep' / 'fold_0' / 'report.html'}" in printed
     assert (tmp_path / "sweep" / "fold_1" / "report.html").is_file()
+    code, _, errors = tune("--epochs", "1", "--folds", "2")
+    assert code == 2 and "another inner_splits.json" in errors, "a search of one fold is another"
 
 
 def test_a_search_cannot_reach_test_subjects(prepared, jobs_here, tmp_path):
@@ -126,10 +131,19 @@ def test_a_search_cannot_reach_test_subjects(prepared, jobs_here, tmp_path):
         ("training.epoch: {grid: [1]}", (), "the space: unknown key training.epoch; did you mean training.epochs?"),
         ("training.l1: {uniform: [1, 0]}", (), "an empty range; expected low < high, received [1, 0]"),
         ("loss.alpha: {grid: [0.5]}", (), "loss.alpha: the loss dice has no parameter 'alpha'"),
-        (SPACE, ("--inner-folds", 7), "inner_folds: 7 need as many subjects beside the tested; there are 4"),
-        (SPACE, ("--method", "random", "--trials", 3), "trials: a budget of 3 is smaller than one batch, 4"),
+        (SPACE, ("--inner-folds", 7), "inner_folds: expected at most 4, the training and validation"),
+        (SPACE, ("--method", "optuna", "--trials", 3), "trials: a budget of 3 is smaller than one batch, 4"),
         (SPACE, ("--method", "gird"), "the command line: method"),
         (SPACE, ("--fold", 3), "--fold: expected 0 to 2, received 3"),
+        (SPACE, ("--parallel", 0), "--parallel: expected a number from 1, or none for as many as possible; received 0"),
+        (SPACE, ("--parallel", -1), "as many as possible; received -1"),
+        (SPACE, ("--parallel", "two", "--nested"), "as many as possible; received two"),
+        (SPACE + "search: {halving: {epochs: 1}}", (), "training.epochs: halving decides how long a trial is trained"),
+        (
+            "training.augmentation.flip.axes: {choice: [[left_right], [superior_inferior]]}",
+            (),
+            "training.augmentation.flip.axes: expected axes within axial slices",
+        ),
         (
             SPACE,
             ("--ray-address", "head", "--set", "training.threads=2"),
@@ -142,8 +156,10 @@ def test_what_is_wrong_is_one_line(tune, space, text, more, message):
     code, _, errors = tune(*more)
     assert code == 2
     assert message in errors and len(errors.strip().splitlines()) == 1
+    assert not (space.parent / "sweep").exists(), "nothing is left of a call that is refused"
 
 
-def test_a_cluster_that_does_not_answer_is_one_line(tune):
+def test_a_cluster_that_does_not_answer_is_one_line(tune, tmp_path):
     code, _, errors = tune("--ray-address", "127.0.0.1:1", "--set", "training.threads=2")
     assert (code, errors) == (1, "tfseg: --ray-address 127.0.0.1:1: no cluster answers: Connection refused\n")
+    assert not (tmp_path / "sweep").exists()

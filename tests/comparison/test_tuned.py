@@ -13,6 +13,7 @@ from tfseg.comparison.study import Arm
 from tfseg.comparison.tuned import Budget, sentence, side_by_side, with_tuned
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
+from tfseg.datasets.splits import Split
 from tfseg.runs.dispatch import Outcome
 
 RATE = {"training.learning_rate": {"choice": [0.001, 0.003, 0.03]}}
@@ -64,13 +65,23 @@ def test_a_field_of_another_loss_is_refused_and_a_conditional_one_left_out():
     dice = load_config(None, ["loss=dice"])
     alpha = {"loss.alpha": {"uniform": [0.1, 0.9]}}
     with pytest.raises(ConfigError, match="the loss dice has no parameter 'alpha'"):
-        Tuning(Budget(4, {**RATE, **alpha})).of_arm("dice", dice)
+        Tuning(Budget(3, {**RATE, **alpha})).of_arm("dice", dice)
     alpha["loss.alpha"]["if"] = {"loss.name": ["focal", "tversky"]}
-    assert Tuning(Budget(4, {**RATE, **alpha})).of_arm("dice", dice)[0].fields == ["training.learning_rate"]
-    with pytest.raises(ConfigError, match="none of its fields is searched for dice"):
+    assert Tuning(Budget(3, {**RATE, **alpha})).of_arm("dice", dice)[0].fields == ["training.learning_rate"]
+    with pytest.raises(ConfigError, match="none of its fields is searched for the loss dice"):
         Tuning(Budget(4, alpha)).of_arm("dice", dice)
     with pytest.raises(ConfigError, match="a budget of 3 is smaller than one batch, 4"):
-        Tuning(Budget(3, RATE)).of_arm("dice", dice)
+        Tuning(Budget(3, {**RATE, "search": {"method": "optuna"}})).of_arm("dice", dice)
+    with pytest.raises(ConfigError, match="but the space has 3 combinations for dice; received 4"):
+        Tuning(Budget(4, {**RATE, **alpha})).of_arm("dice", dice)
+
+
+def test_every_fold_needs_subjects_for_the_inner_folds():
+    tuning = Tuning(Budget(3, {**RATE, "search": {"inner_folds": 3}}))
+    enough, few = Split(("a", "b"), ("c",), ("d",)), Split(("a",), ("b",), ("c", "d"))
+    tuning.check_folds([enough])
+    with pytest.raises(ConfigError, match=r"inner_folds: expected at most 2, .*; received 3"):
+        tuning.check_folds([enough, few])
 
 
 def test_a_comparison_is_tuned_in_one_way(tmp_path):

@@ -5,7 +5,8 @@ import pytest
 
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
-from tfseg.tuning.space import check_space, read_space, with_values
+from tfseg.tuning.checks import check_space
+from tfseg.tuning.space import read_space, with_values
 
 
 @pytest.fixture
@@ -53,8 +54,19 @@ def test_a_condition_about_the_configuration_keeps_a_field_for_some_losses(space
         "loss.alpha: {uniform: [0.3, 0.9], if: {loss.name: [focal, tversky]}}"
     )
     focal, dice = (load_config(None, [f"loss={name}"]) for name in ("focal", "dice"))
-    assert read.of_arm(focal).fields == ["training.learning_rate", "loss.alpha"]
-    assert read.of_arm(dice).fields == ["training.learning_rate"]
+    assert read.applicable_to(focal).fields == ["training.learning_rate", "loss.alpha"]
+    assert read.applicable_to(dice).fields == ["training.learning_rate"]
+
+
+def test_a_field_whose_condition_can_never_hold_is_not_searched(space):
+    text = "training.optimizer: {{choice: [adam, {}]}}\ntraining.momentum: {{uniform: [0.8, 0.9], if: {{{}}}}}"
+    for other, condition, fields in (
+        ("sgd", "training.optimizer: sgd", 2),
+        ("adamw", "training.optimizer: sgd", 1),
+        ("adamw", "training.batch_size: 2", 2),
+        ("adamw", "training.batch_size: 4", 1),
+    ):
+        assert len(space(text.format(other, condition)).applicable_to(load_config()).fields) == fields
 
 
 def test_ranges_include_both_ends_and_are_drawn_evenly(space):
@@ -77,6 +89,18 @@ def test_ranges_include_both_ends_and_are_drawn_evenly(space):
         ("trainning.epochs: {grid: [5]}", "trainning.epochs: cannot be searched; did you mean training?"),
         ("seed: {grid: [1, 2]}", "seed: cannot be searched; a search may change loss, model, training, stages"),
         ("training.threads: {grid: [1]}", "training.threads: cannot be searched"),
+        ("training.epochs: {grid: [1], if: {training.optimiser: sgd}}", "did you mean training.optimizer?"),
+        (
+            "training.epochs: {grid: [1], if: {loss.name: [dice, focall]}}",
+            "loss.name: no loss is called 'focall'; did you mean focal",
+        ),
+        ("training.l1: {grid: [0], if: {loss.name: dice}}", "none of its fields is searched for the loss focal"),
+        ("loss.name: {choice: [focal, dice]}\nloss.alpha: {grid: [0.5]}", "the loss dice has no parameter 'alpha'"),
+        ("training.l1: {uniform: [0, .inf]}", "training.l1: Input should be a finite number; received inf"),
+        (
+            "training.optimizer: {choice: [sgd, adam]}\ntraining.weight_decay: {uniform: [0, 1]}",
+            "training: weight_decay needs the optimizer adamw or sgd; received adam",
+        ),
         (
             "training.epochs: {randint: [0, 3]}",
             "training.epochs: Input should be greater than or equal to 1;",
@@ -102,6 +126,11 @@ def test_a_space_that_the_configuration_does_not_take(space, text, message):
         ("training.epochs: {randint: [1, 2.5]}", "expected two whole numbers, low and high; received [1, 2.5]"),
         ("a.b: {grid: [1], if: {c.d: 1}}\nc.d: {grid: [1], if: {a.b: 1}}", "a.b is its own condition, through c.d"),
         ("training.epochs: {grid: [1]}\nsearch: {trails: 3}", "unknown key trails; did you mean trials?"),
+        ("training.epochs: {grid: [1]}\nsearch: random", "search: expected settings, as in {method: random}; received"),
+        ("- training.epochs", "must hold a mapping of names to values, received a list"),
+        ("training.l1: {uniform: [.nan, 1]}", "an empty range; expected low < high, received [nan, 1]"),
+        ("loss: {grid: [dice]}\nloss.gamma: {grid: [2]}", "loss.gamma is part of loss; search one of them"),
+        ("loss: {grid: [dice]}\nmodel.depth: {grid: [2], if: {loss.name: dice}}", "loss.name is part of loss"),
     ],
 )
 def test_a_space_of_another_form(space, text, message):
@@ -113,6 +142,31 @@ def test_a_space_of_another_form(space, text, message):
 def test_a_search_that_would_see_test_subjects_is_refused(space):
     with pytest.raises(ConfigError, match="select_on: test would search on test subjects"):
         check_space(space("training.epochs: {grid: [1, 2]}"), load_config(None, ["select_on=test"]))
+
+
+def test_values_are_checked_in_the_combinations_that_are_proposed(space):
+    read = space(
+        "training.optimizer: {choice: [sgd, adamw]}\ntraining.weight_decay: {uniform: [0.1, 1]}\n"
+        "training.momentum: {uniform: [0.8, 0.9], if: {training.optimizer: sgd}}"
+    )
+    assert load_config().training.optimizer == "adam", "which takes no weight decay"
+    checked = [config.training for config in check_space(read, load_config())]
+    for field, values in (("optimizer", {"sgd", "adamw"}), ("weight_decay", {0.1, 1}), ("momentum", {0.8, 0.9})):
+        assert {getattr(training, field) for training in checked} == values
+
+
+def test_of_many_combinations_some_are_drawn(space):
+    fields = [f"loss.{letter}" for letter in "abcdefghijkl"]
+    read = space("\n".join(f"{field}: {{uniform: [0, 1]}}" for field in fields))
+    corners = list(read.corners(load_config(), 100))
+    assert 95 <= len(corners) <= 100, "of 4096"
+    assert all({point[field] for point in corners} == {0, 1} for field in fields)
+
+
+def test_a_name_does_not_undo_what_is_set_beside_it():
+    config = with_values(load_config(), {"loss.gamma": 3.0, "loss.name": "focal"})
+    assert config.loss == {"gamma": 3.0, "name": "focal"}
+    assert with_values(load_config(), {"model.filters": 3, "model.name": "unet_2d_light"}).model.filters == 3
 
 
 def test_a_loss_may_be_chosen_as_a_whole():

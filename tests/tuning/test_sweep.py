@@ -15,7 +15,7 @@ from tfseg.tuning.folder import check_same_space, space_text
 from tfseg.tuning.proposals import batch_size, resolve_search
 from tfseg.tuning.space import read_space
 from tfseg.tuning.sweep import Sweep, best_row
-from tfseg.tuning.trials import inner_splits, is_prefix
+from tfseg.tuning.trials import describe_lengths, inner_splits
 
 CONSTANT = load_config(None, ["training.schedule={name: constant}", "training.epochs=9", "loss=focal"])
 SPLIT = Split(("a", "b", "c", "d"), ("e", "f"), ("t",))
@@ -75,10 +75,23 @@ def test_one_training_gives_the_scores_of_every_number_of_epochs(sweep):
     assert best[9] - best[3] == pytest.approx(1 / 4 - 1 / 10)
     assert best_row(table)["training.epochs"] == 9
     cosine = CONSTANT.model_copy(update={"training": load_config().training})
-    assert is_prefix(CONSTANT) and not is_prefix(cosine)
     trainings = Trainings()
     sweep(text, cosine, "cosine").run(trainings)
     assert len(trainings.asked) == 6
+
+
+def test_it_is_said_whether_every_number_of_epochs_is_a_training(sweep):
+    text = "training.epochs: {grid: [3, 6, 9]}\nloss.alpha: {grid: [0.5, 0.7]}"
+    for settings, message in (
+        (("schedule={name: constant}",), "2 trainings: the longest one also gives the scores of fewer epochs."),
+        ((), "6 trainings: every number of epochs is trained anew because of training.schedule.name: cosine."),
+        (("schedule={name: constant}", "validate_every=2"), "trained anew because of training.validate_every: 2."),
+    ):
+        made = sweep(text, load_config(None, ["loss=focal", *(f"training.{setting}" for setting in settings)]))
+        said = describe_lengths(made.space, made.search, made.config)
+        assert said.startswith("6 trials are read from ") and said.endswith(message)
+    drawn = sweep(RATE)
+    assert describe_lengths(drawn.space, drawn.search, drawn.config) is None
 
 
 def test_inner_folds_hold_no_test_subject_and_validate_everyone_once():
@@ -88,7 +101,7 @@ def test_inner_folds_hold_no_test_subject_and_validate_everyone_once():
         assert part.test == () and set(part.train) | set(part.val) == set("abcdef")
         assert not set(part.train) & set(part.val)
     assert inner_splits(SPLIT, 1, 0) == [Split(SPLIT.train, SPLIT.val, ())]
-    with pytest.raises(ConfigError, match="inner_folds: 7 need as many subjects beside the tested; there are 6"):
+    with pytest.raises(ConfigError, match=r"inner_folds: expected at most 6, .*; received 7"):
         inner_splits(SPLIT, 7, 0)
 
 
@@ -166,6 +179,7 @@ def test_halving_trains_the_best_share_on(sweep):
 def test_a_budget_is_at_least_a_batch_and_no_grid_is_cut(sweep):
     with pytest.raises(ConfigError, match="trials: a budget of 3 is smaller than one batch, 4"):
         sweep(RATE + "search: {method: optuna, trials: 3}")
+    assert sweep(RATE + "search: {trials: 3}").search.trials == 3, "all are one batch"
     with pytest.raises(ConfigError, match="trials: the grid has 4, more than the budget of 3"):
         sweep("loss.alpha: {grid: [0.1, 0.2, 0.3, 0.4]}\nsearch: {trials: 3}")
     with pytest.raises(ConfigError, match="learning_rate: a grid search needs a list; received loguniform"):

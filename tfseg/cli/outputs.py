@@ -14,7 +14,7 @@ from tfseg.reports.several import write_several
 from tfseg.reports.sweep import write_sweep
 from tfseg.runs.folder import open_prepared
 from tfseg.runs.members import model_of
-from tfseg.tuning.folder import SPACE
+from tfseg.tuning.folder import SPACE, sweeps_of
 
 
 def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) -> None:
@@ -49,6 +49,7 @@ def write_again(folder: Path) -> None:
         ConfigError: if the folder compares masks of other methods, of which it keeps no copy.
         RunError: if it is incomplete or damaged.
     """
+    places = [folder]
     if (folder / several.RECORD).is_file():
         write_several(folder)
     elif (folder / "study.yaml").is_file():
@@ -56,7 +57,10 @@ def write_again(folder: Path) -> None:
     elif (folder / masks.RECORD).is_file():
         raise ConfigError(f"{folder}: compares masks; run the same tfseg compare again to write its report")
     elif (folder / SPACE).is_file():
-        write_sweep(folder)
+        places = sweeps_of(folder)
+        for place in places:
+            write_sweep(place)
     else:
         write_report(folder)
-    Terminal().show_paths(folder, "report.html")
+    for place in places:
+        Terminal().show_paths(place, "report.html")

@@ -179,6 +179,8 @@ def compare(
     with resumable(out), claimed(out, shared, "comparison", SAME):
         setting = set_up(configs, study.every_seed, source, out, splits, terminal)
         study.endpoint.check(scored_labels(setting.prepared, study.config.scoring), compared_metrics(study.config))
+        if tuning:
+            tuning.check_folds(split for folds in setting.folds.values() for split in folds)
         add_records(out, setting.inputs, "comparison")
         keep_splits(out / "splits.json", setting.folds)
         cells = [

@@ -37,12 +37,13 @@ from tfseg.runs.environment import (
 from tfseg.runs.folder import is_finished, read_scores
 from tfseg.runs.parallel import run_cells_in
 from tfseg.runs.pools import OneAtATime, Parallel, Pool, ray_pool
+from tfseg.tuning.checks import check_space
 from tfseg.tuning.folder import BEST, BEST_RUN, LUCK, SPACE, check_same_space, space_text
 from tfseg.tuning.proposals import resolve_search
 from tfseg.tuning.search import SearchConfig
-from tfseg.tuning.space import Space, check_space
+from tfseg.tuning.space import Space
 from tfseg.tuning.sweep import Sweep, best_row, elapsed_s
-from tfseg.tuning.trials import cells_of, describe, inner_splits, score_of, untested
+from tfseg.tuning.trials import cells_of, describe, describe_lengths, inner_splits, score_of, untested
 
 INNER = "inner_splits.json"
 
@@ -60,9 +61,10 @@ class Searching:
     terminal: Terminal
 
     def train(self, cells: Sequence[Cell], stop_after: int | None) -> Mapping[str, str]:
-        """Train cells in the pool and show the progress."""
+        """Train cells in the pool, each with the pooling that suits its own depth, and show the progress."""
         if not cells:
             return {}
+        cells = [replace(cell, config=with_pooling(cell.config, self.prepared)) for cell in cells]
         with self.terminal.training("trials", len(cells), at_once=self.is_parallel) as listener:
             return run_cells_in(self.pool, cells, self.prepared, self.devices, listener, stop_after)
 
@@ -88,21 +90,28 @@ def tune(
         RunError: if every trial of a search failed.
     """
     terminal = Terminal()
-    check_space(space, config)
+    examples = check_space(space, config)
+    asked_fields, space = space.fields, space.applicable_to(config)
     search = resolve_search(search, space, config)
     check_same_space(out, space, search)
     asked = config
     config = with_threads(config, out, parallel.threads(search.trials or 1) if parallel else None)
-    chosen = check_devices([config], devices, one_each=True)
+    chosen = check_devices([config, *examples], devices, one_each=True)
     records = {"config.yaml": config.to_yaml(), **describe_start(config), **describe_network(config)}
-    records[SPACE] = space_text(space, search)
-    with resumable(out), claimed(out, records, "sweep", {**SAME, SPACE: lambda earlier, now: True}):
-        setting = set_up([config], [config.seed], source, out, splits, terminal)
+    with resumable(out), claimed(out, records, "sweep", SAME):
+        setting = set_up([config, *examples], [config.seed], source, out, splits, terminal)
         folds = setting.folds[config.seed]
         if not 0 <= fold < len(folds):
             raise ConfigError(f"--fold: expected 0 to {len(folds) - 1}, received {fold}")
-        add_records(out, setting.records(config.seed), "sweep")
-        config = with_pooling(config, setting.prepared)
+        searched = folds if nested else [folds[fold]]
+        inner = [each for split in searched for each in inner_splits(split, search.inner_folds, config.seed)]
+        add_records(out, {**setting.records(config.seed), INNER: to_json(inner)}, "sweep")
+        files.write_text(out / SPACE, space_text(space, search))
+        for field in asked_fields:
+            if field not in space.fields:
+                terminal.say(f"{field} is not searched: its condition does not hold")
+        if lengths := describe_lengths(space, search, config):
+            terminal.say(lengths)
         more = {"command": command, "seed": config.seed, "phantoms": source.is_phantoms}
         environment = describe_environment(setting.prepared, chosen, config.training.threads or 1, **more)
         with opened_pool(parallel, config, devices, terminal) as pool:
@@ -166,7 +175,7 @@ def _search_fold(
     training = trial.config.training.model_copy(update={"threads": asked.training.threads})
     files.write_text(out / BEST, trial.config.model_copy(update={"training": training}).to_yaml())
     how.terminal.say(f"best of {len(table)} trials: {trial_title(best)}")
-    again = trial.config.model_copy(update={"seed": config.seed + 1})
+    again = with_pooling(trial.config.model_copy(update={"seed": config.seed + 1}), setting.prepared)
     run = out / BEST_RUN
     _set_aside(run, again)
     claim(run, {"config.yaml": again.to_yaml(), "splits.json": to_json([split]), **setting.inputs}, same=SAME)

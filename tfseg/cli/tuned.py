@@ -1,6 +1,6 @@
 """Tune the arms of a comparison within each fold, on its validation subjects."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,14 +11,17 @@ from tfseg.comparison.tuned import RECORD, Budget, is_tuned, read_budget, record
 from tfseg.config.config import Config
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core.errors import ConfigError
+from tfseg.datasets.splits import Split
 from tfseg.prepared.prepared import Prepared
 from tfseg.runs.cells import Cell
 from tfseg.runs.folder import is_finished
 from tfseg.runs.pools import Parallel
+from tfseg.tuning.checks import check_space
 from tfseg.tuning.proposals import resolve_search
 from tfseg.tuning.search import SearchConfig
-from tfseg.tuning.space import Space, check_space, parse_space
+from tfseg.tuning.space import Space, parse_space
 from tfseg.tuning.sweep import best_row
+from tfseg.tuning.trials import inner_splits
 
 # Fields that may differ between arms; any other would change what they see, or for how long.
 SEARCHED = (
@@ -60,16 +63,31 @@ class Tuning:
         """Return what is searched for an arm, and how, with the budget of all arms.
 
         Raises:
-            ConfigError: if nothing can vary, the configuration does not take a value, or the budget is too small.
+            ConfigError: if nothing can vary, the configuration does not take a value, or the budget is smaller than a
+                batch or larger than the space.
         """
-        space = self.space.of_arm(config)
-        if not space.parameters:
-            raise ConfigError(f"--space: none of its fields is searched for {name}")
-        check_space(space, config)
+        check_space(self.space, config)
+        space = self.space.applicable_to(config)
         asked = space.search.model_copy(
             update={"trials": self.budget.trials, "method": space.search.method or "random"}
         )
-        return space, resolve_search(asked, space, config)
+        resolved = resolve_search(asked, space, config)
+        points = sum(1 for _ in space.points(config)) if all(each.is_list for each in space.parameters) else None
+        if points is not None and points < self.budget.trials:
+            raise ConfigError(
+                "--tune-budget: every loss gets the same number of trials, "
+                f"but the space has {points} combinations for {name}; received {self.budget.trials}"
+            )
+        return space, resolved
+
+    def check_folds(self, folds: Iterable[Split]) -> None:
+        """Check that every fold has enough subjects for the inner folds.
+
+        Raises:
+            ConfigError: if one has fewer.
+        """
+        for split in folds:
+            inner_splits(split, self.space.search.inner_folds, seed=0)
 
 
 def tuning_of(out: Path, trials: int | None, space: Path | None) -> Tuning | None:

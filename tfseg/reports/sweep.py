@@ -14,6 +14,7 @@ from tfseg.reports.run import facts, pages
 from tfseg.tuning.folder import BEST, SPACE, SweepFolder, read_sweep
 from tfseg.tuning.space import Parameter
 from tfseg.tuning.sweep import FAILED
+from tfseg.tuning.trials import describe_lengths
 
 ENOUGH = 20  # trials, to say which field matters
 _BINS = 4
@@ -86,6 +87,7 @@ def _render(sweep: SweepFolder, said: Sequence[str]) -> str:
             headline=said,
             watched=watched,
             search=sweep.search,
+            lengths=describe_lengths(sweep.space, sweep.search, sweep.config),
             time=duration(sweep.seconds),
             trained=duration(_seconds(sweep.trials)),
             best_so_far=figures_sweep.best_so_far(sweep.trials["score"].tolist(), sweep.again, watched),

@@ -13,6 +13,7 @@ from tfseg.config.config import Config, load_config, validate
 from tfseg.config.yaml_files import read_yaml
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
+from tfseg.core.folds import files_of_folds
 from tfseg.runs.folder import read_json, read_scores, require
 from tfseg.tuning.search import SearchConfig
 from tfseg.tuning.space import SEARCH, Space, read_space
@@ -73,6 +74,11 @@ def read_sweep(folder: Path) -> SweepFolder:
         seconds=elapsed_s(folder),
         environment=read_json(folder / "environment.json"),
     )
+
+
+def sweeps_of(folder: Path) -> list[Path]:
+    """Return the folders of the searches in a sweep folder: itself, or one per fold of a nested sweep."""
+    return [path.parent for path in files_of_folds(folder, SPACE)] or [folder]
 
 
 def space_text(space: Space, search: SearchConfig) -> str:

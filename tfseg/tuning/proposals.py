@@ -11,6 +11,7 @@ from tfseg.config.config import Config
 from tfseg.core.errors import ConfigError
 from tfseg.tuning.search import SearchConfig
 from tfseg.tuning.space import Parameter, Space, Values
+from tfseg.tuning.trials import EPOCHS
 
 TRIALS = 20  # if neither the space nor the command line says how many
 _TRIES = 100  # to draw values that no trial has had
@@ -30,8 +31,10 @@ def resolve_search(search: SearchConfig, space: Space, config: Config) -> Search
     """Return the search with its method and number of trials.
 
     Raises:
-        ConfigError: if the budget is smaller than one batch, or a grid is asked of ranges.
+        ConfigError: if the budget is smaller than one batch, a grid is asked of ranges, or halving of epochs.
     """
+    if search.halving and EPOCHS in space.fields:
+        raise ConfigError(f"{EPOCHS}: halving decides how long a trial is trained; leave out one of them")
     is_grid = all(parameter.kind == "grid" for parameter in space.parameters)
     method = search.method or ("grid" if is_grid else "random")
     if method == "grid":
@@ -39,10 +42,13 @@ def resolve_search(search: SearchConfig, space: Space, config: Config) -> Search
         if (search.trials or points) < points:
             raise ConfigError(f"trials: the grid has {points}, more than the budget of {search.trials}")
         return search.model_copy(update={"method": method, "trials": points})
-    trials = search.trials or TRIALS
-    if trials < search.batch:
-        raise ConfigError(f"trials: a budget of {trials} is smaller than one batch, {search.batch}")
-    return search.model_copy(update={"method": method, "trials": trials})
+    resolved = search.model_copy(update={"method": method, "trials": search.trials or TRIALS})
+    if (resolved.trials or 0) < batch_size(resolved):
+        raise ConfigError(
+            f"trials: a budget of {resolved.trials} is smaller than one batch, {search.batch}; "
+            "the space may set a smaller one, as in search: {batch: 2}"
+        )
+    return resolved
 
 
 def batch_size(search: SearchConfig) -> int:

@@ -3,21 +3,19 @@
 import difflib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfseg import losses
 from tfseg.config.config import Config, validate
-from tfseg.config.yaml_files import merge, read_yaml
+from tfseg.config.yaml_files import REPLACED, merge, read_yaml
 from tfseg.core.errors import ConfigError
 from tfseg.tuning.search import SearchConfig
 
-SEARCHED = ("loss", "model", "training", "stages")  # the rest says what is measured, and is held
-HELD = ("training.threads",)
 LISTS, RANGES = ("grid", "choice"), ("uniform", "loguniform", "randint")
 KINDS = (*LISTS, *RANGES)
 SEARCH, IF = "search", "if"
@@ -67,7 +65,7 @@ class Space:
         return [parameter.field for parameter in self.parameters]
 
     def points(self, config: Config) -> Iterator[Values]:
-        """Yield every combination of the lists, without fields whose conditions do not hold; none twice.
+        """Return every combination of the lists, without fields whose conditions do not hold; none twice.
 
         Raises:
             ConfigError: if a parameter is a range.
@@ -75,13 +73,15 @@ class Space:
         for parameter in self.parameters:
             if not parameter.is_list:
                 raise ConfigError(f"{parameter.field}: a grid search needs a list; received {parameter.kind}")
-        seen: list[Values] = []
-        for combination in itertools.product(*(parameter.values for parameter in self.parameters)):
-            given = dict(zip(self.fields, combination, strict=True))
-            point = self.propose(config, lambda parameter, given=given: given[parameter.field])  # type: ignore[misc]
-            if point not in seen:
-                seen.append(point)
-                yield point
+        return self._combine(config, itertools.product(*(parameter.values for parameter in self.parameters)))
+
+    def corners(self, config: Config, most: int) -> Iterator[Values]:
+        """Yield combinations of listed values and ends of ranges, as `points`: all, or `most` of them drawn evenly."""
+        sides = [parameter.values for parameter in self.parameters]
+        if math.prod(map(len, sides)) <= most:
+            return self._combine(config, itertools.product(*sides))
+        rng = random.Random(0)
+        return self._combine(config, (tuple(map(rng.choice, sides)) for _ in range(most)))
 
     def propose(self, config: Config, value_of: Callable[[Parameter], Any]) -> Values:
         """Return the values of every parameter whose conditions hold, each given by `value_of`."""
@@ -91,18 +91,13 @@ class Space:
                 values[parameter.field] = value_of(parameter)
         return values
 
-    def of_arm(self, config: Config) -> "Space":
-        """Return the parameters that can hold for a configuration: not those whose conditions it rules out."""
-        open_fields: set[str] = set()
-        kept = []
+    def applicable_to(self, config: Config) -> "Space":
+        """Return the parameters whose conditions can hold, given a configuration and the values of the others."""
+        kept: dict[str, Parameter] = {}
         for parameter in self.parameters:
-            if all(
-                field in open_fields or _value(field, {}, config) in allowed
-                for field, allowed in parameter.conditions.items()
-            ):
-                open_fields.add(parameter.field)
-                kept.append(parameter)
-        return Space(tuple(kept), self.search)
+            if all(_can_be(field, allowed, kept, config) for field, allowed in parameter.conditions.items()):
+                kept[parameter.field] = parameter
+        return Space(tuple(kept.values()), self.search)
 
     def to_values(self) -> dict[str, Any]:
         """Return what a YAML file of the space holds, without the search."""
@@ -111,6 +106,15 @@ class Space:
             | ({IF: {field: list(allowed) for field, allowed in each.conditions.items()}} if each.conditions else {})
             for each in self.parameters
         }
+
+    def _combine(self, config: Config, combinations: Iterable[Sequence[Any]]) -> Iterator[Values]:
+        seen: set[str] = set()
+        for combination in combinations:
+            given = dict(zip(self.fields, combination, strict=True))
+            point = self.propose(config, lambda parameter, given=given: given[parameter.field])  # type: ignore[misc]
+            if repr(point) not in seen:
+                seen.add(repr(point))
+                yield point
 
 
 def read_space(path: Path) -> Space:
@@ -128,12 +132,19 @@ def parse_space(values: Mapping[str, Any], where: str) -> Space:
     Raises:
         ConfigError: as `read_space`.
     """
-    search = validate(SearchConfig, values.get(SEARCH) or {}, f"{where}: {SEARCH}")
+    asked = values.get(SEARCH) or {}
+    if not isinstance(asked, Mapping):
+        raise ConfigError(f"{where}: {SEARCH}: expected settings, as in {{method: random}}; received {asked!r}")
+    search = validate(SearchConfig, asked, f"{where}: {SEARCH}")
     parameters = [
         _parameter(str(field), given, f"{where}: {field}") for field, given in values.items() if field != SEARCH
     ]
     if not parameters:
         raise ConfigError(f"{where}: expected fields to search, as in training.epochs: {{grid: [10, 20]}}")
+    names = {name for each in parameters for name in (each.field, *each.conditions)}
+    for each in parameters:
+        if parts := [name for name in names if name.startswith(f"{each.field}.")]:
+            raise ConfigError(f"{where}: {min(parts)} is part of {each.field}; search one of them")
     return Space(_ordered(parameters, where), search)
 
 
@@ -147,39 +158,12 @@ def with_values(config: Config, values: Mapping[str, Any], where: str = "the tri
     {'name': 'focal'}
     """
     changed: dict[str, Any] = {}
-    for field, value in values.items():
-        nested = value
+    for field in sorted(values, key=_replaces_others, reverse=True):
+        nested = values[field]
         for key in reversed(field.split(".")):
             nested = {key: nested}
         changed = merge(changed, nested)
     return validate(Config, merge(config.model_dump(mode="json"), changed), where)
-
-
-def check_space(space: Space, config: Config) -> None:
-    """Check every listed value, and both ends of every range, as a change of the configuration.
-
-    Raises:
-        ConfigError: if a field is unknown (with the nearest name), held, or the loss does not take a value, or the
-            configuration selects on test subjects.
-    """
-    if config.select_on == "test":
-        raise ConfigError("select_on: test would search on test subjects; a search needs select_on: validation")
-    for parameter in space.parameters:
-        field = parameter.field
-        if field in HELD:
-            raise ConfigError(f"{field}: cannot be searched: it changes the last digits of every score")
-        if field.split(".")[0] not in SEARCHED:
-            nearest = difflib.get_close_matches(field.split(".")[0], SEARCHED, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"a search may change {', '.join(SEARCHED)}"
-            raise ConfigError(f"{field}: cannot be searched; {hint}")
-        needed = {name: allowed[0] for name, allowed in parameter.conditions.items()}
-        for value in parameter.values:
-            changed = with_values(config, {**needed, field: value}, "the space")
-            for stage in changed.resolved_stages():
-                try:
-                    losses.make(stage.loss, overlap_over=stage.training.overlap_over)
-                except ValueError as error:
-                    raise ConfigError(f"{field}: {error}") from error
 
 
 def _parameter(field: str, given: Any, where: str) -> Parameter:
@@ -230,6 +214,20 @@ def _ordered(parameters: Sequence[Parameter], where: str) -> tuple[Parameter, ..
         ordered += ready
         left = [each for each in left if each not in ready]
     return tuple(ordered)
+
+
+def _replaces_others(field: str) -> bool:
+    """Whether a field, such as `loss.name`, replaces what is beside it, and so has to be set first."""
+    section, _, key = field.partition(".")
+    return key in REPLACED.get(section, ())
+
+
+def _can_be(field: str, allowed: Sequence[Any], others: Mapping[str, Parameter], config: Config) -> bool:
+    """Whether a field may have one of these values: as another parameter, or in the configuration."""
+    other = others.get(field)
+    if other is not None and (not other.is_list or any(value in allowed for value in other.values)):
+        return True
+    return (other is None or bool(other.conditions)) and _value(field, {}, config) in allowed
 
 
 def _value(field: str, values: Mapping[str, Any], config: Config) -> Any:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tfseg.config.config import Config
 from tfseg.core import files
-from tfseg.core.errors import ConfigError, RunError
+from tfseg.core.errors import RunError
 from tfseg.datasets.splits import Split
 from tfseg.runs.cells import Cell
 from tfseg.runs.folder import FAILURE, is_finished, read_failures, read_json
@@ -20,7 +20,6 @@ from tfseg.tuning.proposals import batch_size, make_proposer
 from tfseg.tuning.search import HalvingConfig, SearchConfig
 from tfseg.tuning.space import Space
 from tfseg.tuning.trials import (
-    EPOCHS,
     FAILED,
     FINISHED,
     STOPPED,
@@ -55,10 +54,6 @@ class Sweep:
     space: Space
     search: SearchConfig
     splits: Sequence[Split]
-
-    def __post_init__(self) -> None:
-        if self.search.halving and EPOCHS in self.space.fields:
-            raise ConfigError(f"{EPOCHS}: halving decides how long a trial is trained; leave out one of them")
 
     def run(self, train: Train) -> pd.DataFrame:
         """Run all trials that are not finished; return and write `trials.csv`.

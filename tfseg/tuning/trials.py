@@ -62,7 +62,7 @@ def make_trial(number: int, values: Values, base: Config, space: Space, search: 
     config = with_values(base, values, f"trial {number}")
     lengths = [each.values for each in space.parameters if each.field == EPOCHS]
     training = untested(config)
-    if lengths and search.method == "grid" and is_prefix(config):
+    if lengths and search.method == "grid" and depends_on_length(config) is None:
         training = with_values(training, {EPOCHS: max(lengths[0])})
     return Trial(number, values, config, training)
 
@@ -72,15 +72,32 @@ def untested(config: Config) -> Config:
     return config.model_copy(update={"uncertainty": None})
 
 
-def is_prefix(config: Config) -> bool:
-    """Return whether a training of more epochs begins with this one, score by score."""
+def depends_on_length(config: Config) -> str | None:
+    """Return the setting because of which a training of more epochs does not begin with this one, score by score.
+
+    >>> depends_on_length(Config())
+    'training.schedule.name: cosine'
+    """
     training = config.training
-    return (
-        training.schedule.name not in BY_LENGTH
-        and not config.stages
-        and training.validate_every == 1
-        and not training.rates
-    )
+    settings = {
+        f"training.schedule.name: {training.schedule.name}": training.schedule.name in BY_LENGTH,
+        "stages": bool(config.stages),
+        f"training.validate_every: {training.validate_every}": training.validate_every > 1,
+        "training.rates": bool(training.rates),
+    }
+    return next((setting for setting, depends in settings.items() if depends), None)
+
+
+def describe_lengths(space: Space, search: SearchConfig, config: Config) -> str | None:
+    """Say whether every number of epochs of a grid is a training of its own, and why; None if there is no such grid."""
+    if search.method != "grid" or EPOCHS not in space.fields:
+        return None
+    trials = [make_trial(number, values, config, space, search) for number, values in enumerate(space.points(config))]
+    read = f"{len(trials)} trials are read from {len({trial.name for trial in trials})} trainings"
+    reasons = sorted({reason for trial in trials if (reason := depends_on_length(trial.config))})
+    if reasons:
+        return f"{read}: every number of epochs is trained anew because of {', '.join(reasons)}."
+    return f"{read}: the longest one also gives the scores of fewer epochs."
 
 
 def inner_splits(split: Split, number: int, seed: int) -> list[Split]:
@@ -98,7 +115,10 @@ def inner_splits(split: Split, number: int, seed: int) -> list[Split]:
         return [Split(split.train, split.val, ())]
     subjects = sorted((*split.train, *split.val))
     if len(subjects) < number:
-        raise ConfigError(f"inner_folds: {number} need as many subjects beside the tested; there are {len(subjects)}")
+        raise ConfigError(
+            f"inner_folds: expected at most {len(subjects)}, the training and validation subjects of a fold; "
+            f"received {number}"
+        )
     random.Random(seed).shuffle(subjects)
     parts = [tuple(sorted(subjects[place::number])) for place in range(number)]
     return [Split(tuple(sorted(set(subjects) - set(part))), part, ()) for part in parts]
