@@ -1,9 +1,12 @@
 """The configurations, studies and recipes of the project are valid and say what they do."""
 
+import importlib.util
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
@@ -22,9 +25,10 @@ from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import load_recipe, resolve
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import make_loss
+from tfseg.tuning.checks import check_space
 from tfseg.tuning.proposals import resolve_search
-from tfseg.tuning.space import check_space, read_space
-from tfseg.tuning.trials import is_prefix
+from tfseg.tuning.space import read_space
+from tfseg.tuning.trials import depends_on_length
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -90,9 +94,23 @@ def test_a_space_is_valid_for_the_loss_of_its_command():
             for name in names:
                 tuning.of_arm(name, load_config(None, [f"loss={name}"]))
         else:
-            config = load_config(None, [f"loss={command.split('--loss ')[1].split()[0]}"])
+            words = command.split()
+            base = ROOT / words[words.index("--config") + 1] if "--config" in words else None
+            config = load_config(base, [f"loss={words[words.index('--loss') + 1]}"])
             check_space(space, config)
             resolve_search(space.search, space, config)
+
+
+def test_the_cluster_asks_for_a_token_and_launches_its_workers():
+    cluster = yaml.safe_load((ROOT / "tuning/cluster.yaml").read_text())
+    ray = Path(importlib.util.find_spec("ray").origin).parent
+    jsonschema.validate(cluster, json.loads((ray / "autoscaler/ray-schema.json").read_text()))
+    starts = [cluster[f"{kind}_start_ray_commands"][-1] for kind in ("head", "worker")]
+    for start in starts:
+        assert start.startswith(
+            "RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 ~/tfseg/bin/ray start"
+        )
+    assert "--autoscaling-config=~/ray_bootstrap_config.yaml" in starts[0], "without it, Ray launches no worker"
 
 
 def test_neyestanak_2025_is_searched_as_printed():
@@ -103,7 +121,7 @@ def test_neyestanak_2025_is_searched_as_printed():
         points = list(space.points(config))
         assert len(points) == trials and space.search.watch == "val_iou"
         assert [point["training.epochs"] for point in points][:: trials // 6] == [5, 10, 15, 20, 25, 30]
-    assert is_prefix(config)
+    assert depends_on_length(config) is None
 
 
 def test_every_loss_is_made_from_its_name_under_the_default_training():
