@@ -348,11 +348,12 @@ def print_beyond(tables: int) -> None:
 
 def print_training_sets(tables: int) -> None:
     """Print false winners and power if all seeds share their folds, and their training sets make a difference."""
-    print_row("seeds", "share of the training set", "false winners", "power")
-    for seeds, share in product((2, 3, 5), (0.0, 0.25, 0.5)):
+    print_row("folds", "seeds", "share of the training set", "false winners", "power")
+    for folds, seeds, share in product((5, 1), (2, 3, 5), (0.0, 0.25, 0.5)):
         own, shared = NETWORK_SD * np.sqrt(1 - share), NETWORK_SD * np.sqrt(share)
-        setting = Setting(2, 24, seeds, own, fixed=True, training_set_sd=shared)
-        print_row(seeds, share, rate(false_winners(setting, tables)[0], tables), rate(power(setting, tables), tables))
+        setting = Setting(2, 24, seeds, own, folds=folds, fixed=True, training_set_sd=shared)
+        found = false_winners(setting, tables)[0], power(setting, tables)
+        print_row(folds, seeds, share, *(rate(each, tables) for each in found))
 
 
 def relabelled(runs: Sequence[pd.DataFrame], arms: int, seeds: int, by: str, rng: np.random.Generator) -> pd.DataFrame:
