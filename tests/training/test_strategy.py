@@ -1,5 +1,7 @@
 """Devices and strategies; a test with two logical devices is in `test_fit.py`, in its own process."""
 
+import logging
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,3 +67,9 @@ def test_forward_is_the_network_without_dropout():
     image = np.random.default_rng(0).normal(size=(5, 16, 16, 1)).astype("float32")
     np.testing.assert_allclose(forward(image), np.asarray(model(image, training=False)), atol=1e-6)
     np.testing.assert_allclose(forward(image[:2]), forward(image)[:2], atol=1e-6)
+
+
+def test_that_networks_are_traced_one_after_another_is_no_warning():
+    said = "5 out of the last 5 calls to <function> triggered tf.function retracing. Tracing is expensive"
+    received = [tf.get_logger().filter(logging.makeLogRecord({"msg": each})) for each in (said, "a layer is missing")]
+    assert [bool(each) for each in received] == [False, True]

@@ -15,6 +15,9 @@ from tfseg.core.quiet import quiet_stderr
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# Every network is traced anew, in training and in prediction; TensorFlow warns as if one were traced again and again.
+tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+
 
 @cache
 def open_strategy(devices: str | None, threads: int | None) -> tf.distribute.Strategy:
@@ -31,8 +34,6 @@ def open_strategy(devices: str | None, threads: int | None) -> tf.distribute.Str
     if (backend := keras.backend.backend()) != "tensorflow":
         raise ConfigError(f"KERAS_BACKEND: expected tensorflow to train, received {backend}; only losses run on others")
     set_threads(threads or usable_cores())
-    # Every network is traced anew; TensorFlow warns as if one were traced again and again.
-    tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
     return make_strategy(choose_devices(devices))
 
 
