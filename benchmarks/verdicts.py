@@ -254,7 +254,7 @@ def print_report(kind: str, tables: int) -> None:
     print_row("arms", "subjects", "seeds", "labels", "network SD", "primary", "whole report")
     sizes = [(2, 24, 1, 3), (2, 10, 3, 5), (2, 60, 5, 1), (4, 24, 3, 3), (4, 60, 1, 5), (12, 60, 1, 2)]
     shares = []
-    for (arms, subjects, seeds, labels), network_sd in product(sizes, (NETWORK_SD, 0.02)):
+    for (arms, subjects, seeds, labels), network_sd in [*product(sizes, (NETWORK_SD, 0.02)), *product(sizes, (0.0,))]:
         setting = Setting(arms, subjects, seeds, network_sd, labels, **KINDS[kind])
         shares.append(false_reports(setting, tables, len(shares)))
         print_row(arms, subjects, seeds, labels, network_sd, *(rate(share, tables) for share in shares[-1]))
