@@ -74,6 +74,31 @@ def test_debug_shows_where_a_fault_is_and_how_to_report_it(failing):
     assert "--debug" not in printed.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["tune", "--trials", "0"], r"Invalid value for '--trials': .*\(tfseg tune --help\)"),
+        (["fit", "--epochs", "two"], r"Invalid value for '--epochs': .*\(tfseg fit --help\)"),
+        (["fit", "--lose", "dice"], r"No such option: --lose .*\(tfseg fit --help\)"),
+        (["predict"], r"Missing argument .*\(tfseg predict --help\)"),
+        (["train"], r"No such command 'train'.*\(tfseg --help\)"),
+    ],
+)
+def test_a_wrong_call_is_one_line_that_names_the_help(monkeypatch, capsys, words, line):
+    monkeypatch.setattr(sys, "argv", ["tfseg", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert re.fullmatch(f"tfseg: {line}\n", capsys.readouterr().err)
+
+
+def test_no_words_show_the_help(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tfseg"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "compare" in capsys.readouterr().out
+
+
 def test_interrupted_work_says_that_the_command_resumes(failing):
     assert failing(KeyboardInterrupt()) == (130, "tfseg: interrupted; the same command resumes from here\n")
 

@@ -23,7 +23,7 @@ from tfseg.runs.dispatch import Outcome, run_fresh
 from tfseg.runs.job import Job
 from tfseg.runs.pools import OneAtATime, Parallel, _OnRay
 
-EPOCHS = 30
+EPOCHS = 16
 SMALL = {"model": {"filters": 2, "depth": 1}, "training": {"epochs": EPOCHS, "batch_size": 6, "threads": 1}}
 # The reports of runs, which take as long as their training, are left out.
 FIT = """
@@ -45,15 +45,42 @@ def alone_on_its_network():
     return inside if done.returncode == 0 else []
 
 
-def test_parallel_folds_have_the_bits_of_folds_one_after_another(prepared, tmp_path):
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"loss": "dice", "folds": 3, **SMALL}))
-    words = ["fit", "--prepared", str(prepared.folder), "--config", str(tmp_path / "config.yaml"), "--epochs", "1"]
-    for name, before, more in (("alone", [], []), ("ray", alone_on_its_network(), ["--parallel", "2"])):
-        command = [*before, sys.executable, "-c", FIT, *words, "--out", str(tmp_path / name), *more]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    for file in ("scores.csv", "fold_0/scores.csv", "fold_2/scores.csv", "summary.csv"):
-        assert (tmp_path / "alone" / file).read_bytes() == (tmp_path / "ray" / file).read_bytes()
+TABLES = ("fold_0/scores.csv", "fold_1/scores.csv", "fold_2/scores.csv")
+
+
+def fit(before, prepared, out, *more):
+    """Cross-validate by the command; return the text of its configuration."""
+    config = out.with_suffix(".yaml")
+    config.write_text(yaml.safe_dump({"loss": "dice", "folds": 3, **SMALL}))
+    words = ["fit", "--prepared", str(prepared.folder), "--config", str(config), "--out", str(out), *more]
+    done = subprocess.run([*before, sys.executable, "-c", FIT, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return config.read_text()
+
+
+@pytest.fixture(scope="module")
+def one_after_another(prepared, tmp_path_factory):
+    out = tmp_path_factory.mktemp("alone") / "run"
+    return out, fit([], prepared, out)
+
+
+def test_parallel_folds_have_the_bits_of_folds_one_after_another(one_after_another, prepared, tmp_path):
+    fit(alone_on_its_network(), prepared, tmp_path / "run", "--parallel", "2")
+    for table in ("scores.csv", "summary.csv", *TABLES):
+        assert (one_after_another[0] / table).read_bytes() == (tmp_path / "run" / table).read_bytes()
+
+
+def test_a_lost_worker_and_a_lost_machine_change_nothing(one_after_another, prepared, tmp_path):
+    run, config = one_after_another
+    script = Path(__file__).with_name("losing_both.py")
+    words = [sys.executable, str(script), str(prepared.folder), str(tmp_path / "run"), config]
+    done = subprocess.run([*alone_on_its_network(), *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["failed"], result["lost"]) == ({}, ["worker", "machine"])
+    assert len(result["resumed"]) >= 2
+    for table in TABLES:
+        assert (run / table).read_bytes() == (tmp_path / "run" / table).read_bytes()
 
 
 def job_of(prepared, out, **training):

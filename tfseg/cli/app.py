@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +13,9 @@ from tfseg.cli.commands.call import AT_MOST
 from tfseg.core.errors import ConfigError, is_fault, one_line
 
 INTERRUPTED = 130  # the exit code that typer gives a command that Ctrl+C stops
+UsageError: type = typer.BadParameter.__bases__[0]  # what typer raises for a wrong call, which it does not export
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def show_version(asked: bool) -> None:
@@ -79,21 +80,22 @@ def main() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(with_numbers(arguments))
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:
+        code = app(with_numbers(arguments or ["--help"]), prog_name="tfseg", standalone_mode=False)
+        if code == INTERRUPTED:
             typer.echo("tfseg: interrupted; the same command resumes from here", err=True)
-        raise
+        sys.exit(code)
     except Exception as error:
         debug = "--debug" in sys.argv
         if debug:
             traceback.print_exc()
         typer.echo(f"tfseg: {explain(error, debug)}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(2 if isinstance(error, ConfigError | UsageError) else 1)
 
 
 def explain(error: Exception, debug: bool) -> str:
     """Return the line that reports an error; a fault of tfseg is named as such, with how to report it."""
+    if isinstance(error, UsageError):
+        return wrong_call(error)
     if not is_fault(error):
         return one_line(error)
     how = (
@@ -102,3 +104,13 @@ def explain(error: Exception, debug: bool) -> str:
         else "--debug shows where, and how to report it"
     )
     return f"this is a fault of tfseg, not of your input: {type(error).__name__}: {one_line(error)}; {how}"
+
+
+def wrong_call(error: Any) -> str:
+    """Return the line that reports a usage error, with the command whose help describes the call.
+
+    >>> wrong_call(typer.BadParameter("0 is not in the range x>=1."))
+    'Invalid value: 0 is not in the range x>=1 (tfseg --help)'
+    """
+    command = error.ctx.command_path if error.ctx else "tfseg"
+    return f"{' '.join(error.format_message().split()).rstrip('.')} ({command} --help)"

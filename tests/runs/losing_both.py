@@ -1,6 +1,4 @@
-"""Train folds on two machines of a cluster, and lose a worker and a machine on the way.
-
-    python benchmarks/lost_machines.py prepared run "loss: dice"
+"""Train three folds on two machines of a cluster, and lose a worker and a machine on the way; run by test_parallel.py.
 
 Arguments: a prepared folder, a run folder to write, the text of a configuration. The last line says which folds failed
 (none should), what was lost, and which folds resumed.
