@@ -83,7 +83,7 @@ def main() -> None:
         code = app(with_numbers(arguments or ["--help"]), prog_name="tfseg", standalone_mode=False)
         if code == INTERRUPTED:
             typer.echo("tfseg: interrupted; the same command resumes from here", err=True)
-        sys.exit(code)
+        sys.exit(code or 0)
     except Exception as error:
         debug = "--debug" in sys.argv
         if debug:
