@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -45,29 +47,34 @@ def alone_on_its_network():
     return inside if done.returncode == 0 else []
 
 
-TABLES = ("fold_0/scores.csv", "fold_1/scores.csv", "fold_2/scores.csv")
-
-
 def fit(before, prepared, out, *more):
     """Cross-validate by the command; return the text of its configuration."""
+    text = yaml.safe_dump({"loss": "dice", "folds": 3, **SMALL})
     config = out.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump({"loss": "dice", "folds": 3, **SMALL}))
+    config.write_text(text)
     words = ["fit", "--prepared", str(prepared.folder), "--config", str(config), "--out", str(out), *more]
     done = subprocess.run([*before, sys.executable, "-c", FIT, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return config.read_text()
+    return text
 
 
 @pytest.fixture(scope="module")
 def one_after_another(prepared, tmp_path_factory):
+    """A run folder, and the text of its configuration."""
     out = tmp_path_factory.mktemp("alone") / "run"
     return out, fit([], prepared, out)
 
 
-def test_parallel_folds_have_the_bits_of_folds_one_after_another(one_after_another, prepared, tmp_path):
-    fit(alone_on_its_network(), prepared, tmp_path / "run", "--parallel", "2")
-    for table in ("scores.csv", "summary.csv", *TABLES):
-        assert (one_after_another[0] / table).read_bytes() == (tmp_path / "run" / table).read_bytes()
+def test_a_fold_on_ray_has_the_bits_of_one_without(one_after_another, prepared, tmp_path):
+    earlier, _ = one_after_another
+    run = shutil.copytree(earlier, tmp_path / "run")
+    shutil.rmtree(run / "fold_2")
+    (run / "scores.csv").unlink()
+    fit(alone_on_its_network(), prepared, run, "--parallel", "2")
+    for table in ("scores.csv", "summary.csv", "fold_2/scores.csv", "fold_2/history.csv"):
+        drop = ["train_seconds", "validation_seconds"] if table.endswith("history.csv") else []
+        tables = [pd.read_csv(folder / table).drop(columns=drop) for folder in (earlier, run)]
+        pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
 def test_a_lost_worker_and_a_lost_machine_change_nothing(one_after_another, prepared, tmp_path):
@@ -79,7 +86,7 @@ def test_a_lost_worker_and_a_lost_machine_change_nothing(one_after_another, prep
     result = json.loads(done.stdout.splitlines()[-1])
     assert (result["failed"], result["lost"]) == ({}, ["worker", "machine"])
     assert len(result["resumed"]) >= 2
-    for table in TABLES:
+    for table in ("fold_0/scores.csv", "fold_1/scores.csv"):
         assert (run / table).read_bytes() == (tmp_path / "run" / table).read_bytes()
 
 
