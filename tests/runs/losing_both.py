@@ -68,8 +68,8 @@ def parent_of(process):
 def main():
     prepared, out, text = Prepared(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
     config = parse_config(text, "config.yaml")
-    splits = make_splits(prepared.subjects, 3, 0)
-    cells = [Cell(f"fold {fold}", "dice", config, split, fold, out) for fold, split in enumerate(splits[:2])]
+    splits = make_splits(prepared.subjects, 2, 0)
+    cells = [Cell(f"fold {fold}", "dice", config, split, fold, out) for fold, split in enumerate(splits)]
     memory = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
     nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
