@@ -37,13 +37,15 @@ def tfseg(*words: object) -> float:
 
 
 def prepared_of(folder: Path, size: int, slices: int | None = None) -> Path:
-    """Make and prepare phantoms of a size in pixels, with so many slices each; None for all."""
+    """Make and prepare phantoms of a size in pixels, stretched to so many slices each if that is given."""
     tfseg("phantom", folder / "phantoms", "--subjects", FOLDS, "--size", size)
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(
-        f"{{axis: axial, window_hu: [-26, 120], fit: stretch, size: [{size}, {size}], slices: {slices or 'null'}}}"
-    )
-    tfseg("prep", "--data", folder / "phantoms", "--recipe", recipe, "--out", folder / "prepared")
+    words: list[object] = []
+    if slices is not None:
+        recipe = folder / "recipe.yaml"
+        size_px = f"size: [{size}, {size}], slices: {slices}"
+        recipe.write_text(f"{{axis: axial, window_hu: [-26, 120], fit: stretch, {size_px}}}")
+        words = ["--recipe", recipe]
+    tfseg("prep", "--data", folder / "phantoms", "--out", folder / "prepared", *words)
     return folder / "prepared"
 
 

@@ -22,7 +22,7 @@ def write_head_images(folder: Path, subjects: int, size: int, seed: int, on_case
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True)
     for subject in range(subjects):
-        rng = np.random.default_rng([seed, subject, *b"pictures"])
+        rng = np.random.default_rng([seed, subject, *b"pictures"])  # not the heads of `head` under this seed
         image, label, affine = head(rng, size, tumour_chance=1)
         zoom = np.diag(affine)[:3] / _SIZE_MM
         grey = ndimage.zoom(image[..., _T1], zoom, order=1)
