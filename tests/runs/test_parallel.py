@@ -37,51 +37,41 @@ main()
 """
 
 
-def alone_on_its_network():
-    """What to put before a command so that Ray listens where nobody else can reach it; nothing if that is refused."""
-    inside = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-    try:
-        done = subprocess.run([*inside, "true"], capture_output=True)
-    except OSError:
-        return []
-    return inside if done.returncode == 0 else []
-
-
 def fit(before, prepared, out, *more):
-    """Cross-validate by the command; return the text of its configuration."""
+    """Cross-validate by the command; return the text of its configuration, and what it printed."""
     text = yaml.safe_dump({"loss": "dice", "folds": 2, **SMALL})
     config = out.with_suffix(".yaml")
     config.write_text(text)
     words = ["fit", "--prepared", str(prepared.folder), "--config", str(config), "--out", str(out), *more]
     done = subprocess.run([*before, sys.executable, "-c", FIT, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return text
+    return text, done.stdout
 
 
 @pytest.fixture(scope="module")
 def one_after_another(prepared, tmp_path_factory):
     """A run folder, and the text of its configuration."""
     out = tmp_path_factory.mktemp("alone") / "run"
-    return out, fit([], prepared, out)
+    return out, fit([], prepared, out)[0]
 
 
-def test_a_fold_on_ray_has_the_bits_of_one_without(one_after_another, prepared, tmp_path):
+def test_a_fold_on_ray_has_the_bits_of_one_without(one_after_another, alone_on_network, prepared, tmp_path):
     earlier, _ = one_after_another
     run = shutil.copytree(earlier, tmp_path / "run")
     shutil.rmtree(run / "fold_1")
     (run / "scores.csv").unlink()
-    fit(alone_on_its_network(), prepared, run, "--parallel", "2")
+    assert "starting Ray" in fit(alone_on_network, prepared, run, "--parallel", "2")[1]
     for table in ("scores.csv", "summary.csv", "fold_1/scores.csv", "fold_1/history.csv"):
         drop = ["train_seconds", "validation_seconds"] if table.endswith("history.csv") else []
         tables = [pd.read_csv(folder / table).drop(columns=drop) for folder in (earlier, run)]
         pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
-def test_a_lost_worker_and_a_lost_machine_change_nothing(one_after_another, prepared, tmp_path):
+def test_a_lost_worker_and_a_lost_machine_change_nothing(one_after_another, alone_on_network, prepared, tmp_path):
     run, config = one_after_another
     script = Path(__file__).with_name("losing_both.py")
     words = [sys.executable, str(script), str(prepared.folder), str(tmp_path / "run"), config]
-    done = subprocess.run([*alone_on_its_network(), *words], capture_output=True, text=True)
+    done = subprocess.run([*alone_on_network, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert (result["failed"], result["lost"]) == ({}, ["worker", "machine"])

@@ -8,19 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 TFSEG = [sys.executable, "-c", "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"]
-INSIDE = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 SMALL = ("model.filters=2", "model.depth=1", "training.threads=1", "training.epochs=8", "training.batch_size=6")
 
 
-def alone():
-    """What to put before a command so that nobody else reaches its ports; nothing if the system refuses."""
-    try:
-        return INSIDE if subprocess.run([*INSIDE, "true"], capture_output=True).returncode == 0 else []
-    except OSError:
-        return []
-
-
-def test_a_lost_machine_and_a_lost_command_change_nothing(prepared, tmp_path):
+def test_a_lost_machine_and_a_lost_command_change_nothing(alone_on_network, prepared, tmp_path):
     space = tmp_path / "space.yaml"
     space.write_text("training.learning_rate: {grid: [0.003, 0.03]}")
     words = ["tune", "--prepared", str(prepared.folder), "--space", str(space), "--loss", "dice", "--folds", "3"]
@@ -28,7 +19,7 @@ def test_a_lost_machine_and_a_lost_command_change_nothing(prepared, tmp_path):
     tables = []
     for name, before in (
         ("alone", TFSEG),
-        ("ray", [*alone(), sys.executable, str(Path(__file__).with_name("losing_both.py"))]),
+        ("ray", [*alone_on_network, sys.executable, str(Path(__file__).with_name("losing_both.py"))]),
     ):
         out = tmp_path / name
         done = subprocess.run([*before, *words, "--out", str(out)], capture_output=True, text=True)
