@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from tfseg.core.errors import RunError
 from tfseg.core.machine import usable_cores
+from tfseg.core.quiet import quiet_stderr
 from tfseg.runs.dispatch import Outcome, run_fresh
 from tfseg.runs.job import Job
 
@@ -83,18 +84,20 @@ def ray_pool(parallel: Parallel, threads: int, devices: str | None) -> Iterator[
 
     shown = {"log_to_driver": False, "logging_level": "ERROR"}
     if parallel.address is None:
-        ray.init(
-            address="local",
-            num_cpus=usable_cores(),
-            include_dashboard=False,
-            object_store_memory=STORE_BYTES,
-            _node_ip_address=_loopback(),
-            _temp_dir=_short_temporary_folder(),
-            **shown,
-        )
+        with quiet_stderr():  # Ray reports even that it is to report nothing
+            ray.init(
+                address="local",
+                num_cpus=usable_cores(),
+                include_dashboard=False,
+                object_store_memory=STORE_BYTES,
+                _node_ip_address=_loopback(),
+                _temp_dir=_short_temporary_folder(),
+                **shown,
+            )
     else:
         try:
-            ray.init(address=parallel.address, **shown)
+            with quiet_stderr():
+                ray.init(address=parallel.address, **shown)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             has_token = os.environ.get("RAY_AUTH_MODE") == "token"
             hint = "" if has_token else "; if the cluster asks for a token, set RAY_AUTH_MODE=token"
