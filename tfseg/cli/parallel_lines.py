@@ -1,7 +1,6 @@
 """Show networks that train at the same time in one display."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.progress import Progress
 
@@ -9,15 +8,12 @@ from tfseg.core.words import duration, epoch_line
 from tfseg.training.progress import Progress as TrainingProgress
 from tfseg.training.time_left import Course, Pace
 
-if TYPE_CHECKING:
-    from tfseg.cli.terminal import Terminal
-
 
 class ParallelLines:
     """Shows a bar for all networks and one for each that trains; a line per epoch if `bars` is None."""
 
-    def __init__(self, terminal: "Terminal", what: str, networks: int, bars: Progress | None) -> None:
-        self._terminal = terminal
+    def __init__(self, say: Callable[[str], None], what: str, networks: int, bars: Progress | None) -> None:
+        self._say = say
         self._networks = networks
         self._skipped = 0
         self._pace: Pace | None = None
@@ -27,7 +23,7 @@ class ParallelLines:
 
     def skipped(self, name: str) -> None:
         """Report a network that was finished before."""
-        self._terminal.say(f"{name}: finished before")
+        self._say(f"{name}: finished before")
         self._skipped += 1
 
     def begin(self, name: str, steps: Sequence[int]) -> TrainingProgress:
@@ -54,7 +50,7 @@ class ParallelLines:
         def on_resume(trained: int) -> None:
             course.go_to(trained)
             draw()
-            self._terminal.say(f"{name}: resumes after epoch {trained}/{epochs}")
+            self._say(f"{name}: resumes after epoch {trained}/{epochs}")
 
         def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
             course.go_to(epoch + 1)
@@ -63,9 +59,9 @@ class ParallelLines:
             draw(line)
             if bars is None:
                 left = f"{duration(course.network.seconds)} left, {duration(self._seconds_left)} of all"
-                self._terminal.say(f"{line}  {own.seconds(1):.1f} s/epoch, {left}")
+                self._say(f"{line}  {own.seconds(1):.1f} s/epoch, {left}")
 
-        return TrainingProgress(on_step, on_epoch, on_resume, self._terminal.say)
+        return TrainingProgress(on_step, on_epoch, on_resume, self._say)
 
     @property
     def _done(self) -> float:

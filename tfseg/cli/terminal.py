@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,15 +13,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from tfseg.core.words import duration, epoch_line
-from tfseg.training.time_left import Course, Pace
+from tfseg.cli.parallel_lines import ParallelLines
+from tfseg.cli.training_lines import TrainingLines
+from tfseg.core.words import duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tfseg.comparison.estimate import Estimate
     from tfseg.runs.cells import Listener
-    from tfseg.training.fit import Progress as TrainingProgress
 
 SUMMARY_METRICS = ("dice", "hd95", "nsd")
 PLAIN_WIDTH = 120  # of tables, if there is no terminal
@@ -67,14 +67,12 @@ class Terminal:
     @contextmanager
     def training(self, what: str, networks: int, at_once: bool = False) -> Iterator["Listener"]:
         """Show the training of some networks, one after another or several at once; yields the listener of a run."""
-        from tfseg.cli.parallel_lines import ParallelLines
-
         lines = ParallelLines if at_once else TrainingLines
         if not self._console.is_terminal:
-            yield lines(self, what, networks, None)
+            yield lines(self.say, what, networks, None)
             return
         with _progress(self._console, TextColumn("{task.fields[left]}")) as progress:
-            yield lines(self, what, networks, progress)
+            yield lines(self.say, what, networks, progress)
 
     def show_paths(self, folder: Path, *names: str) -> None:
         """Print the paths of files in a folder."""
@@ -141,66 +139,6 @@ class Terminal:
             counts = (str(int(totals[label, f"lesions_{column}"])) for column in columns)
             table.add_row(Text(str(label)), *counts, _mean_and_spread(f1.loc[label]))
         self._console.print(table, soft_wrap=False)
-
-
-class TrainingLines:
-    """Shows every network and epoch: as bars on a terminal, as a line per epoch if `bars` is None."""
-
-    def __init__(self, terminal: Terminal, what: str, networks: int, bars: Progress | None) -> None:
-        self._terminal = terminal
-        self._networks = networks
-        self._done = 0
-        self._pace: Pace | None = None
-        self._bars = bars
-        self._tasks = [bars.add_task(what, total=networks, left="")] if bars else []
-
-    def skipped(self, name: str) -> None:
-        """Report a network that was finished before."""
-        self._terminal.say(f"{name}: finished before")
-        self._done += 1
-        if self._bars:
-            self._bars.update(self._tasks[0], completed=self._done)
-
-    def begin(self, name: str, steps: Sequence[int]) -> "TrainingProgress":
-        """Show the training of a network whose epochs have these numbers of steps."""
-        from tfseg.training.fit import Progress as TrainingProgress
-
-        self._pace = self._pace or Pace()
-        course = Course(steps, self._done, self._networks - self._done - 1, self._pace)
-        self._done += 1
-        own, epochs = Pace(), len(steps)
-        if self._bars:
-            for task in self._tasks[2:]:  # the epochs of the previous network; its own bar stays and shows its end
-                self._bars.remove_task(task)
-            self._tasks[1:] = [self._bars.add_task(each, total=sum(steps), left="") for each in (name, "epoch")]
-
-        def on_step() -> None:
-            course.step()
-            self._draw(course)
-
-        def on_resume(trained: int) -> None:
-            course.go_to(trained)
-            self._draw(course)
-            self._terminal.say(f"{name}: resumes after epoch {trained}/{epochs}")
-
-        def on_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-            course.go_to(epoch + 1)
-            own.step()
-            line = epoch_line(name, epoch, epochs, logs)
-            if self._bars:
-                self._bars.update(self._tasks[1], description=line)
-                return
-            network, run = duration(course.network.seconds), duration(course.run.seconds)
-            self._terminal.say(f"{line}  {own.seconds(1):.1f} s/epoch, {network} left, {run} of the run")
-
-        return TrainingProgress(on_step, on_epoch, on_resume, self._terminal.say)
-
-    def _draw(self, course: Course) -> None:
-        if self._bars is None:
-            return
-        for task, part in zip(self._tasks, (course.run, course.network, course.epoch), strict=True):
-            self._bars.update(task, completed=part.done, total=part.total, left=duration(part.seconds))
-        self._bars.update(self._tasks[2], description=f"epoch {course.epoch_number}")
 
 
 def _table(rows: str, *columns: str) -> Table:
