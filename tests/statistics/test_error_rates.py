@@ -44,6 +44,13 @@ def test_few_studies_name_a_false_winner(simulation):
     assert min(shares[name][1] for name in list(settings)[:2]) > 0.15
 
 
+def test_few_studies_on_given_splits_name_a_false_winner_though_their_seeds_share_training_sets(simulation):
+    of_set = simulation.NETWORK_SD / 2  # a quarter of the variance
+    own = simulation.NETWORK_SD * np.sqrt(0.75)
+    setting = simulation.Setting(2, 24, 5, own, fixed=True, training_set_sd=of_set)
+    assert simulation.false_winners(setting, TABLES)[0] <= highest(ALPHA)
+
+
 def test_few_reports_name_a_false_winner_anywhere(simulation):
     primary, report = simulation.false_reports(simulation.Setting(4, 24, 2, labels=3), TABLES // 2, seed=1)
     assert primary <= report < highest(0.10)

@@ -92,7 +92,7 @@ def test_against_full_matrices(seeds, subjects, missing, shared, count):
     assert (design.training_sets < design.networks) == shared
     fit, dense = design.fit(values[None]), Dense(values, folds)
     assert fit.mean[0] == pytest.approx(np.nanmean(np.nanmean(values, axis=0)))
-    shares = {0.0: 0.9, 0.5: 0.1} if shared else {0.0: 1.0}
+    shares = {0.0: 0.5, 0.5: 0.5} if shared else {0.0: 1.0}
     assert fit.tail(np.array([0.01]))[0] == pytest.approx(dense.tail(0.01, shares), rel=1e-6)
     assert fit.tail(np.array([0.02]), extra=1)[0] == pytest.approx(dense.tail(0.02, shares, extra=1), rel=1e-6)
     assert fit.p_value()[0] == pytest.approx(2 * dense.tail(abs(fit.mean[0]), shares), rel=1e-6)

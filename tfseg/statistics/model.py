@@ -24,7 +24,7 @@ from tfseg.statistics.quantities import Array
 
 _RATIOS = np.concatenate([[0.0], np.geomspace(0.05, 1000, 33)])  # SD of networks or subjects over SD of the residual
 _FLAT_BELOW = 0.5
-_TRAINING_SET_SHARES = {0.0: 0.9, 0.5: 0.1}  # of a network's variance → prior probability
+_TRAINING_SET_SHARES = {0.0: 0.5, 0.5: 0.5}  # of a network's variance → prior probability
 _NEGLIGIBLE = 1e-10  # probability
 _BISECTIONS = 20  # of an interval that spans at most a few hundred times the smallest scale
 
