@@ -1,9 +1,11 @@
 """Training throughput of tfseg beside a bare Keras loop and PyTorch: the same U-Net, loss and batches.
 
     python benchmarks/training_throughput.py [--peer-python .venv-peers/bin/python]
+    python benchmarks/training_throughput.py --patch 64 --size 192 --batch-size 2 --steps 6
 
-Rounds alternate between the loops, so that what else the machine does falls on all of them alike. PyTorch runs
-in an environment of its own, which the option names; it is left out where the option is.
+Slices of --size pixels, or with --patch cubes of so many voxels, for `unet_3d`, from volumes of that size. Rounds
+alternate between the loops, so that what else the machine does falls on all of them alike. PyTorch runs in an
+environment of its own, which the option names; without the option it is left out.
 """
 
 import argparse
@@ -25,12 +27,12 @@ from tfseg.config.config import Config, load_config
 from tfseg.datasets.layouts import read_dataset
 from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.splits import Split
-from tfseg.models import unet_2d
 from tfseg.preparation.prepare import prepare_dataset
 from tfseg.preparation.recipe import Recipe, resolve
-from tfseg.prepared.batches import SliceBatches
+from tfseg.prepared.inputs import input_shape, make_batches
 from tfseg.prepared.prepared import Prepared
 from tfseg.training.fit import Progress, make_loss, train
+from tfseg.training.network import make_network
 
 WARM_UP_STEPS = 3
 
@@ -56,7 +58,7 @@ def fit_images_per_second(config: Config, prepared: Prepared, folder: Path) -> t
     train(config, prepared, split, 0, folder, tf.distribute.get_strategy(), listener)
     validation_seconds = float(pd.read_csv(folder / "history.csv")["validation_seconds"].iloc[1:].sum())
     seconds = ends[-1] - ends[0] - validation_seconds
-    batches = SliceBatches(prepared.cases_of(split.train), config.training.batch_size, 0)
+    batches = make_batches(config.training, prepared, split.train, 0)
     images = batches.steps_per_epoch * config.training.batch_size * (len(ends) - 1)
     return images / seconds, validation_seconds / seconds
 
@@ -64,9 +66,9 @@ def fit_images_per_second(config: Config, prepared: Prepared, folder: Path) -> t
 def bare_images_per_second(config: Config, prepared: Prepared, steps: int) -> float:
     """Call `train_on_batch` on an array in memory, and nothing else."""
     keras.backend.clear_session()
-    model = unet_2d(prepared.image_shape, prepared.targets.channels)
+    model = make_network(config.model, input_shape(config.training.input, prepared), prepared.targets)
     model.compile(keras.optimizers.Adam(config.training.learning_rate), make_loss(config), jit_compile=False)
-    batches = SliceBatches(prepared.cases_of(prepared.subjects[:1]), config.training.batch_size, 0)
+    batches = make_batches(config.training, prepared, prepared.subjects[:1], 0)
     images, labels = batches.load(batches.plan(0)[0])
     for _ in range(WARM_UP_STEPS):
         model.train_on_batch(images, labels)
@@ -76,10 +78,10 @@ def bare_images_per_second(config: Config, prepared: Prepared, steps: int) -> fl
     return steps * config.training.batch_size / (time.perf_counter() - started)
 
 
-def torch_images_per_second(python: str, prepared: Prepared, batch_size: int, steps: int) -> float:
+def torch_images_per_second(python: str, config: Config, prepared: Prepared, steps: int) -> float:
     """Run the peer in its own environment."""
-    height, width, channels = prepared.image_shape
-    numbers = map(str, (batch_size, height, width, channels, prepared.targets.channels, steps))
+    shape = input_shape(config.training.input, prepared)
+    numbers = map(str, (config.training.batch_size, *shape, prepared.targets.channels, steps))
     script = Path(__file__).with_name("peer_torch_unet.py")
     done = subprocess.run([python, str(script), *numbers], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[0])
@@ -89,12 +91,17 @@ def main() -> None:
     """Measure, and print a table of medians, and of ratios within a round, their medians too."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--patch", type=int, metavar="SIDE", help="train unet_3d on cubes of SIDE voxels")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-python")
     arguments = parser.parse_args()
     overrides = [f"training.batch_size={arguments.batch_size}", "training.epochs=3"]
+    if arguments.patch:
+        patch = [arguments.patch] * 3
+        per_case = arguments.steps * arguments.batch_size
+        overrides += ["model.name=unet_3d", f"training.input={{kind: patches, patch: {patch}, per_case: {per_case}}}"]
     config = load_config(None, overrides)
     speeds: dict[str, list[float]] = {"tfseg fit": [], "bare train_on_batch": [], "PyTorch, channels last": []}
     shares: list[float] = []
@@ -106,10 +113,11 @@ def main() -> None:
             shares.append(share)
             speeds["bare train_on_batch"].append(bare_images_per_second(config, prepared, arguments.steps))
             if arguments.peer_python:
-                peer = torch_images_per_second(arguments.peer_python, prepared, arguments.batch_size, arguments.steps)
+                peer = torch_images_per_second(arguments.peer_python, config, prepared, arguments.steps)
                 speeds["PyTorch, channels last"].append(peer)
     medians = {name: statistics.median(values) for name, values in speeds.items() if values}
-    print(f"{arguments.batch_size}×{arguments.size}×{arguments.size}, {os.cpu_count()} cores")
+    sides = "×".join(map(str, input_shape(config.training.input, prepared)[:-1]))
+    print(f"{arguments.batch_size}×{sides}, {os.cpu_count()} cores")
     for name, median in medians.items():
         rounds = ", ".join(f"{value:.2f}" for value in speeds[name])
         ratio = statistics.median(fit / other for fit, other in zip(speeds["tfseg fit"], speeds[name], strict=True))
