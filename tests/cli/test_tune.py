@@ -77,17 +77,19 @@ def test_a_sweep_ends_with_its_best_values_trained_again(
 
 def test_a_nested_search_scores_every_subject_once(tune, tfseg, jobs_here, prepared, tmp_path, monkeypatch):
     monkeypatch.setattr("tfseg.cli.tune.write_report", lambda run: None)  # of the best values
-    (tmp_path / "space.yaml").write_text("training.learning_rate: {grid: [0.003, 0.03]}\n")
-    code, _, errors = tune("--nested", "--epochs", "1", "--folds", "2")
+    (tmp_path / "space.yaml").write_text("loss.alpha: {grid: [0.3, 0.7]}\n")
+    search = ("--loss", "focal", "--epochs", "1", "--folds", "2")
+    code, _, errors = tune("--nested", *search)
     assert code == 0, errors
     scores = pd.read_csv(tmp_path / "sweep" / "scores.csv")
+    assert set(scores["arm"]) == {"focal"}, "whatever each fold chose"
     assert set(scores["case"]) == set(prepared.index["case"])
     assert not scores.duplicated(["case", "label", "metric"]).any()
     (tmp_path / "sweep" / "fold_1" / "report.html").unlink()
     code, printed, errors = tfseg("report", tmp_path / "sweep")
     assert (code, errors) == (0, "") and f"{tmp_path / 'sweep' / 'fold_0' / 'report.html'}" in printed
     assert (tmp_path / "sweep" / "fold_1" / "report.html").is_file()
-    code, _, errors = tune("--epochs", "1", "--folds", "2")
+    code, _, errors = tune(*search)
     assert code == 2 and "another inner_splits.json" in errors, "a search of one fold is another"
 
 

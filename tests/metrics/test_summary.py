@@ -212,6 +212,16 @@ def test_arms_of_one_loss_are_kept_apart():
     assert set(table["loss"]) == {"dice"}
 
 
+def test_an_arm_whose_folds_have_chosen_their_losses_is_one_arm():
+    first = rows("dice", {("a", "a"): 0.5}, loss="focal:alpha=0.5").assign(fold=0)
+    second = rows("dice", {("b", "b"): 0.7}, loss="focal:alpha=0.7").assign(fold=1)
+    got = row(
+        summarise(pd.concat([first, second]).assign(arm="focal (tuned)"), {}),
+        *("dice", "lesion", "focal:alpha=0.5; focal:alpha=0.7"),
+    )
+    assert (got["n"], got["missed"], got["mean_finite"]) == (2, 0, pytest.approx(0.6))
+
+
 def test_cases_with_empty_masks_are_counted_over_seeds_and_labels():
     good = {("a", "a1"): 0.5, ("b", "b1"): 0.5}
     scores = pd.concat(

@@ -120,7 +120,8 @@ def tune(
             for place, number in places.items():
                 _search_fold(place, config, asked, how, setting, folds[number], number, environment)
         if nested:
-            _collect_nested(out, [place / BEST_RUN for place in places], folds, setting.prepared)
+            arm = losses.title(config.loss)
+            _collect_nested(out, [place / BEST_RUN for place in places], arm, folds, setting.prepared)
     if nested:
         terminal.show_summary(read_scores(out / "summary.csv"), "Outer test subjects, mean", setting.prepared.unit)
         terminal.show_paths(out, "scores.csv", "summary.csv")
@@ -213,9 +214,9 @@ def trial_title(row: Mapping[str, Any]) -> str:
     return f"{describe(json.loads(row['values']))}: {row['score']:.4f}"
 
 
-def _collect_nested(out: Path, runs: Sequence[Path], folds: Sequence[Split], prepared: Prepared) -> None:
-    """Write the scores of the outer test subjects, each by the winner of its own fold."""
-    tables = [read_scores(run / "scores.csv").assign(fold=fold) for fold, run in enumerate(runs)]
+def _collect_nested(out: Path, runs: Sequence[Path], arm: str, folds: Sequence[Split], prepared: Prepared) -> None:
+    """Write the scores of the outer test subjects, each by the winner of its own fold; all are of one arm."""
+    tables = [read_scores(run / "scores.csv").assign(fold=fold, arm=arm) for fold, run in enumerate(runs)]
     scores = pd.concat(tables, ignore_index=True)
     tested = [subject for split in folds for subject in split.test]
     write_scores(out, scores, prepared, tested)

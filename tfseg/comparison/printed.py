@@ -8,7 +8,7 @@ import pandas as pd
 
 from tfseg.core import files
 from tfseg.core.errors import ConfigError
-from tfseg.metrics.outcomes import arm_columns
+from tfseg.metrics.outcomes import arm_column
 from tfseg.metrics.summary import subject_values
 from tfseg.statistics import t_interval
 
@@ -96,7 +96,7 @@ def _intervals(scores: pd.DataFrame, diagonal_mm: Mapping[str, float], metrics: 
     chosen = scores[scores["metric"].isin(metrics)]
     if len(chosen):
         values = subject_values(chosen, diagonal_mm)
-        arm = arm_columns(chosen)[0]
+        arm = arm_column(chosen)
         for (name, label, metric), own in values.groupby([arm, "label", "metric"], sort=False)["penalised"]:
             rows.append((name, label, metric, own.mean(), *t_interval(own.dropna().to_numpy())))
     return pd.DataFrame(rows, columns=[*KEYS, "here", "low", "high"])

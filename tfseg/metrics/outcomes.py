@@ -11,14 +11,14 @@ OUTCOMES = ["both_empty", "missed", "false_alarm"]
 _OF_MASKS = [name for name, metric in METRICS.items() if metric.of_masks]
 
 
-def arm_columns(scores: pd.DataFrame) -> list[str]:
-    """Return the columns that name an arm: `arm` and `loss` if the table has both, else `loss`."""
-    return [column for column in ("arm", "loss") if column in scores]
+def arm_column(scores: pd.DataFrame) -> str:
+    """Return the column that names an arm: `arm` if the table has it, else `loss`."""
+    return "arm" if "arm" in scores else "loss"
 
 
 def case_keys(scores: pd.DataFrame) -> list[str]:
     """Return the columns that name one scored case and label: arm, seed, case, label."""
-    return [*arm_columns(scores), "seed", "case", "label"]
+    return [arm_column(scores), "seed", "case", "label"]
 
 
 def case_outcomes(scores: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def case_outcomes(scores: pd.DataFrame) -> pd.DataFrame:
             per arm and seed.
 
     Returns:
-        Columns `loss, seed, case, label` (and `arm`), and the flags `both_empty`; `missed`: only the prediction is
+        Columns `loss` (or `arm`), `seed, case, label`, and the flags `both_empty`; `missed`: only the prediction is
         empty; `false_alarm`: only the truth is empty.
 
     Raises:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tfseg.core.errors import DataError
-from tfseg.metrics.outcomes import OUTCOMES, arm_columns, case_outcomes
+from tfseg.metrics.outcomes import OUTCOMES, arm_column, case_outcomes
 from tfseg.metrics.table import metric_of
 
 MEAN_LABEL = "mean"
@@ -30,7 +30,7 @@ def summarise(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.Data
         diagonal_mm: case → diagonal of its volume, in the unit of the distances; needed for failed cases only.
 
     Returns:
-        Columns `loss, label, metric` (and `arm`, first);
+        Columns `loss, label, metric` (and `arm`, first; `loss` then lists the losses of an arm that is tuned by fold);
         `n`: subjects with a value, infinite ones included;
         `both_empty, missed, false_alarm`: scored cases (one per seed) in which truth and prediction, only the
         prediction, only the truth are empty; no value for labels without scores of masks;
@@ -43,9 +43,9 @@ def summarise(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.Data
             case and label without `hd` or `specificity`.
     """
     subjects = subject_values(scores, diagonal_mm)
-    arm = arm_columns(scores)
-    outcomes = case_outcomes(scores).groupby([*arm, "label"], sort=False)[OUTCOMES].sum().astype("Int64").reset_index()
-    keys = [*arm, "label", "metric"]
+    arm = arm_column(scores)
+    outcomes = case_outcomes(scores).groupby([arm, "label"], sort=False)[OUTCOMES].sum().astype("Int64").reset_index()
+    keys = [arm, "label", "metric"]
     grouped = subjects.groupby(keys, sort=False)
     per_label = grouped.agg(
         n=("raw", "count"),
@@ -54,18 +54,20 @@ def summarise(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.Data
         sd_finite=("finite", "std"),
         penalised_mean=("penalised", "mean"),
     ).reset_index()
-    per_label = per_label.merge(outcomes, on=[*arm, "label"], how="left")
+    per_label = per_label.merge(outcomes, on=[arm, "label"], how="left")
 
     averaged = per_label[per_label["metric"].map(lambda name: metric_of(name).over_labels)]
-    over_labels = averaged.groupby([*arm, "metric"], sort=False)
+    over_labels = averaged.groupby([arm, "metric"], sort=False)
     mean = over_labels[_STATISTICS].mean().join(over_labels[OUTCOMES].sum(min_count=1))
-    with_value = subjects.dropna(subset="raw").groupby([*arm, "metric"])["subject"].nunique()
+    with_value = subjects.dropna(subset="raw").groupby([arm, "metric"])["subject"].nunique()
     mean["n"] = with_value.reindex(mean.index, fill_value=0)
 
     table = pd.concat([per_label, mean.reset_index().assign(label=MEAN_LABEL)], ignore_index=True)
-    order = {name: place for place, name in enumerate(scores[arm[0]].unique())}
-    table = table.sort_values(arm[0], key=lambda names: names.map(order), kind="stable", ignore_index=True)
-    return table[[*keys, "n", *OUTCOMES, *_STATISTICS]]
+    order = {name: place for place, name in enumerate(scores[arm].unique())}
+    table = table.sort_values(arm, key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    losses = scores.groupby(arm)["loss"].agg(lambda each: "; ".join(each.unique()))
+    table["loss"] = table[arm].map(losses)
+    return table[[*dict.fromkeys((arm, "loss", *keys)), "n", *OUTCOMES, *_STATISTICS]]
 
 
 def count_outcomes(scores: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +79,7 @@ def count_outcomes(scores: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns `arm, label`; `cases`: scored, each once per seed; `both_empty, missed, false_alarm`: of these.
     """
-    arm = arm_columns(scores)[0]
+    arm = arm_column(scores)
     grouped = case_outcomes(scores).rename(columns={arm: "arm"}).groupby(["arm", "label"], sort=False)[OUTCOMES]
     counts = grouped.sum().assign(cases=grouped.size()).reset_index()
     total = counts.groupby("arm", sort=False)[["cases", *OUTCOMES]].sum().reset_index().assign(label=MEAN_LABEL)
@@ -91,7 +93,7 @@ def subject_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd
         scores, diagonal_mm: as for `summarise`.
 
     Returns:
-        Columns `loss, label, metric, subject` (and `arm`, first); `raw`: inf kept; `finite`: of finite values;
+        Columns `loss` (or `arm`), `label, metric, subject`; `raw`: inf kept; `finite`: of finite values;
         `penalised`: infinite distances replaced by the diagonal. NaN if nothing is left.
 
     Raises:
@@ -115,7 +117,7 @@ def subject_values(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd
         finite=scores["value"].mask(infinite),
         penalised=scores["value"].mask(failed, diagonals),
     )
-    keys = [*arm_columns(scores), "label", "metric", "subject"]
+    keys = [arm_column(scores), "label", "metric", "subject"]
     columns = ["raw", "finite", "penalised"]
     per_seed = values.groupby([*keys, "seed"], sort=False, dropna=False)[columns].mean()
     return per_seed.groupby(keys, sort=False).mean().reset_index()
@@ -132,6 +134,6 @@ def check_scores(scores: pd.DataFrame) -> None:
         raise DataError(f"scores: expected the columns {', '.join(COLUMNS)}, missing {', '.join(missing)}")
     if (scores["label"] == MEAN_LABEL).any():
         raise DataError(f'scores: expected labels other than "{MEAN_LABEL}", kept for the mean over labels')
-    repeated = scores.loc[scores.duplicated([*arm_columns(scores), "seed", "case", "label", "metric"]), "case"]
+    repeated = scores.loc[scores.duplicated([arm_column(scores), "seed", "case", "label", "metric"]), "case"]
     if repeated.size:
         raise DataError(f"scores: expected every case once, received {repeated.iloc[0]} twice")

@@ -136,7 +136,7 @@ def render(run: Run) -> str:
         .get_template("report.html")
         .render(
             dataset=run.environment.get("dataset", run.prepared.name),
-            loss=run.scores["loss"].iloc[0],
+            loss=run.scores["loss" if run.scores["loss"].nunique() == 1 else "arm"].iloc[0],
             phantoms=bool(run.environment.get("phantoms")),
             subjects=run.scores["subject"].nunique(),
             labels=run.labels,

@@ -12,7 +12,7 @@ import scipy.stats
 from tfseg.comparison.printed import reproduced
 from tfseg.core import files
 from tfseg.metrics import METRICS, heading
-from tfseg.metrics.outcomes import arm_columns
+from tfseg.metrics.outcomes import arm_column
 from tfseg.metrics.summary import MEAN_LABEL
 from tfseg.metrics.table import PREPARED
 from tfseg.statistics import Question, t_interval
@@ -135,7 +135,7 @@ def values_by_case(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd
         better=scores["metric"].map(lambda name: METRICS[name].better),
     )
     keys = ["label", "metric", "better", "subject", "case"]
-    arm = arm_columns(scores)[0]
+    arm = arm_column(scores)
     means = values.groupby([*keys, arm], sort=False)["value"].mean().unstack(arm, sort=False)
     return means.rename_axis(columns=None).reset_index()
 

@@ -14,7 +14,7 @@ from tfseg.core import files
 from tfseg.core.folds import fold_folder
 from tfseg.datasets.grids import Array
 from tfseg.metrics.calibration import BINS
-from tfseg.metrics.outcomes import arm_columns
+from tfseg.metrics.outcomes import arm_column
 from tfseg.metrics.table import DROPOUT, PLAIN, SOURCES
 from tfseg.prepared.targets import Targets
 from tfseg.reports import figures_uncertainty
@@ -64,7 +64,7 @@ def measured_by(runs: Sequence[Run], scores: pd.DataFrame) -> Measured | None:
         runs: in the order of their arms.
         scores: columns `loss, seed, fold, subject, case, label, metric, value`; only those of the runs are used.
     """
-    column = arm_columns(scores)[0]
+    column = arm_column(scores)
     own = scores[scores[column].isin({run.arm for run in runs})]
     if not statistics.has_probabilities(own):
         return None
@@ -139,7 +139,7 @@ def _intervals(means: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]
 
 def _means(measured: Measured, intervals: Mapping[tuple[str, str], tuple[float, float]]) -> list[dict[str, Any]]:
     """A row per arm and source: the mean of each shown metric over subjects, then over labels, and its interval."""
-    column = arm_columns(measured.scores)[0]
+    column = arm_column(measured.scores)
     by_subject = measured.scores.groupby([column, "metric", "label", "subject"], sort=False)["value"].mean()
     means = by_subject.groupby([column, "metric", "label"], sort=False).mean().groupby([column, "metric"]).mean()
     sources = [source for source in SOURCES if f"ece_band{source}" in means.index.get_level_values("metric")]
@@ -219,7 +219,7 @@ def _extremes(measured: Measured, arm: str) -> list[tuple[str, str]]:
     """The cases of the best and the worst subject of an arm by the mean Dice over labels, under its first seed."""
     scores = measured.scores
     first = next(run for run in measured.runs if run.arm == arm).config.seed
-    own = scores[(scores[arm_columns(scores)[0]] == arm) & (scores["metric"] == "dice") & (scores["seed"] == first)]
+    own = scores[(scores[arm_column(scores)] == arm) & (scores["metric"] == "dice") & (scores["seed"] == first)]
     ranked = own.groupby("case")["value"].mean().dropna().sort_values(kind="stable")
     return [("Best", str(ranked.index[-1])), ("Worst", str(ranked.index[0]))] if len(ranked) > 1 else []
 

@@ -7,7 +7,7 @@ from math import hypot, nan
 import numpy as np
 import pandas as pd
 
-from tfseg.metrics.outcomes import OUTCOMES, arm_columns, case_keys, case_outcomes
+from tfseg.metrics.outcomes import OUTCOMES, arm_column, case_keys, case_outcomes
 from tfseg.metrics.summary import subject_values
 from tfseg.metrics.table import METRICS
 
@@ -101,7 +101,7 @@ def rankings(scores: pd.DataFrame, diagonal_mm: Mapping[str, float]) -> pd.DataF
         .assign(convention=convention.name)
         for convention in CONVENTIONS
     ]
-    subjects = pd.concat([own.assign(convention=OWN), *others]).rename(columns={arm_columns(scores)[0]: "arm"})
+    subjects = pd.concat([own.assign(convention=OWN), *others]).rename(columns={arm_column(scores): "arm"})
     keys = ["convention", "label", "metric", "arm"]
     table = subjects.groupby(keys, sort=False)["value"].agg(n="count", mean="mean").reset_index()
     higher_is_worse = table["mean"] * -table["metric"].map(lambda metric: METRICS[metric].sign)

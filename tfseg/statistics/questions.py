@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tfseg.core.errors import DataError
-from tfseg.metrics.outcomes import arm_columns
+from tfseg.metrics.outcomes import arm_column
 from tfseg.metrics.summary import MEAN_LABEL, check_scores
 from tfseg.metrics.table import METRICS
 from tfseg.statistics.quantities import Array
@@ -127,7 +127,7 @@ def questions(scores: pd.DataFrame, diagonal_mm: Mapping[str, float], masks: Col
     if scores.empty:
         return []
     value, empty = _penalised(scores, diagonal_mm)
-    arm, arms = pd.factorize(scores[arm_columns(scores)[0]])
+    arm, arms = pd.factorize(scores[arm_column(scores)])
     seed, seeds = pd.factorize(scores["seed"].fillna(0), sort=True)
     subject, subjects = pd.factorize(scores["subject"].astype(str), sort=True)
     case, cases = pd.factorize(scores["case"])

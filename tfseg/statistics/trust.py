@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.stats
 
 from tfseg.metrics.error_detection import aurc, rank_correlation
-from tfseg.metrics.outcomes import arm_columns
+from tfseg.metrics.outcomes import arm_column
 from tfseg.metrics.summary import subject_values
 from tfseg.metrics.table import CALIBRATED, DROPOUT, METRICS, PLAIN, SOURCES
 from tfseg.statistics.pairs import fit_pairs
@@ -46,7 +46,7 @@ def source_differences(scores: pd.DataFrame) -> pd.DataFrame:
         over subjects; `low, high`: its 95 % interval over new subjects and new trainings, or over
         new subjects alone if `networks` is 1.
     """
-    column = arm_columns(scores)[0]
+    column = arm_column(scores)
     renamed = []
     for source, base in product(SOURCES, _OF_PLAIN):
         own = scores[scores["metric"] == f"{base}{source}"]
@@ -54,7 +54,7 @@ def source_differences(scores: pd.DataFrame) -> pd.DataFrame:
     table = pd.concat(renamed, ignore_index=True)
     found = []
     for arm, own in table.groupby(column, sort=False):
-        as_arms = own.drop(columns=arm_columns(own)).rename(columns={"source": "loss"})
+        as_arms = own.drop(columns=["arm", "loss"], errors="ignore").rename(columns={"source": "loss"})
         pairs = fit_pairs(questions(as_arms, {}), {})
         pairs = pairs[pairs["first"] == SOURCES[PLAIN]].dropna(subset="difference")
         turned = pairs.assign(
@@ -79,7 +79,7 @@ def flagging(scores: pd.DataFrame, resamples: int = 1000) -> pd.DataFrame:
     asked = scores[scores["metric"].isin(["dice", "uncertainty", f"uncertainty{DROPOUT}"])]
     values = subject_values(asked, {})
     rows = []
-    for (arm, label), own in values.groupby([arm_columns(scores)[0], "label"], sort=False):
+    for (arm, label), own in values.groupby([arm_column(scores), "label"], sort=False):
         by_subject = own.pivot(index="subject", columns="metric", values="finite")
         for source in (PLAIN, DROPOUT):
             if f"uncertainty{source}" in by_subject and "dice" in by_subject:
@@ -124,7 +124,7 @@ def study_k(scores: pd.DataFrame, source: str) -> Mapping[str, pd.DataFrame]:
         "dice": "dice",
         **{name: f"{name}{source}" for name in ("entropy_mean", "entropy_sd", "probability_mean", "probability_sd")},
     }
-    arm = arm_columns(scores)[0]
+    arm = arm_column(scores)
     means = (
         scores[scores["metric"].isin(named.values())].groupby(["metric", "subject", arm], sort=False)["value"].mean()
     )
