@@ -113,7 +113,7 @@ def main() -> None:
             code = None
             while code != 0:
                 process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-                counts.update(kill_some(process, out, draw, usual_s[kind]))
+                counts.update(kill_some(process, out, draw, usual_s[kind] / 2))
                 code = process.returncode
                 if code not in (0, -signal.SIGKILL):
                     sys.exit(f"run {runs} ended with code {code}")

@@ -10,7 +10,7 @@ import pytest
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.datasets.splits import Split
-from tfseg.reports.sweep import importance
+from tfseg.reports.sweep import at_ends, importance
 from tfseg.tuning.folder import check_same_space, space_text
 from tfseg.tuning.proposals import batch_size, resolve_search
 from tfseg.tuning.space import read_space
@@ -215,6 +215,23 @@ def test_a_drawn_sweep_does_not_grow(sweep):
     more = sweep("training.optimizer: {choice: [adam, sgd]}\n" + RATE + "search: {trials: 40}")
     with pytest.raises(ConfigError, match="what random proposes follows from the space"):
         check_same_space(more.out, more.space, more.search)
+
+
+def test_numbers_at_an_end_of_what_was_tried_are_named():
+    tried = pd.DataFrame(
+        {
+            "training.learning_rate": [0.003, 0.01, 0.03],
+            "loss.alpha": [0.5, np.nan, 0.7],  # conditional: two values have no middle
+            "training.optimizer": ["adam", "sgd", "adamw"],
+            "model.depth": [2, 3, 4],
+        }
+    )
+    best = tried.iloc[0]
+    assert at_ends(best, tried, list(tried)) == [
+        "training.learning_rate 0.003 is the least that was tried: a better one may lie beyond.",
+        "model.depth 2 is the least that was tried: a better one may lie beyond.",
+    ]
+    assert at_ends(tried.iloc[1], tried, list(tried)) == []
 
 
 def test_importance_is_the_share_of_variance_between_values(sweep):

@@ -1,7 +1,8 @@
 """Write the report of a sweep: the best values, what each field did, and how much of the best score is luck."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from tfseg.tuning.sweep import FAILED
 from tfseg.tuning.trials import describe_lengths
 
 ENOUGH = 20  # trials, to say which field matters
+SEVERAL = 3  # values of a field, of which one is in the middle
 _BINS = 4
 WATCHED = {"val_dice": "validation Dice", "val_iou": "validation IoU"}
 _MOST_CELLS = 12  # of a side of a heat map
@@ -45,7 +47,31 @@ def headline(sweep: SweepFolder) -> list[str]:
         f"Trained again under another seed, these values reach {sweep.again:.4f} on the same subjects: "
         f"of the best of {len(sweep.trials)}, {gain:+.4f} is luck.",
         *([f"{failed} of {len(sweep.trials)} trials failed; their reasons are below."] if failed else []),
+        *at_ends(best, sweep.finished, sweep.space.fields),
     ]
+
+
+def at_ends(best: Mapping[str, Any], finished: pd.DataFrame, fields: Sequence[str]) -> list[str]:
+    """Say for every number of the best trial whether it is the least or the greatest of three or more that were tried.
+
+    Args:
+        best: the best trial, a value per field.
+        finished: a row per trial, a column per field.
+        fields: what was searched.
+
+    >>> tried = pd.DataFrame({"epochs": [10, 20, 30], "rate": [0.1, 0.01, 0.001]})
+    >>> at_ends({"epochs": 30, "rate": 0.01}, tried, ["epochs", "rate"])
+    ['epochs 30 is the greatest that was tried: a better one may lie beyond.']
+    """
+    said = []
+    for field in fields:
+        tried = finished[field].dropna()
+        if not pd.api.types.is_numeric_dtype(tried) or tried.nunique() < SEVERAL:
+            continue
+        for end, value in (("least", tried.min()), ("greatest", tried.max())):
+            if best[field] == value:
+                said.append(f"{field} {_text(value)} is the {end} that was tried: a better one may lie beyond.")
+    return said
 
 
 def importance(table: pd.DataFrame, parameters: Sequence[Parameter], score: str = "score") -> dict[str, float]:
