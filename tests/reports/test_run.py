@@ -190,6 +190,15 @@ def test_the_page_says_what_made_it(page) -> None:
     assert "scaling: zscore" in page.text
 
 
+def test_an_arm_whose_folds_have_chosen_their_losses_is_named_by_itself(run: Path, read_page) -> None:
+    scores = pd.read_csv(run / "scores.csv", dtype={"case": str, "subject": str}).assign(arm="focal (tuned)")
+    scores["loss"] = "focal:alpha=0." + scores["fold"].astype(str)
+    scores.to_csv(run / "scores.csv", index=False)
+    diagonal = geometry.diagonal_mm(SHAPE, (1, 1, 2.5))
+    metrics.summarise(scores, dict.fromkeys(CASES, diagonal)).to_csv(run / "summary.csv", index=False)
+    assert "trained with focal (tuned)" in read_page(report.write_report(run).read_text(encoding="utf-8")).text
+
+
 def test_phantoms_are_named(run: Path, page, read_page) -> None:
     assert "phantoms" not in page.text
     environment = json.loads((run / "environment.json").read_text())
