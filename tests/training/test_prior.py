@@ -1,4 +1,4 @@
-"""A network that starts at the classes' shares predicts them before its first step."""
+"""A network that starts at the classes' shares, with features in favour of every class."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from tfseg.models.imported import load_network
 from tfseg.prepared.inputs import make_batches
 from tfseg.prepared.targets import Targets
 from tfseg.training.fit import train
-from tfseg.training.prior import class_shares, start_at_shares
+from tfseg.training.prior import balanced, class_shares, start_at_shares
 
 HERE = tf.distribute.get_strategy()
 ONE, TWO = Targets({1: "liver"}), Targets({1: "liver", 2: "spleen"})
@@ -66,6 +66,26 @@ def test_features_that_say_nothing_give_the_shares_at_every_output(targets, acti
         model.get_layer(name).kernel.assign(np.zeros(model.get_layer(name).kernel.shape))
     for probabilities in model(np.random.default_rng(0).normal(size=(1, 8, 8, 1)).astype("float32")):
         np.testing.assert_allclose(np.unique(probabilities), np.sort(shares), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 3), (1, 1, 1, 16, 5), (3, 3, 2, 4), (1, 1, 8, 2)])
+def test_every_class_has_as_many_features_in_its_favour(shape):
+    kernel = np.random.default_rng(0).normal(size=shape).astype("float32")
+    exclusive, separate = balanced(kernel, True), balanced(kernel, False)
+    assert exclusive.shape == separate.shape == shape and exclusive.dtype == separate.dtype == kernel.dtype
+    np.testing.assert_array_equal(np.sort(exclusive), np.sort(kernel))
+    np.testing.assert_array_equal(np.abs(separate), np.abs(kernel))
+    features = kernel.size // shape[-1]
+    favoured = np.bincount(exclusive.reshape(-1, shape[-1]).argmax(axis=1), minlength=shape[-1])
+    assert set(favoured) <= {features // shape[-1], -(-features // shape[-1])}
+    assert set((separate.reshape(-1, shape[-1]) > 0).sum(axis=0)) <= {features // 2, -(-features // 2)}
+
+
+def test_without_it_a_class_can_have_none():
+    """The share of networks that the docstring names."""
+    kernels = np.random.default_rng(0).normal(size=(20_000, 8, 3))
+    unlucky = [len(set(kernel.argmax(axis=1))) < 3 for kernel in kernels]
+    assert np.mean(unlucky) == pytest.approx(0.12, abs=0.01)
 
 
 def test_an_imported_network_starts_as_its_code_says_even_if_a_layer_has_the_name_of_ours(

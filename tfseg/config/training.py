@@ -108,7 +108,8 @@ class TrainingConfig(Section):
     class_prior: bool = True
     """Start every class at its share of the voxels, at least 0.01, and not all classes at equal probabilities.
 
-    With tfseg's own networks only. See the page on training.
+    Every class also begins with as many features of the last layer in its favour. With tfseg's own networks only. See
+    the page on training.
     """
     label_smoothing: Fraction = 0.0
     """Share ε by which every loss's truth is smoothed, to `y (1 - ε) + ε/K` for K classes; 0: not smoothed.

@@ -1,4 +1,4 @@
-"""Start a network at the classes' shares of the voxels, so that its first steps need not learn them."""
+"""Start a network at the classes' shares of the voxels, with features in favour of every class."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def class_shares(batches: Batches, targets: Targets) -> Array:
 
 
 def start_at_shares(model: keras.Model, shares: Array, targets: Targets) -> None:
-    """Set the bias of every output so that a network of tfseg begins near the shares of the classes.
+    """Set the last layers of a network of tfseg: biases by the shares of the classes, weights as `balanced`.
 
     Background fills most of a scan. From equal probabilities, the first steps raise it everywhere, through every weight
     of the last layer; the features become its measure, are zero in the foreground, and pass no gradient there. A rare
@@ -50,7 +50,37 @@ def start_at_shares(model: keras.Model, shares: Array, targets: Targets) -> None
 
     Source: Lin 2017 (arXiv:1708.02002), section 4.1, for one class and a share of 0.01.
     """
-    bias = np.log(shares) if targets.activation == "softmax" else np.log(shares / (1 - shares))
+    exclusive = targets.activation == "softmax"
+    bias = np.log(shares) if exclusive else np.log(shares / (1 - shares))
     for layer in model.layers:
         if layer.name.startswith(LOGITS):
             layer.bias.assign(bias.astype("float32"))
+            layer.kernel.assign(balanced(np.asarray(layer.kernel), exclusive))
+
+
+def balanced(kernel: Array, exclusive: bool) -> Array:
+    """Rearrange the weights of a last layer so that every class is favoured by as many features as any other.
+
+    A feature favours the class for which its weight is the greatest, or each class of its own for which it is positive.
+    After ReLU, features only ever raise the classes that they favour: a class that none favours is lost. If weights are
+    drawn at random, that befalls one of three classes in 12 % of networks with 8 features and in 0.5 % with 16.
+
+    Args:
+        kernel: `[*width, features, classes]`.
+        exclusive: whether a voxel has one class: two weights of a feature change places. If not, some change sign.
+
+    >>> balanced(np.array([[3.0, 1.0, 2.0], [6.0, 5.0, 4.0]]), exclusive=True)
+    array([[3., 1., 2.],
+           [5., 6., 4.]])
+    >>> balanced(np.array([[-1.0, 2.0], [3.0, 4.0]]), exclusive=False)
+    array([[ 1., -2.],
+           [-3.,  4.]])
+    """
+    weights = kernel.reshape(-1, kernel.shape[-1]).copy()
+    features, classes = np.indices(weights.shape)
+    if exclusive:
+        rows, greatest, favoured = features[:, 0], weights.argmax(axis=1), features[:, 0] % weights.shape[1]
+        weights[rows, greatest], weights[rows, favoured] = weights[rows, favoured], weights[rows, greatest]
+    else:
+        weights = np.abs(weights) * np.where((features + classes) % 2, -1, 1).astype(weights.dtype)
+    return weights.reshape(kernel.shape)
