@@ -81,13 +81,6 @@ def test_every_class_has_as_many_features_in_its_favour(shape):
     assert set((separate.reshape(-1, shape[-1]) > 0).sum(axis=0)) <= {features // 2, -(-features // 2)}
 
 
-def test_without_it_a_class_can_have_none():
-    """The share of networks that the docstring names."""
-    kernels = np.random.default_rng(0).normal(size=(20_000, 8, 3))
-    unlucky = [len(set(kernel.argmax(axis=1))) < 3 for kernel in kernels]
-    assert np.mean(unlucky) == pytest.approx(0.12, abs=0.01)
-
-
 def test_an_imported_network_starts_as_its_code_says_even_if_a_layer_has_the_name_of_ours(
     prepared, tmp_path, monkeypatch
 ):
@@ -111,7 +104,8 @@ def test_a_training_starts_where_its_setting_says(prepared, tmp_path, prior):
     split = Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
     train(config, prepared, split, 0, tmp_path, HERE)
     assert len(pd.read_csv(tmp_path / "history.csv")) == 1
-    bias = keras.saving.load_model(tmp_path / "best.keras").get_layer("logits").bias
+    kernel, bias = keras.saving.load_model(tmp_path / "best.keras").get_layer("logits").get_weights()
+    assert (balanced(kernel, exclusive=True) == kernel).all() == prior
     batches = make_batches(config.training, prepared, split.train, 0)
     expected = np.log(class_shares(batches, prepared.targets)) if prior else np.zeros(prepared.targets.channels)
     np.testing.assert_allclose(bias, expected, rtol=1e-5, atol=1e-9)
