@@ -28,6 +28,7 @@ from tfseg.training.checkpoint import Checkpoint, CheckpointFolder
 from tfseg.training.controls import controls
 from tfseg.training.divergence import FiniteLoss, WatchedLoss
 from tfseg.training.epochs import EpochSeeds
+from tfseg.training.graphs import released_graphs
 from tfseg.training.history import History, Listening
 from tfseg.training.impossible import check_case, impossible_values
 from tfseg.training.logs import Logs
@@ -106,6 +107,7 @@ def start_from(model: keras.Model, weights: Weights) -> None:
         raise ConfigError(f"training.start_from: the weights do not fit this network: {error}") from error
 
 
+@released_graphs()
 def train_stage(
     shared: Training, stage: int, weights: Weights | None, checkpoint: Checkpoint | None
 ) -> tuple[Weights, int, float]:
