@@ -1,10 +1,12 @@
-"""Kill commands, workers and networks of parallel folds and searches again and again, and compare what they end with.
+"""Kill commands, workers, networks and machines of parallel folds and searches again and again; compare how they end.
 
     python benchmarks/kills_on_ray.py --kills 40
 
-Each kill is SIGKILL at a random time to the command, to one of Ray's workers, or to the process of a network. A command
-that was killed is started again. Scores and trials (without seconds) must be the same as those of a run that was never
-killed, bit for bit; the exit code is 1 if they are not.
+A run trains on this machine, or on a cluster of two machines, which are Ray nodes of one core each beside a head. Each
+kill is SIGKILL at a random time to the command, to one of Ray's workers, to the process of a network, or to all
+processes of a node on which a network trains; another node then joins. A command that was killed is started again.
+Scores and trials (without seconds) must be the same as those of a run that was never killed, bit for bit; the exit code
+is 1 if they are not.
 """
 
 import argparse
@@ -20,11 +22,34 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+
 import pandas as pd
+from ray.cluster_utils import Cluster
 
 MAIN = "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"
 SMALL = ("model.filters=2", "model.depth=2", "training.batch_size=8", "training.epochs=20", "training.threads=1")
-COMMAND, WORKER, NETWORK = "the command", "a worker of Ray", "the process of a network"
+COMMAND, WORKER, NETWORK, MACHINE = "the command", "a worker of Ray", "the process of a network", "a machine"
+MEMORY = {"object_store_memory": 80 * 2**20}
+
+
+class Machines:
+    """A cluster of a head that trains nothing and two machines of one core each, all of them on this one."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **MEMORY})
+        self.nodes = [self.cluster.add_node(num_cpus=1, **MEMORY) for _ in range(2)]
+
+    def lose(self, network: int) -> None:
+        """Kill the machine on which a network trains, and let another one join."""
+        of_raylet = {node.all_processes["raylet"][0].process.pid: node for node in self.nodes}
+        process = network
+        while process not in of_raylet:
+            process = parent_of(process)
+        lost = of_raylet[process]
+        self.cluster.remove_node(lost, allow_graceful=False)
+        self.nodes.remove(lost)
+        self.nodes.append(self.cluster.add_node(num_cpus=1, **MEMORY))
 
 
 def command(data: Path, out: Path, space: Path | None) -> list[str]:
@@ -51,19 +76,24 @@ def parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def kill_some(process: subprocess.Popen[bytes], out: Path, draw: random.Random, longest_s: float) -> list[str]:
+def kill_some(
+    process: subprocess.Popen[bytes], out: Path, machines: Machines | None, draw: random.Random, longest_s: float
+) -> list[str]:
     """Kill until the command itself is killed or ends; return what was killed."""
+    targets = [COMMAND, WORKER, NETWORK] + [MACHINE] * (machines is not None)
     killed: list[str] = []
     while process.poll() is None:
         try:
             process.wait(draw.uniform(2, longest_s))
             break
         except subprocess.TimeoutExpired:
-            target = draw.choice((COMMAND, WORKER, NETWORK))
+            target = draw.choice(targets)
         try:
             if target == COMMAND:
                 process.kill()
                 process.wait()
+            elif machines is not None and target == MACHINE:
+                machines.lose(draw.choice(networks(out)))
             else:
                 network = draw.choice(networks(out))
                 os.kill(parent_of(network) if target == WORKER else network, signal.SIGKILL)
@@ -105,23 +135,29 @@ def main() -> None:
             subprocess.run(command(folder / "d", folder / f"whole_{kind is None}", kind), **quiet)
             usual_s[kind] = time.monotonic() - started
             expected[kind] = result(folder / f"whole_{kind is None}")
+        cluster = Machines()
         while counts.total() < arguments.kills:
             runs += 1
-            kind = draw.choice((None, space))
+            kind, machines = draw.choice((None, space)), draw.choice((None, cluster))
             out = folder / f"run_{runs}"
             call: Sequence[str] = [*command(folder / "d", out, kind), "--parallel", "2"]
-            code = None
+            if machines is not None:
+                call = [*call, "--ray-address", machines.cluster.address]
+            code, killed = None, collections.Counter[str]()
             while code != 0:
                 process = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-                counts.update(kill_some(process, out, draw, usual_s[kind] / 2))
+                killed.update(kill_some(process, out, machines, draw, usual_s[kind] / 2))
                 code = process.returncode
                 if code not in (0, -signal.SIGKILL):
                     sys.exit(f"run {runs} ended with code {code}")
             is_same = result(out) == expected[kind]
             different += not is_same
-            print(
-                f"run {runs}: {counts.total()} kills so far, {'the same bits' if is_same else 'DIFFERENT'}", flush=True
-            )
+            counts += killed
+            where = "this machine" if machines is None else "two machines"
+            what = "folds" if kind is None else "search"
+            end = "the same bits" if is_same else "DIFFERENT"
+            print(f"run {runs}, {what} on {where}: {dict(killed)}, {end}", flush=True)
+        cluster.cluster.shutdown()
     print(f"{counts.total()} kills in {runs} runs, {different} of which ended with other scores")
     for target, count in counts.most_common():
         print(f"{count:4} {target}")

@@ -22,7 +22,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 import keras
 import numpy as np
 import pandas as pd
-from main_job import phantoms
+from folds import phantoms
 from scipy import stats
 
 from tfseg.config.config import Config, load_config
@@ -36,9 +36,9 @@ SETTINGS = [
     "loss=dice",
     "folds=3",
     "model.filters=8",
-    "model.depth=3",
+    "model.depth=2",
     "model.dropout=[0,0]",
-    "training.epochs=7",
+    "training.epochs=8",
     "training.batch_size=4",
     "training.learning_rate=0.01",
     "training.validate_every=4",

@@ -1,9 +1,11 @@
-"""Settings of training on the README's first command: out-of-fold Dice and processor time of some of its folds.
+"""Settings of training, by out-of-fold Dice and processor time of some folds: the README's first command or any other.
 
-    python benchmarks/main_job.py FOLDER --folds 0,1 --threads 1 \\
+    python benchmarks/folds.py FOLDER --folds 0,1 --threads 1 \\
         --try training.batch_size=4 --try "training.batch_size=4 training.epochs=15"
+    python benchmarks/folds.py PREPARED --config configs/hippocampus.yaml --folds 0 --try model.norm=instance
 
-Every --try trains the chosen folds with focal loss on the same phantoms. FOLDER keeps the phantoms.
+Every --try trains the chosen folds. FOLDER keeps the phantoms, on which networks train with focal loss; PREPARED is a
+prepared dataset.
 """
 
 import argparse
@@ -63,14 +65,16 @@ def main() -> None:
     """Train the folds once for every --try."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--config", type=Path, help="of networks on a prepared dataset")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--try", dest="tries", action="append", default=[], metavar="A=B C=D")
     arguments = parser.parse_args()
-    prepared = phantoms(arguments.folder)
+    prepared = Prepared(arguments.folder) if arguments.config else phantoms(arguments.folder)
+    usual = [] if arguments.config else ["loss=focal"]
     for settings in arguments.tries or [""]:
-        overrides = ["loss=focal", f"training.threads={arguments.threads}", *settings.split()]
-        config = load_config(None, overrides)
+        overrides = [*usual, f"training.threads={arguments.threads}", *settings.split()]
+        config = load_config(arguments.config, overrides)
         dice = [train_fold(config, prepared, int(fold), arguments.threads) for fold in arguments.folds.split(",")]
         print(f"{settings or 'defaults'}: {sum(dice) / len(dice):.3f}", flush=True)
 
