@@ -6,7 +6,7 @@ A run trains on this machine, or on a cluster of two machines, which are Ray nod
 kill is SIGKILL at a random time to the command, to one of Ray's workers, to the process of a network, or to all
 processes of a node on which a network trains; another node then joins. A command that was killed is started again.
 Scores and trials (without seconds) must be the same as those of a run that was never killed, bit for bit; the exit code
-is 1 if they are not.
+is 1 if they are not. Folds and searches are run at least once on this machine and once on the cluster.
 """
 
 import argparse
@@ -30,6 +30,9 @@ from ray.cluster_utils import Cluster
 MAIN = "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"
 SMALL = ("model.filters=2", "model.depth=2", "training.batch_size=8", "training.epochs=20", "training.threads=1")
 COMMAND, WORKER, NETWORK, MACHINE = "the command", "a worker of Ray", "the process of a network", "a machine"
+MOST_IN_AN_EPOCH = (
+    2  # of a network's process: one that is killed once more is reported as failed, as if memory were short
+)
 MEMORY = {"object_store_memory": 80 * 2**20}
 
 
@@ -60,15 +63,18 @@ def command(data: Path, out: Path, space: Path | None) -> list[str]:
     return [sys.executable, "-c", MAIN, *what, *words, *settings]
 
 
-def networks(out: Path) -> list[int]:
-    """The ids of processes that train, from the locks of their folders."""
-    found = []
+def networks(out: Path) -> dict[int, tuple[Path, int]]:
+    """The processes that train, from the locks of their folders, with these folders and the epochs trained in them."""
+    found = {}
     for lock in out.rglob("fold_*/.lock"):
         try:
-            found.append(int(json.loads(lock.read_text())["pid"]))
+            process = int(json.loads(lock.read_text())["pid"])
         except (OSError, ValueError, KeyError):
             continue
-    return [process for process in found if Path(f"/proc/{process}").exists()]
+        if Path(f"/proc/{process}").exists():
+            history = lock.with_name("history.csv")
+            found[process] = lock.parent, len(history.read_text().splitlines()) if history.exists() else 0
+    return found
 
 
 def parent_of(process: int) -> int:
@@ -82,23 +88,31 @@ def kill_some(
     """Kill until the command itself is killed or ends; return what was killed."""
     targets = [COMMAND, WORKER, NETWORK] + [MACHINE] * (machines is not None)
     killed: list[str] = []
+    in_epoch = collections.Counter[tuple[Path, int]]()
     while process.poll() is None:
+        target = draw.choice(targets)
         try:
             process.wait(draw.uniform(2, longest_s))
-            break
         except subprocess.TimeoutExpired:
-            target = draw.choice(targets)
+            while target != COMMAND and process.poll() is None and not networks(out):
+                time.sleep(0.05)
+        if process.poll() is not None:
+            break
         try:
             if target == COMMAND:
                 process.kill()
                 process.wait()
-            elif machines is not None and target == MACHINE:
-                machines.lose(draw.choice(networks(out)))
             else:
-                network = draw.choice(networks(out))
-                os.kill(parent_of(network) if target == WORKER else network, signal.SIGKILL)
+                network, epoch = draw.choice(list(networks(out).items()))
+                if target == NETWORK and in_epoch[epoch] == MOST_IN_AN_EPOCH:
+                    continue
+                if machines is not None and target == MACHINE:
+                    machines.lose(network)
+                else:
+                    os.kill(parent_of(network) if target == WORKER else network, signal.SIGKILL)
+                in_epoch[epoch] += target == NETWORK
         except (IndexError, OSError):
-            continue  # nothing trains, or it has just ended
+            continue  # what trained has just ended
         killed.append(target)
     return killed
 
@@ -136,9 +150,9 @@ def main() -> None:
             usual_s[kind] = time.monotonic() - started
             expected[kind] = result(folder / f"whole_{kind is None}")
         cluster = Machines()
-        while counts.total() < arguments.kills:
+        while counts.total() < arguments.kills or runs < 4:
             runs += 1
-            kind, machines = draw.choice((None, space)), draw.choice((None, cluster))
+            kind, machines = (space, None)[runs // 2 % 2], (None, cluster)[runs % 2]
             out = folder / f"run_{runs}"
             call: Sequence[str] = [*command(folder / "d", out, kind), "--parallel", "2"]
             if machines is not None:
