@@ -55,7 +55,7 @@ def train_fold(config: Config, prepared: Prepared, fold: int, threads: int) -> f
     print(
         f"  fold {fold}: {dice.mean():.3f} ({labels}), best epoch {facts['best_epoch']} of {facts['epochs']}, "
         f"{1000 * facts['seconds_per_step']:.0f} ms a step, {time.process_time() - began:.0f} s of processor time\n"
-        f"    val_dice {' '.join(f'{value:.2f}' for value in history['val_dice'])}",
+        f"    val_dice {' '.join(f'{value:.2f}' for value in history['val_dice'].dropna())}",
         flush=True,
     )
     return float(dice.mean())

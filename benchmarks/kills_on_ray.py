@@ -11,6 +11,7 @@ is 1 if they are not. Folds and searches are run at least once on this machine a
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import random
@@ -30,9 +31,8 @@ from ray.cluster_utils import Cluster
 MAIN = "import sys; sys.argv[0] = 'tfseg'; from tfseg.cli.app import main; main()"
 SMALL = ("model.filters=2", "model.depth=2", "training.batch_size=8", "training.epochs=20", "training.threads=1")
 COMMAND, WORKER, NETWORK, MACHINE = "the command", "a worker of Ray", "the process of a network", "a machine"
-MOST_IN_AN_EPOCH = (
-    2  # of a network's process: one that is killed once more is reported as failed, as if memory were short
-)
+# A network's process that is killed once more before its next epoch is reported as failed, as if memory were short.
+MOST_IN_AN_EPOCH = 2
 MEMORY = {"object_store_memory": 80 * 2**20}
 
 
@@ -150,9 +150,10 @@ def main() -> None:
             usual_s[kind] = time.monotonic() - started
             expected[kind] = result(folder / f"whole_{kind is None}")
         cluster = Machines()
+        plans = itertools.cycle(itertools.product((space, None), (cluster, None)))
         while counts.total() < arguments.kills or runs < 4:
             runs += 1
-            kind, machines = (space, None)[runs // 2 % 2], (None, cluster)[runs % 2]
+            kind, machines = next(plans)
             out = folder / f"run_{runs}"
             call: Sequence[str] = [*command(folder / "d", out, kind), "--parallel", "2"]
             if machines is not None:

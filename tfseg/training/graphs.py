@@ -11,7 +11,7 @@ def released_graphs() -> Iterator[None]:
     """Release, at the end, the graphs in which losses with a written gradient were traced.
 
     For every trace of such a loss, TensorFlow keeps the gradient for the life of the process and with it the graph,
-    some 10 MiB per network, which it offers no way to release (github.com/tensorflow/tensorflow/issues/97697). What
+    10 MiB for a small network. It offers no way to release them (github.com/tensorflow/tensorflow/issues/97697). What
     was traced inside cannot be differentiated after it.
     """
     registered = ops.gradient_registry._registry
