@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
@@ -40,17 +41,43 @@ class Followed:
         raise AssertionError(name)
 
 
-def in_work(folders):
-    """The id of the first process whose training has saved an epoch."""
+def epochs_in(folder):
+    history = folder / "history.csv"
+    return len(history.read_text().splitlines()) - 1 if history.is_file() else 0
+
+
+def in_work(folders, epochs):
+    """Stop the first process whose training has written more than so many epochs, and return its id.
+
+    The last epoch's weights may not be saved yet, so that a training resumes after two epochs or more.
+    """
     while True:
         for folder in folders:
             owner = owner_of(folder)
-            is_alive = owner is not None and Path(f"/proc/{owner['pid']}").exists()
-            history = folder / "history.csv"
-            epochs = len(history.read_text().splitlines()) - 1 if history.is_file() else 0
-            if is_alive and epochs >= 2 and not is_finished(folder):
+            is_alive = owner is not None and is_running(owner["pid"])
+            if is_alive and epochs_in(folder) > epochs[folder] and not is_finished(folder):
+                os.kill(owner["pid"], signal.SIGSTOP)
                 return owner["pid"]
         time.sleep(0.01)
+
+
+def wait_until(happened):
+    while not happened():
+        time.sleep(0.01)
+
+
+def is_running(process):
+    return Path(f"/proc/{process}").exists()
+
+
+def end_with(process, lose):
+    """Lose what a stopped process works for, then the process itself, which can no longer finish on its own."""
+    worker = parent_of(process)
+    lose(worker)
+    wait_until(lambda: not is_running(worker))
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not is_running(process))
 
 
 def machine_of(process, nodes):
@@ -75,18 +102,18 @@ def main():
     nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
     lost = []
 
+    folders, followed = [cell.folder for cell in cells], Followed()
+
     def lose():
-        process = in_work([cell.folder for cell in cells])
-        os.kill(parent_of(process), signal.SIGKILL)
+        process = in_work(folders, dict.fromkeys(folders, 1))
+        end_with(process, lambda worker: os.kill(worker, signal.SIGKILL))
         lost.append("worker")
-        while Path(f"/proc/{process}").exists():  # its child ends too
-            time.sleep(0.01)
-        process = in_work([cell.folder for cell in cells])
-        cluster.remove_node(machine_of(process, nodes), allow_graceful=False)
+        process = in_work(folders, {folder: max(1, epochs_in(folder)) for folder in folders})
+        wait_until(lambda: followed.resumed)
+        end_with(process, lambda worker: cluster.remove_node(machine_of(worker, nodes), allow_graceful=False))
         lost.append("machine")
 
-    losing, followed = threading.Thread(target=lose, daemon=True), Followed()
-    losing.start()
+    threading.Thread(target=lose, daemon=True).start()
     with ray_pool(Parallel(2, cluster.address), 1, "CPU:0") as pool:
         failed = run_cells_in(pool, cells, prepared, "CPU:0", followed)
     cluster.shutdown()
