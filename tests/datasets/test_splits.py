@@ -129,6 +129,14 @@ def test_too_few_subjects_are_refused():
             make_splits(SUBJECTS[: enough - 1], folds, 0)
 
 
+def test_a_share_of_those_who_are_not_tested_validates():
+    for share, validating in ((0.01, 1), (0.125, 1), (0.25, 2), (0.5, 4), (0.99, 7)):
+        for split in make_splits(SUBJECTS, 5, 0, validation_share=share):
+            assert (len(split.train), len(split.val), len(split.test)) == (8 - validating, validating, 2)
+    tests = [[split.test for split in make_splits(SUBJECTS, 5, 0, validation_share=share)] for share in (0.1, 0.5)]
+    assert tests[0] == tests[1]
+
+
 # --- holdout
 
 
@@ -176,6 +184,7 @@ def test_what_nnunet_holds_out_is_tested_and_validation_drawn_from_its_training(
     assert (first.test, second.test) == (tuple(SUBJECTS[:2]), tuple(SUBJECTS[5:]))
     assert sorted(first.train + first.val) == SUBJECTS[2:]
     assert (len(first.val), len(second.val)) == (2, 1)  # a fifth of 8 and of 5
+    assert [len(split.val) for split in read_splits(path, SUBJECTS, 0, validation_share=0.6)] == [5, 3]
     assert read_splits(path, SUBJECTS, 0) == [first, second]
     assert len({read_splits(path, SUBJECTS, seed)[0].val for seed in range(10)}) > 1
 

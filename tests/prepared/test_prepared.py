@@ -1,5 +1,6 @@
 """A prepared folder is read: cases, counts, hash; damage is reported."""
 
+import json
 import shutil
 
 import nibabel as nib
@@ -117,6 +118,15 @@ def test_a_damaged_case_is_found_before_training(prepared, tmp_path, file, conte
         np.save(folder / file, content, allow_pickle=True)
     with pytest.raises(DataError, match=message):
         Prepared(folder).check()
+
+
+def test_a_configuration_says_how_many_subjects_validate(prepared, tmp_path):
+    half = load_config(None, ["folds=3", "validation_share=0.5"])
+    kept = tmp_path / "splits_final.json"
+    kept.write_text(json.dumps([{"train": prepared.subjects[1:], "val": prepared.subjects[:1]}]))
+    for splits in (None, kept):
+        for split in split_subjects(half, prepared, splits):
+            assert len(split.val) == round((len(prepared.subjects) - len(split.test)) / 2)
 
 
 def test_test_subjects_may_choose_the_epoch_as_in_some_printed_studies(prepared):

@@ -22,6 +22,8 @@ PER_NETWORK = {"input", "rates", "start_from", "precision", "threads"}
 # Settings that may differ when a training resumes; the threads in use are checked separately.
 MAY_CHANGE = ("threads", "picture_every")
 
+VALIDATION_SHARE = 0.2
+
 
 class HoldoutConfig(Section):
     """One split of the subjects, in place of a cross-validation."""
@@ -103,6 +105,8 @@ class Config(Section):
     """
     folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
     """Folds of the cross-validation, or `{scheme: holdout, ratio: [7, 2, 1]}`."""
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = VALIDATION_SHARE
+    """Share of a fold's subjects that are not tested which validates; the others train. A holdout has its ratio."""
     redraw_folds: bool = True
     """Draw new folds for every seed of a comparison; splits that are given stay as they are."""
     select_on: Literal["validation", "test"] = "validation"

@@ -9,12 +9,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfseg.config.config import HoldoutConfig
+from tfseg.config.config import VALIDATION_SHARE, HoldoutConfig
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, DataError
 from tfseg.datasets.grids import Array
-
-VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ def make_splits(
     folds: int | HoldoutConfig,
     seed: int,
     strata: Mapping[str, str] = MappingProxyType({}),
+    validation_share: float = VALIDATION_SHARE,
 ) -> list[Split]:
     """Split subjects into folds: each subject is tested in one fold, and validation is drawn from a fold's others.
 
@@ -62,6 +61,7 @@ def make_splits(
         folds: number of folds, or the ratio of a single split.
         seed: of the random draw.
         strata: strata by subject; every part gets its share of each stratum, as nearly as the numbers allow.
+        validation_share: share of a fold's others that validate, at least one of them and not all.
 
     Raises:
         ConfigError: if there are too few subjects to train, validate and test on.
@@ -77,10 +77,14 @@ def make_splits(
     splits = []
     for fold, test in enumerate(np.array_split(order, folds)):
         rest = _mixed(np.random.default_rng([seed, fold]).permutation(np.setdiff1d(order, test)), groups)
-        n_val = max(1, round(VALIDATION_SHARE * len(rest)))
+        n_val = _validating(validation_share, len(rest))
         parts = (rest[n_val:], rest[:n_val], test)
         splits.append(Split(*(tuple(names[i] for i in sorted(part)) for part in parts)))
     return splits
+
+
+def _validating(share: float, others: int) -> int:
+    return max(1, min(round(share * others), others - 1))
 
 
 def _some(names: Collection[str], most: int = 5) -> str:
@@ -118,10 +122,12 @@ def to_json(splits: Sequence[Split]) -> str:
     return json.dumps([asdict(split) for split in splits], indent=1)
 
 
-def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
+def read_splits(
+    path: Path, subjects: Sequence[str], seed: int, validation_share: float = VALIDATION_SHARE
+) -> list[Split]:
     """Read splits from a file: tfseg's own, or nnU-Net's `splits_final.json`.
 
-    nnU-Net calls the held-out part of a fold `val`; here it is tested, and validation is drawn from the rest.
+    nnU-Net calls the held-out part of a fold `val`; here it is tested, and a share of the rest validates.
 
     Raises:
         ConfigError: if the file is damaged, a part is empty, or a subject is unknown, on two sides or tested twice.
@@ -133,7 +139,7 @@ def read_splits(path: Path, subjects: Sequence[str], seed: int) -> list[Split]:
             train, val, test = (list(map(str, parts.get(part, []))) for part in ("train", "val", "test"))
             if "test" not in parts:
                 drawn = np.random.default_rng([seed, fold]).permutation(sorted(train)).tolist()
-                n_val = max(1, round(VALIDATION_SHARE * len(drawn)))
+                n_val = _validating(validation_share, len(drawn))
                 train, val, test = sorted(drawn[n_val:]), sorted(drawn[:n_val]), val
             splits.append(Split(tuple(train), tuple(val), tuple(test)))
     except DataError as error:

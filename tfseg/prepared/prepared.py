@@ -220,13 +220,13 @@ def split_subjects(config: Config, prepared: Prepared, splits: Path | None) -> l
 
 def _splits(config: Config, prepared: Prepared, splits: Path | None) -> list[Split]:
     if splits:
-        return read_splits(splits, prepared.subjects, config.seed)
+        return read_splits(splits, prepared.subjects, config.seed, config.validation_share)
     if prepared.splits:
         own = [split.among(prepared.subjects) for split in prepared.splits]
         for split in own:
             split.check(prepared.subjects, f"{prepared.folder}: the split of the dataset")
         return own
-    return make_splits(prepared.subjects, config.folds, config.seed, _strata(prepared))
+    return make_splits(prepared.subjects, config.folds, config.seed, _strata(prepared), config.validation_share)
 
 
 def _strata(prepared: Prepared) -> dict[str, str]:
