@@ -100,9 +100,7 @@ def main():
     memory = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
     nodes = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
-    lost = []
-
-    folders, followed = [cell.folder for cell in cells], Followed()
+    folders, followed, lost = [cell.folder for cell in cells], Followed(), []
 
     def lose():
         process = in_work(folders, dict.fromkeys(folders, 1))

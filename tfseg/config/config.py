@@ -106,7 +106,7 @@ class Config(Section):
     folds: Annotated[int, Field(ge=2)] | HoldoutConfig = 5
     """Folds of the cross-validation, or `{scheme: holdout, ratio: [7, 2, 1]}`."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = VALIDATION_SHARE
-    """Share of a fold's subjects that are not tested which validates; the others train. A holdout has its ratio."""
+    """Share of validation subjects among those that a fold does not test; the rest train. A holdout uses its ratio."""
     redraw_folds: bool = True
     """Draw new folds for every seed of a comparison; splits that are given stay as they are."""
     select_on: Literal["validation", "test"] = "validation"

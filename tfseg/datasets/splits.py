@@ -61,7 +61,7 @@ def make_splits(
         folds: number of folds, or the ratio of a single split.
         seed: of the random draw.
         strata: strata by subject; every part gets its share of each stratum, as nearly as the numbers allow.
-        validation_share: share of a fold's others that validate, at least one of them and not all.
+        validation_share: share of validation subjects among those that a fold does not test, at least one and not all.
 
     Raises:
         ConfigError: if there are too few subjects to train, validate and test on.
