@@ -1,5 +1,6 @@
 """Networks of someone else's code: imported, built, refused."""
 
+import json
 import sys
 import zipfile
 
@@ -119,11 +120,52 @@ def test_a_module_is_named_by_the_hash_of_its_file(module, monkeypatch):
     assert module_digest("their_networks:functional") == files.sha256(module / "their_networks.py")
 
 
+def test_the_hash_is_that_of_the_code_that_runs_even_if_the_file_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "edited_networks.py"
+    code.write_text("def build(image_shape, classes): ...\n")
+    before = module_digest("edited_networks:build")
+    code.write_text("def build(image_shape, classes, width): ...\n")
+    assert module_digest("edited_networks:build") == before
+    sys.modules.pop("edited_networks")  # as a new process does
+    assert module_digest("edited_networks:build") == files.sha256(code) != before
+    sys.modules.pop("edited_networks")
+
+
+def test_no_function_is_called_that_whoever_loads_the_network_does_not_name(module, monkeypatch, tmp_path):
+    """A received `network.json` could name any function, such as one that starts a program."""
+    monkeypatch.chdir(module)
+    build = "their_networks:functional"
+    inference_network(build_imported(build, (8, 8, 1), 2, {})).save(tmp_path / "best.keras")
+    record = {"import": build, "sha256": module_digest(build), "image_shape": [8, 8, 1], "classes": 2, "settings": {}}
+    (tmp_path / "network.json").write_text(json.dumps(record))
+    assert load_network(tmp_path / "best.keras", build).count_params() == 26
+    started = tmp_path / "started"
+    malicious = {"import": "subprocess:Popen", "sha256": module_digest("subprocess:Popen")}
+    malicious |= {"image_shape": [1], "settings": {"args": ["touch", str(started)]}}
+    for other, trusted in (({}, None), ({}, "their_networks:nested"), (malicious, None), (malicious, build)):
+        (tmp_path / "network.json").write_text(json.dumps({**record, **other}))
+        with pytest.raises(ConfigError, match=r"loading this network runs \S+:\w+; if you trust that code,"):
+            load_network(tmp_path / "best.keras", trusted)
+    assert not started.exists()
+
+
+def test_probabilities_in_half_precision_become_float32(module, monkeypatch):
+    monkeypatch.chdir(module)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = build_imported("their_networks:functional", (8, 8, 1), 2, {})
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert (network.layers[1].compute_dtype, network.output.dtype) == ("bfloat16", "float32")
+
+
 def test_a_run_folder_is_not_searched(tmp_path, monkeypatch):
     (tmp_path / "environment.json").write_text("{}")
     (tmp_path / "hidden_networks.py").write_text("raise AssertionError")
     monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
-    for folder in (tmp_path, tmp_path / "fold_0"):
+    for folder in (tmp_path, tmp_path / "fold_0", tmp_path / "fold_0" / "predictions"):
         folder.mkdir(exist_ok=True)
         monkeypatch.chdir(folder)
         with pytest.raises(ConfigError, match="there is no module hidden_networks"):

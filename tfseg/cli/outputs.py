@@ -17,25 +17,28 @@ from tfseg.runs.members import model_of
 from tfseg.tuning.folder import SPACE, sweeps_of
 
 
-def export(run: Path, out: Path, fold: int | None, final: bool, formats: str) -> None:
+def export(run: Path, out: Path, fold: int | None, final: bool, formats: str, trusted: str | None = None) -> None:
     """Write the mean of a run's finished folds, the network of one fold, or the final one, in some formats.
 
     Each file is checked against the networks on images of the run's first case.
 
     Raises:
-        ConfigError: if `run` is not a finished run, has no such network, `out` exists, or a format is wrong.
+        ConfigError: if `run` is not a finished run, has no such network, `out` exists, a format is wrong, or another
+            function than `trusted` builds imported networks.
         RunError: if a file gives other probabilities than the networks.
     """
     if final and fold is not None:
         raise ConfigError("expected one of --fold and --final, received both")
     listed = [name.strip() for name in formats.split(",")]
     check_formats(listed)
-    model, prepared = model_of(run, fold, final), open_prepared(run)
+    model, prepared = model_of(run, fold, final, trusted), open_prepared(run)
     images = example_inputs(prepared.case(prepared.index["case"].iloc[0]).image, model.description)
     terminal = Terminal()
     clean = agreed([member.clean for member in model.members])
     temperatures = [member.temperature for member in model.members]
-    differences = write_export(model.networks, model.description, out, model.name, listed, images, clean, temperatures)
+    differences = write_export(
+        model.networks, model.description, out, model.name, listed, images, clean, temperatures, trusted
+    )
     for name, difference in differences.items():
         terminal.say(f"{name}: checked on {len(images)} images, probabilities differ by {difference:.1g} at most")
     what = "one network" if len(model.networks) == 1 else f"the mean of {len(model.networks)} networks"

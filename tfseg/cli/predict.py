@@ -40,12 +40,16 @@ COLUMNS = ("case", "file", "networks", "subjects", "out_of_sample", "unlike", "d
 
 @dataclass(frozen=True)
 class Chosen:
-    """The networks that predict: all folds of runs, one of them or the final one; an arm of a comparison; an export."""
+    """The networks that predict: all folds of runs, one of them or the final one; an arm of a comparison; an export.
+
+    `trusted` is the function that may be called to build imported networks, `package.module:function`.
+    """
 
     models: tuple[Path, ...]
     fold: int | None = None
     arm: str | None = None
     final: bool = False
+    trusted: str | None = None
 
     def open(self) -> Model:
         """Open the model, with the threads that its networks were trained with.
@@ -71,10 +75,10 @@ class Chosen:
         if (folder / "study.yaml").is_file():
             if self.arm is None:
                 raise ConfigError(f"{folder}: a comparison: choose an arm with --arm, without --fold and --final")
-            return model_of_arm(folder, self.arm)
+            return model_of_arm(folder, self.arm, self.trusted)
         if self.arm is not None:
             raise ConfigError(f"{folder}: not a comparison, which --arm belongs to")
-        return model_of(folder, self.fold, self.final)
+        return model_of(folder, self.fold, self.final, self.trusted)
 
 
 def options_of(

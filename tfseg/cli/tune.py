@@ -30,6 +30,7 @@ from tfseg.runs.environment import (
     describe_environment,
     describe_network,
     describe_start,
+    imported_networks,
     same_config,
     with_pooling,
     with_threads,
@@ -112,7 +113,7 @@ def tune(
                 terminal.say(f"{field} is not searched: its condition does not hold")
         if lengths := describe_lengths(space, search, config):
             terminal.say(lengths)
-        more = {"command": command, "seed": config.seed, "phantoms": source.is_phantoms}
+        more = {"command": command, "seed": config.seed, "phantoms": source.is_phantoms, **imported_networks([config])}
         environment = describe_environment(setting.prepared, chosen, config.training.threads or 1, **more)
         with opened_pool(parallel, config, devices, terminal) as pool:
             how = Searching(space, search, setting.prepared, devices, pool, parallel is not None, terminal)
@@ -179,7 +180,8 @@ def _search_fold(
     again = with_pooling(trial.config.model_copy(update={"seed": config.seed + 1}), setting.prepared)
     run = out / BEST_RUN
     _set_aside(run, again)
-    claim(run, {"config.yaml": again.to_yaml(), "splits.json": to_json([split]), **setting.inputs}, same=SAME)
+    records = {"config.yaml": again.to_yaml(), "splits.json": to_json([split]), **describe_network(again)}
+    claim(run, {**records, **setting.inputs}, same=SAME)
     files.write_text(run / "environment.json", environment)
     cell = Cell("the best, trained again", losses.title(again.loss), again, split, 0, run)
     failed = dict(how.train([] if is_finished(cell.folder) else [cell], None))

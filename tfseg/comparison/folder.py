@@ -233,11 +233,12 @@ def keep_splits(path: Path, folds: Mapping[int, Sequence[Split]]) -> None:
     files.write_text(path, json.dumps({**earlier, **plain}, indent=1))
 
 
-def model_of_arm(folder: Path, arm: str) -> Model:
+def model_of_arm(folder: Path, arm: str, trusted: str | None = None) -> Model:
     """Return the networks of an arm under every seed as one model, with a warning if seeds are not finished.
 
     Raises:
-        ConfigError: if the comparison has no finished run of this arm.
+        ConfigError: if the comparison has no finished run of this arm, or another function than `trusted` builds its
+            imported networks.
         RunError: if a run is damaged.
     """
     runs = sorted((folder / "runs").glob("*"))
@@ -249,7 +250,7 @@ def model_of_arm(folder: Path, arm: str) -> Model:
         known = ", ".join(runs_by_arm) or "none"
         raise ConfigError(f"--arm: expected one of the finished arms of {folder}, {known}; received {arm}")
     own = runs_by_arm[arm]
-    model = joined([model_of(run) for run in own], f"{folder.resolve().name}, {arm}")
+    model = joined([model_of(run, trusted=trusted) for run in own], f"{folder.resolve().name}, {arm}")
     names = {without_seed(run.name) for run in own}
     missing = [run.name for run in runs if run not in finished and without_seed(run.name) in names]
     if not missing:

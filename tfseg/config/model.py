@@ -1,9 +1,10 @@
 """Define the network part of a configuration, and the settings of the named networks."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from tfseg.config.section import Count, Fraction, Section
 
@@ -105,6 +106,8 @@ class ModelConfig(Section):
             raise ValueError(f"deep_supervision needs as many levels: at most {self.depth}, the depth")
         if self.pooling is not None and [len(each) for each in self.pooling] != [self.rank] * self.depth:
             raise ValueError(f"pooling needs factors of {self.rank} axes for each of {self.depth} levels, the depth")
+        if self.norm == "group" and self.filters % self.norm_groups:
+            raise ValueError(f"norm_groups must divide the {self.filters} filters, received {self.norm_groups}")
         return self
 
     @property
@@ -113,17 +116,28 @@ class ModelConfig(Section):
         return 3 if "3d" in self.name else 2
 
 
+def _reference(text: str) -> str:
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", text):
+        raise ValueError("expected package.module:function")
+    return text
+
+
 class ImportedModelConfig(Section):
     """A network of someone else's code."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    import_: Annotated[str, Field(alias="import", pattern=r"^\w+(\.\w+)*:\w+$")]
+    import_: Annotated[str, AfterValidator(_reference), Field(alias="import")]
     """The function, as `package.module:function`; it is called as `function(image_shape, classes, **settings)`."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the function."""
     deep_supervision: Count = 1
     """Number of the network's outputs, the full size first."""
+
+
+def imported_function(model: ModelConfig | ImportedModelConfig) -> str | None:
+    """Return the function that builds a network; None for tfseg's own."""
+    return model.import_ if isinstance(model, ImportedModelConfig) else None
 
 
 def _kind(values: object) -> str:

@@ -6,8 +6,11 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 
@@ -15,6 +18,7 @@ from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError, one_line
 
 RECORD = "network.json"  # beside a network's file: what rebuilds it
+_digests: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
 
 
 class Imported(keras.Model):
@@ -28,7 +32,8 @@ class Imported(keras.Model):
 def build_imported(reference: str, image_shape: tuple[int, ...], classes: int, settings: Mapping[str, Any]) -> Imported:
     """Build the network that `function(image_shape, classes, **settings)` returns.
 
-    The module is imported from the Python path, else from the working directory.
+    The module is imported from the Python path, else from the working directory. Probabilities in half precision become
+    float32.
 
     Args:
         reference: `package.module:function`. It returns a Keras model or layer that maps images
@@ -56,21 +61,26 @@ def build_imported(reference: str, image_shape: tuple[int, ...], classes: int, s
         except Exception as error:
             message = f"{reference} does not take images {tuple(image_shape)}"
             raise ConfigError(f"model.import: the network of {message}: {_kind(error)}") from error
+    outputs = keras.tree.map_structure(_in_float32, outputs)
     return Imported(image, outputs, name=reference.replace(".", "_").replace(":", "_"))
 
 
 def module_digest(reference: str) -> str:
-    """Return the SHA-256 of the file that holds the function.
+    """Return the SHA-256 of the file that holds the function, as it was when this process first asked.
+
+    Python does not import a module again, so this is the code that runs, even if the file changes meanwhile.
 
     Raises:
         ConfigError: if there is no such function, or no file.
     """
     with _working_directory():
-        function = _function(reference)
-    path = getattr(sys.modules[function.__module__], "__file__", None)
-    if path is None:
-        raise ConfigError(f"model.import: {reference} is not in a file")
-    return files.sha256(Path(path))
+        module = sys.modules[_function(reference).__module__]
+    if module not in _digests:
+        path = getattr(module, "__file__", None)
+        if path is None:
+            raise ConfigError(f"model.import: {reference} is not in a file")
+        _digests[module] = files.sha256(Path(path))
+    return _digests[module]
 
 
 def inference_network(model: keras.Model) -> keras.Model:
@@ -79,32 +89,74 @@ def inference_network(model: keras.Model) -> keras.Model:
     return kind(model.input, model.outputs[0], name=model.name)
 
 
-def load_network(path: Path) -> keras.Model:
+def load_network(path: Path, trusted: str | None = None) -> keras.Model:
     """Load a `best.keras`, uncompiled; an imported network is rebuilt as `network.json` beside it says.
 
+    Args:
+        path: the network's file.
+        trusted: the function that may be called to rebuild it, `package.module:function`.
+
     Raises:
-        ConfigError: as `build_imported`.
+        ConfigError: as `check_trusted` and `build_imported`.
         RunError: if a file is missing or damaged, or the function's file has changed since.
     """
     if not path.is_file():
         raise RunError(f"{path}: no such network")
-    record_path = path.with_name(RECORD)
-    if not record_path.is_file():
+    check_trusted(path, trusted)
+    record = _read_record(path)
+    if record is None:
         with files.reading(path):
             _refuse_outside(path)
             return keras.saving.load_model(path, compile=False)
-    with files.reading(record_path):
-        record = json.loads(record_path.read_text(encoding="utf-8"))
-        reference, digest = str(record["import"]), str(record["sha256"])
-        image_shape, classes = tuple(int(length) for length in record["image_shape"]), int(record["classes"])
-        settings = dict(record["settings"])
-    if module_digest(reference) != digest:
-        raise RunError(f"{path}: the file of {reference} has changed since the network was trained (its hash differs)")
-    network = inference_network(build_imported(reference, image_shape, classes, settings))
+    if module_digest(record.reference) != record.digest:
+        changed = f"the file of {record.reference} has changed since the network was trained (its hash differs)"
+        raise RunError(f"{path}: {changed}")
+    built = build_imported(record.reference, record.image_shape, record.classes, record.settings)
+    network = inference_network(built)
     with files.reading(path):
         _refuse_outside(path)
         network.load_weights(path)
     return network
+
+
+def check_trusted(path: Path, trusted: str | None) -> None:
+    """Refuse a network that another function than `trusted` builds.
+
+    A run folder may come from anyone and could name any function on this machine, so whoever loads it names the
+    function too. Networks of tfseg's own need none.
+
+    Raises:
+        ConfigError: if it is another function, with the option that names it.
+        RunError: if `network.json` is damaged.
+    """
+    record = _read_record(path)
+    if record and record.reference != trusted:
+        raise ConfigError(
+            f"{path}: loading this network runs {record.reference}; if you trust that code, name it with --import (to "
+            f"predict or export) or model.import (to train); received {trusted or 'neither'}"
+        )
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What rebuilds a network."""
+
+    reference: str
+    digest: str
+    image_shape: tuple[int, ...]
+    classes: int
+    settings: Mapping[str, Any]
+
+
+def _read_record(network: Path) -> _Record | None:
+    path = network.with_name(RECORD)
+    if not path.is_file():
+        return None
+    with files.reading(path):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        image_shape = tuple(int(length) for length in record["image_shape"])
+        named = str(record["import"]), str(record["sha256"])
+        return _Record(*named, image_shape, int(record["classes"]), dict(record["settings"]))
 
 
 def _refuse_outside(path: Path) -> None:
@@ -117,9 +169,9 @@ def _refuse_outside(path: Path) -> None:
 
 @contextmanager
 def _working_directory() -> Iterator[None]:
-    """Look for modules in the working directory last; not if it is a run folder, whose code is never run."""
+    """Look for modules in the working directory last; not within a run folder, whose code is never run."""
     here = Path.cwd()
-    added = [] if any((folder / "environment.json").is_file() for folder in (here, here.parent)) else [str(here)]
+    added = [] if any((folder / "environment.json").is_file() for folder in (here, *here.parents)) else [str(here)]
     before = list(sys.path)
     sys.path.extend(added)
     importlib.invalidate_caches()
@@ -144,6 +196,10 @@ def _function(reference: str) -> Any:
     if not callable(function):
         raise ConfigError(f"model.import: {module_name} has no function {name}")
     return function
+
+
+def _in_float32(output: keras.KerasTensor) -> keras.KerasTensor:
+    return output if output.dtype == "float32" else keras.ops.cast(output, "float32")
 
 
 def _kind(error: Exception) -> str:

@@ -29,9 +29,9 @@ LITERT, ONNX = "model.tflite", "model.onnx"
 TOLERANCE = {"savedmodel": 1e-6, "litert": 1e-4, "onnx": 1e-4}
 
 
-def mean_network(paths: Sequence[Path]) -> keras.Model:
+def mean_network(paths: Sequence[Path], trusted: str | None = None) -> keras.Model:
     """Return one network from `image` to `probability`, the mean prediction of several `best.keras` files."""
-    networks = [load_network(path) for path in paths]
+    networks = [load_network(path, trusted) for path in paths]
     for number, network in enumerate(networks):
         network.name = f"network_{number}"  # names must be unique within a model
     image = keras.Input(networks[0].input_shape[1:], name="image")
@@ -49,6 +49,7 @@ def write_export(
     images: Array | None = None,
     clean: CleanUp | None = None,
     temperatures: Sequence[Temperature | None] = (),
+    trusted: str | None = None,
 ) -> dict[str, float]:
     """Write the mean of some networks in some formats, each checked against the networks by its own runtime.
 
@@ -65,6 +66,7 @@ def write_export(
         images: prepared images to check with, `[batch, *spatial, channels]`; not checked if absent.
         clean: rules for the label maps, for the metadata.
         temperatures: of the networks, for the metadata; the exported probabilities are not scaled.
+        trusted: the function that may be called to build imported networks, `package.module:function`.
 
     Returns:
         The largest difference of a probability, by format.
@@ -81,7 +83,7 @@ def write_export(
     # A GPU rounds to fewer digits, and not twice alike, so files are made and checked on the CPU.
     with tf.device("CPU:0"), files.replacing(out) as unfinished:
         unfinished.mkdir()
-        mean = mean_network(networks)
+        mean = mean_network(networks, trusted)
         for name in formats:
             _check_layers(mean, name)
         for name in formats:

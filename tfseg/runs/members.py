@@ -6,7 +6,7 @@ from pathlib import Path
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
 from tfseg.core.folds import fold_of
-from tfseg.models.imported import load_network
+from tfseg.models.imported import check_trusted, load_network
 from tfseg.prediction.clean_up import CleanUp, parse_clean_up
 from tfseg.prediction.description import describe
 from tfseg.prediction.dropout import Passes, dropout_passes, has_dropout
@@ -17,16 +17,19 @@ from tfseg.prediction.temperature import Temperature
 from tfseg.runs.folder import final_network_of, networks_of, open_prepared, read_folds, read_json
 
 
-def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
+def model_of(run: Path, fold: int | None = None, final: bool = False, trusted: str | None = None) -> Model:
     """Return the networks of a run's finished folds, that of one fold, or the final one, as a model.
 
     A network has seen the subjects that it was trained on and those that chose its epoch.
 
     Raises:
-        ConfigError: if the run or the fold is not finished, or there is no final network.
+        ConfigError: if the run or the fold is not finished, there is no final network, or another function than
+            `trusted` builds imported networks.
         RunError: if the run, or the folder that it was trained on, is damaged.
     """
     networks = [final_network_of(run)] if final else networks_of(run, fold)
+    for network in networks:
+        check_trusted(network, trusted)
     prepared = open_prepared(run)
     warnings: tuple[str, ...] = ()
     if final:
@@ -40,9 +43,9 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
         Member(
             name,
             frozenset(subjects),
-            cache(partial(_forward, network)),
+            cache(partial(_forward, network, trusted)),
             _clean_up_of(network),
-            cache(partial(_passes, network)),
+            cache(partial(_passes, network, trusted)),
             _temperature_of(network, prepared.targets.activation),
         )
         for network, (name, subjects) in seen.items()
@@ -51,12 +54,12 @@ def model_of(run: Path, fold: int | None = None, final: bool = False) -> Model:
     return Model(run.resolve().name, description, tuple(members), tuple(seen), warnings)
 
 
-def _forward(network: Path) -> Forward:
-    return compiled_forward(load_network(network))
+def _forward(network: Path, trusted: str | None) -> Forward:
+    return compiled_forward(load_network(network, trusted))
 
 
-def _passes(network: Path) -> Passes:
-    loaded = load_network(network)
+def _passes(network: Path, trusted: str | None) -> Passes:
+    loaded = load_network(network, trusted)
     if not has_dropout(loaded):
         raise ConfigError(
             f"--mc-samples: {network} has no dropout, so all of its passes are the same; train with model.dropout, or "

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfseg import __version__
 from tfseg.config.config import Config
+from tfseg.config.model import imported_function
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import processor_name
@@ -100,7 +101,7 @@ def train(
     shared = Training(stages, prepared, split, seed, out, strategy, progress, history, checkpoints, conditions)
     begin = saved.state["stage"] if saved else 0
     best_epoch, score = -1, math.nan
-    weights = None if saved else given_weights(config.training.start_from)
+    weights = None if saved else given_weights(config)
     if saved:
         progress.on_resume(saved.state["epochs_before"] + saved.state["epochs"])
     for stage in range(begin, len(stages)):
@@ -111,15 +112,16 @@ def train(
     return Trained(best, best_epoch + 1, len(history.rows), score)
 
 
-def given_weights(path: str | None) -> Weights | None:
-    """Read the weights of a Keras file.
+def given_weights(config: Config) -> Weights | None:
+    """Read the weights that a training starts from, if any are given.
 
     Raises:
-        ConfigError: if it cannot be read.
+        ConfigError: if they cannot be read.
     """
+    path = config.training.start_from
     if path is None:
         return None
     try:
-        return load_network(Path(path)).get_weights()
+        return load_network(Path(path), imported_function(config.model)).get_weights()
     except (OSError, RunError) as error:
         raise ConfigError(f"training.start_from: cannot read {path}: {error}") from error
