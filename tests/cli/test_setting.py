@@ -42,7 +42,7 @@ def test_networks_that_train_at_the_same_time_have_one_each(four_gpus, monkeypat
 
 def test_devices_that_are_named_must_share_every_batch_evenly(four_gpus):
     assert setting.check_devices(configs(6), "GPU:1,GPU:2,GPU:3") == GPUS[1:]
-    with pytest.raises(ConfigError, match=r"training\.batch_size: 3 devices cannot share 4 slices evenly"):
+    with pytest.raises(ConfigError, match=r"training\.batch_size: 3 devices cannot share batches of 4 evenly"):
         setting.check_devices(configs(6, 4), "GPU:1,GPU:2,GPU:3")
 
 

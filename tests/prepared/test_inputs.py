@@ -5,7 +5,7 @@ import pytest
 
 from tfseg.config.config import load_config
 from tfseg.core.errors import ConfigError
-from tfseg.prepared.inputs import check_input, input_shape, make_batches, steps_per_epoch
+from tfseg.prepared.inputs import caution_about_spacing, check_input, input_shape, make_batches, steps_per_epoch
 from tfseg.prepared.stored import Neighbouring
 
 KINDS = ("{kind: slices}", "{kind: patches, patch: [4, 16, 24], per_case: 5}", "{kind: volumes}")
@@ -57,6 +57,14 @@ def test_a_patch_larger_than_the_largest_volume_is_refused(prepared):
     for patch in ("[17, 32, 32]", "[6, 33, 32]", "[6, 32, 40]"):
         with pytest.raises(ConfigError, match=r"training.input.patch: expected at most \[16, 32, 32\].*received \["):
             check_input(training_of(f"{{kind: patches, patch: {patch}}}"), prepared)
+
+
+def test_slices_at_different_distances_are_reported_to_3d_networks(prepared, monkeypatch):
+    assert caution_about_spacing(prepared) == ""
+    monkeypatch.setattr(prepared, "spacings_mm", np.array([[3, 1, 1], [3.1, 1, 1]]))
+    assert caution_about_spacing(prepared) == "", "within 5 %"
+    monkeypatch.setattr(prepared, "spacings_mm", np.array([[5, 1, 1], [1.25, 1, 1], [3, 2, 2]]))
+    assert caution_about_spacing(prepared).startswith("slices lie 1.25 to 5 mm apart")
 
 
 def test_a_share_of_foreground_slices_belongs_to_slices():

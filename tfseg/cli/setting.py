@@ -15,7 +15,7 @@ from tfseg.datasets.phantoms.dataset import write_dataset
 from tfseg.datasets.phantoms.stand_ins import STAND_INS
 from tfseg.datasets.splits import Split, to_json
 from tfseg.evaluation.scored import scored_labels
-from tfseg.prepared.inputs import check_input, input_shape
+from tfseg.prepared.inputs import caution_about_spacing, check_input, input_shape
 from tfseg.prepared.prepared import Prepared, split_subjects
 from tfseg.runs.trust import check_uncertainty
 from tfseg.training.network import check_network
@@ -59,7 +59,7 @@ def check_devices(configs: Sequence[Config], devices: str | None, one_each: bool
     open_strategy(",".join(chosen), threads)
     for size in batch_sizes:
         if size % len(chosen):
-            raise ConfigError(f"training.batch_size: {len(chosen)} devices cannot share {size} slices evenly")
+            raise ConfigError(f"training.batch_size: {len(chosen)} devices cannot share batches of {size} evenly")
     return chosen
 
 
@@ -83,6 +83,8 @@ def set_up(
     first = configs[0]
     volumes = any(config.training.input.kind != "slices" for config in configs)
     prepared = _prepared(source, out, first.seed, volumes, terminal)
+    if volumes and (caution := caution_about_spacing(prepared)):
+        terminal.say(f"warning: {caution}")
     for config in configs:
         scored_labels(prepared, config.scoring)
         for stage in config.resolved_stages():

@@ -18,6 +18,8 @@ BODY_AXES = {
     "coronal": ("anterior_posterior", "left_right", "superior_inferior"),
     "axial": ("superior_inferior", "left_right", "anterior_posterior"),
 }
+# Volumes whose slices lie further apart than others' by more than this factor look unlike to a 3D network.
+UNEVEN = 1.05
 # As preparation pads rows and columns, a patch may pad slices to the next multiple.
 SLICES_MULTIPLE = 16
 
@@ -49,6 +51,17 @@ def check_input(training: TrainingConfig, prepared: Prepared) -> None:
             f"training.input.patch: expected at most {list(largest)}, the largest prepared volume, "
             f"received {list(seen.patch)}"
         )
+
+
+def caution_about_spacing(prepared: Prepared) -> str:
+    """Return a warning for 3D networks if slices of the cases lie at different distances; "" if they do not."""
+    nearest, furthest = prepared.spacings_mm[:, 0].min(), prepared.spacings_mm[:, 0].max()
+    if furthest <= UNEVEN * nearest:
+        return ""
+    return (
+        f"slices lie {nearest:g} to {furthest:g} mm apart, which a 3D network does not see; prepare scans with this "
+        "configuration (tfseg prep --config), or with a recipe that sets spacing_mm along all axes"
+    )
 
 
 def flipped_axes(training: TrainingConfig, prepared: Prepared) -> list[int]:

@@ -121,9 +121,13 @@ class Prepared:
     @cached_property
     def spacing_mm(self) -> tuple[float, float, float]:
         """The median spacing of slices, rows and columns over all cases; pixels have a spacing of 1."""
-        spacings_mm = [self.case(name).grid.slice_spacing_mm for name in self.index["case"]]
-        across, down, along = np.median(spacings_mm, axis=0).tolist()
+        across, down, along = np.median(self.spacings_mm, axis=0).tolist()
         return across, down, along
+
+    @cached_property
+    def spacings_mm(self) -> Array:
+        """The spacing of slices, rows and columns of every case, `[cases, 3]`."""
+        return np.array([self.case(name).grid.slice_spacing_mm for name in self.index["case"]])
 
     @cached_property
     def targets(self) -> Targets:
