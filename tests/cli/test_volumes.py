@@ -62,6 +62,11 @@ def test_the_recipe_is_derived_for_volumes(run):
     assert (recipe["spacing_mm"], recipe["axis"]) == ("own", "axial")  # the spacings agree
 
 
+def test_the_config_holds_the_pooling_that_suits_the_spacing(run):
+    """Slices 3 mm apart and pixels of 1 mm: the coarse axis is not halved."""
+    assert read_yaml(run / "config.yaml")["model"]["pooling"] == [[1, 2, 2]]
+
+
 def test_a_run_of_volumes_is_exported(run, tfseg, tmp_path):
     code, _, error = tfseg("export", run, "--fold", "0", "--out", tmp_path / "model")
     assert code == 0, error
@@ -104,9 +109,11 @@ def test_prep_draws_augmented_images(decathlon, config, tfseg, tmp_path):
     assert code == 0, error
     page = np.asarray(Image.open(sheet).convert("L"))
     assert page.shape[0] > 500 and page.std() > 20
-    code, _, error = tfseg("prep", "--data", decathlon, "--out", out, "--show-augmented", tmp_path / "none.png")
+    none = ("--out", tmp_path / "none", "--show-augmented", tmp_path / "none.png")
+    code, _, error = tfseg("prep", "--data", decathlon, *none)
     assert (code, error.count("\n")) == (2, 1)
     assert "no step in training.augmentation" in error
+    assert not (tmp_path / "none").exists(), "it is refused before scans are prepared"
 
 
 def test_phantoms_stand_in_for_scans():

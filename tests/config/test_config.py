@@ -209,7 +209,15 @@ def test_a_refusal_says_where_what_and_what_was_received():
         ("model.deep_supervision=5", "model: deep_supervision needs as many levels: at most 4, the depth"),
         ("model.pooling=[[1, 2]]", "model: pooling needs factors of 2 axes for each of 4 levels, the depth"),
         ("model={filtres: 3}", "unknown key model.filtres; did you mean model.filters?"),
-        ("loss=3", "loss: Input should be a valid dictionary; received 3"),
+        ("loss=3", "loss: expected keys and values; received 3"),
+        ("model={import: networks}", "model.import: expected package.module:function; received 'networks'"),
+        ("model={norm: group, norm_groups: 6}", "model: norm_groups must divide the 16 filters, received 6"),
+        ("model.dropout=0.2", "model.dropout: expected a list, such as [1, 2]; received 0.2"),
+        ("training.input={kind: patches, patch: [64]}", "training.input.patch: expected 3 values; received [64]"),
+        (
+            "training.augmentation={rotate: {degrees: [20, -20]}}",
+            "training.augmentation.rotate.degrees: a range expects low <= high; received [20, -20]",
+        ),
     ):
         assert said in message(overrides=[override])
 

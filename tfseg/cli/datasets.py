@@ -160,6 +160,10 @@ def prepare_scans(source: Source, data: Path, out: Path, config: "Config", show_
         ConfigError: if the recipe or the folder to write is wrong, or nothing is augmented.
         DataError: if the data are.
     """
+    from tfseg.config.augmentation import AugmentationConfig
+
+    if show_augmented and config.training.augmentation == AugmentationConfig():
+        raise ConfigError("--show-augmented: the configuration has no step in training.augmentation")
     terminal = Terminal()
     with resumable(out):
         prepared = prepare(data, source, out, terminal, config.training.input.kind != "slices")

@@ -11,7 +11,7 @@ Anatomical = Literal["left_right", "anterior_posterior", "superior_inferior"]
 
 def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
     if ends[0] > ends[1]:
-        raise ValueError(f"a range expects low <= high, received [{ends[0]:g}, {ends[1]:g}]")
+        raise ValueError("a range expects low <= high")
     return ends
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
@@ -240,6 +240,10 @@ def parse_config(text: str, where: str) -> Config:
     return validate(Config, parse_yaml(text, where), where)
 
 
+# What pydantic says of Python's types, for users of YAML.
+_SAID = {"tuple_type": "expected a list, such as [1, 2]", "dict_type": "expected keys and values"}
+
+
 def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> SectionT:
     """Check `values` against a section and return it.
 
@@ -253,12 +257,22 @@ def validate(section: type[SectionT], values: Mapping[str, Any], where: str) -> 
         # The best matching branch of a union fails deepest; each branch adds its type's name to the path.
         deepest = max(error.errors(), key=lambda each: len(each["loc"]))
         path = [str(part) for part in deepest["loc"] if re.fullmatch(r"[a-z_0-9]+", str(part))]
-        message = deepest["msg"].removeprefix("Value error, ")
+        message = _SAID.get(deepest["type"]) or deepest["msg"].removeprefix("Value error, ")
+        if deepest["type"] == "missing" and isinstance(deepest["loc"][-1], int):  # a list that is too short
+            path, message = path[:-1], f"expected {1 + max(_places(error, deepest['loc'][:-1]))} values"
         # A check across keys names them and their values itself; what it received is all of its section.
         across_keys = deepest["type"] == "value_error" and isinstance(deepest["input"], Mapping | BaseModel)
         received = "" if across_keys else f"; received {deepest['input']!r}"
         key = f"{'.'.join(path)}: " if path else ""
         raise ConfigError(f"{where}: {key}{message}{received}") from error
+
+
+def _places(error: ValidationError, of_list: tuple[int | str, ...]) -> Iterator[int]:
+    """Yield the places of a list at which something is wrong."""
+    for each in error.errors():
+        *parent, place = each["loc"]
+        if tuple(parent) == of_list and isinstance(place, int):
+            yield place
 
 
 def _fault(values: Mapping[str, Any], where: str) -> str:

@@ -7,11 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfseg.config.augmentation import AugmentationConfig
 from tfseg.config.training import TrainingConfig
 from tfseg.core import files, geometry
 from tfseg.core.colors import label_color
-from tfseg.core.errors import ConfigError
 from tfseg.core.words import shorten
 from tfseg.datasets.grids import Array
 from tfseg.preparation.label_maps import IGNORED
@@ -40,10 +38,8 @@ def write_augmented_sheet(
         on_case: called after each case.
 
     Raises:
-        ConfigError: if nothing is augmented, or as `check_input`.
+        ConfigError: as `check_input`.
     """
-    if training.augmentation == AugmentationConfig():
-        raise ConfigError("--show-augmented: the configuration has no step in training.augmentation")
     check_input(training, prepared)
     names = prepared.index["case"].tolist()
     chosen = [names[place] for place in np.unique(np.linspace(0, len(names) - 1, CASES).round().astype(int))]

@@ -61,7 +61,7 @@ def test_parameters_fill_whole_numbers_of_eight_bytes():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("rotate={degrees: [15, -15]}", r"training.augmentation.rotate.degrees: .*low <= high, received \[15, -15\]"),
+        ("rotate={degrees: [15, -15]}", r"training.augmentation.rotate.degrees: .*low <= high; received \[15, -15\]"),
         ("blur={sd_voxels: [-1, 1]}", "training.augmentation.blur.sd_voxels"),
         ("anisotropy={factor: [0.5, 2]}", "training.augmentation.anisotropy.factor"),
         ("noise={probability: 2}", "training.augmentation.noise.probability"),
