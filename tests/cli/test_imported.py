@@ -63,12 +63,12 @@ def test_the_report_names_the_function_and_the_hash_of_its_file(run, folder):
 def test_prediction_runs_its_code_only_if_it_is_named(run, folder, decathlon, tfseg, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     arguments = ("predict", run, "--input", decathlon / "imagesTr", "--output", tmp_path / "out")
-    for named in ([], ["--import", "plain_network:Plain"]):
+    for named in ([], ["--trust", "plain_network:Plain"]):
         code, _, error = tfseg(*arguments, *named)
         assert (code, error.count("\n")) == (2, 1)
-        assert f"loading this network runs {IMPORT}; if you trust that code, name it with --import" in error
+        assert f"loading this network runs {IMPORT}; if you trust that code, add --trust {IMPORT} to predict" in error
         assert not (tmp_path / "out").exists()
-    code, _, error = tfseg(*arguments, "--import", IMPORT)
+    code, _, error = tfseg(*arguments, "--trust", IMPORT)
     assert code == 0, error
     for path in run.glob("fold_*/predictions/*.nii.gz"):
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
@@ -77,9 +77,9 @@ def test_prediction_runs_its_code_only_if_it_is_named(run, folder, decathlon, tf
 def test_export_too_runs_its_code_only_if_it_is_named(run, folder, tfseg, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     code, _, error = tfseg("export", run, "--out", tmp_path / "model")
-    assert (code, error.count("\n"), "name it with --import" in error) == (2, 1, True)
+    assert (code, error.count("\n"), f"add --trust {IMPORT}" in error) == (2, 1, True)
     assert not (tmp_path / "model").exists()
-    code, printed, error = tfseg("export", run, "--out", tmp_path / "model", "--import", IMPORT)
+    code, printed, error = tfseg("export", run, "--out", tmp_path / "model", "--trust", IMPORT)
     assert code == 0, error
     assert "probabilities differ by" in printed and (tmp_path / "model" / "saved_model.pb").is_file()
 

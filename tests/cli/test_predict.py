@@ -68,6 +68,25 @@ def test_a_training_scan_gives_the_bits_of_the_fold_that_tested_it(run, decathlo
     assert pd.read_csv(tmp_path / "other" / "predictions.csv")["out_of_sample"].tolist() == ["no"]
 
 
+def test_a_command_that_finds_the_brain_runs_only_if_it_is_named(run, decathlon, tfseg, tmp_path):
+    """A received recipe could name any program; this one copies the image, whose voxels above 0 are the brain."""
+    command = "cp {image} {mask}"
+    assert tfseg("export", run, "--out", tmp_path / "received")[0] == 0
+    metadata = tmp_path / "received" / "metadata.json"
+    about = json.loads(metadata.read_text())
+    about["recipe"] |= {"skull_strip": "command", "skull_strip_command": command}
+    metadata.write_text(json.dumps(about))
+    scan = decathlon / "imagesTr" / "case_0.nii.gz"
+    arguments = ("predict", tmp_path / "received", "--input", scan, "--output", tmp_path / "out")
+    for trusted in ([], ["--trust", "cp"]):
+        code, _, error = tfseg(*arguments, *trusted)
+        assert (code, error.count("\n")) == (2, 1)
+        assert f"its scans are prepared with the command '{command}'" in error and f"--trust '{command}'" in error
+        assert not (tmp_path / "out").exists()
+    code, _, error = tfseg(*arguments, "--trust", command)
+    assert code == 0, error
+
+
 @pytest.fixture(scope="module")
 def new(decathlon, tmp_path_factory):
     """Two scans that no network has seen, and a third file that is no scan."""

@@ -139,11 +139,11 @@ def test_no_function_is_called_that_whoever_loads_the_network_does_not_name(modu
     inference_network(build_imported(build, (8, 8, 1), 2, {})).save(tmp_path / "best.keras")
     record = {"import": build, "sha256": module_digest(build), "image_shape": [8, 8, 1], "classes": 2, "settings": {}}
     (tmp_path / "network.json").write_text(json.dumps(record))
-    assert load_network(tmp_path / "best.keras", build).count_params() == 26
+    assert load_network(tmp_path / "best.keras", [build]).count_params() == 26
     started = tmp_path / "started"
     malicious = {"import": "subprocess:Popen", "sha256": module_digest("subprocess:Popen")}
     malicious |= {"image_shape": [1], "settings": {"args": ["touch", str(started)]}}
-    for other, trusted in (({}, None), ({}, "their_networks:nested"), (malicious, None), (malicious, build)):
+    for other, trusted in (({}, []), ({}, ["their_networks:nested"]), (malicious, []), (malicious, [build])):
         (tmp_path / "network.json").write_text(json.dumps({**record, **other}))
         with pytest.raises(ConfigError, match=r"loading this network runs \S+:\w+; if you trust that code,"):
             load_network(tmp_path / "best.keras", trusted)

@@ -136,14 +136,14 @@ def test_an_imported_network_is_trained_and_loaded_by_the_same_import(theirs, pr
     image = prepared.cases_of(small.val)[0].image[...]
     probabilities = [
         np.asarray(load(image))
-        for load in (load_network(trained.path, code), mean_network([trained.path], code).layers[-1])
+        for load in (load_network(trained.path, [code]), mean_network([trained.path], [code]).layers[-1])
     ]
     np.testing.assert_array_equal(*probabilities)
     (theirs / "imported_networks.py").write_text(NETWORKS + "\n")
     train(load_config(None, overrides), prepared, small, 0, theirs / "out", HERE)  # still runs the code it imported
     sys.modules.pop("imported_networks")  # as a new process does
     with pytest.raises(RunError, match="the file of imported_networks:subclassed has changed since"):
-        load_network(trained.path, code)
+        load_network(trained.path, [code])
     with pytest.raises(ConfigError, match=r"started with model\.import imported_networks:subclassed, SHA-256"):
         train(load_config(None, [*overrides, "training.epochs=2"]), prepared, small, 0, theirs / "out", HERE)
 

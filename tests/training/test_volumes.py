@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tfseg.config.config import load_config
-from tfseg.config.model import imported_function
+from tfseg.config.model import imported_functions
 from tfseg.datasets.splits import Split
 from tfseg.models.imported import load_network
 from tfseg.prepared.inputs import make_batches
@@ -120,7 +120,7 @@ def test_two_devices_learn_what_one_does(prepared, small, tmp_path, monkeypatch)
         assert one["loss"].iloc[-1] != pytest.approx(one["loss"].iloc[0], rel=1e-3)  # it learns
         controls = [(folder / "controls.json").read_text() for folder in folders]
         assert controls[0] == controls[1]
-        code = imported_function(load_config(None, overrides).model)
+        code = imported_functions(load_config(None, overrides).model)
         weights = [load_network(folder / "best.keras", code).get_weights() for folder in folders]
         for a, b in zip(*weights, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

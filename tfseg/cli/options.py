@@ -51,9 +51,9 @@ Epochs = Annotated[int | None, typer.Option(help="Epochs of every network.")]
 BatchSize = Annotated[int | None, typer.Option(help="Slices, patches or volumes per batch, over all devices.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of splits, initial weights, order and dropout.")]
 Final = Annotated[bool, typer.Option("--final", help="Use the network that fit --final trained on all subjects.")]
-Import = Annotated[
-    str | None,
-    typer.Option("--import", help="The run's model.import, if it has one: building its networks runs that function."),
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="What the model may run here: its model.import or skull_strip_command; may be repeated."),
 ]
 Devices = Annotated[
     str | None, typer.Option(help="Such as GPU:0,GPU:1. Default: the GPUs that can share a batch evenly, or the CPU.")

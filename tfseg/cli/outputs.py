@@ -1,5 +1,6 @@
 """Export a run, and write reports again."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from tfseg.cli.terminal import Terminal
@@ -17,14 +18,14 @@ from tfseg.runs.members import model_of
 from tfseg.tuning.folder import SPACE, sweeps_of
 
 
-def export(run: Path, out: Path, fold: int | None, final: bool, formats: str, trusted: str | None = None) -> None:
+def export(run: Path, out: Path, fold: int | None, final: bool, formats: str, trusted: Collection[str] = ()) -> None:
     """Write the mean of a run's finished folds, the network of one fold, or the final one, in some formats.
 
     Each file is checked against the networks on images of the run's first case.
 
     Raises:
-        ConfigError: if `run` is not a finished run, has no such network, `out` exists, a format is wrong, or another
-            function than `trusted` builds imported networks.
+        ConfigError: if `run` is not a finished run, has no such network, `out` exists, a format is wrong, or a
+            function that is not in `trusted` builds its networks.
         RunError: if a file gives other probabilities than the networks.
     """
     if final and fold is not None:

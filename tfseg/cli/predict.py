@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,22 +43,30 @@ COLUMNS = ("case", "file", "networks", "subjects", "out_of_sample", "unlike", "d
 class Chosen:
     """The networks that predict: all folds of runs, one of them or the final one; an arm of a comparison; an export.
 
-    `trusted` is the function that may be called to build imported networks, `package.module:function`.
+    `trusted` names what they may run here: functions that build imported networks, and a command that finds the brain.
     """
 
     models: tuple[Path, ...]
     fold: int | None = None
     arm: str | None = None
     final: bool = False
-    trusted: str | None = None
+    trusted: tuple[str, ...] = ()
 
     def open(self) -> Model:
         """Open the model, with the threads that its networks were trained with.
 
         Raises:
-            ConfigError: if a folder is none of a model, an option does not go with it, or folders do not go together.
+            ConfigError: if a folder is none of a model, an option does not go with it, folders do not go together, or
+                something would be run that is not in `trusted`.
         """
         models = [self._open(folder) for folder in self.models]
+        for folder, model in zip(self.models, models, strict=True):
+            command = model.description.recipe.skull_strip_command
+            if command is not None and command not in self.trusted:
+                raise ConfigError(
+                    f"{folder}: its scans are prepared with the command {command!r}; if you trust it, add --trust "
+                    f"{shlex.quote(command)}"
+                )
         return models[0] if len(models) == 1 else joined(models, ", ".join(model.name for model in models))
 
     def _open(self, folder: Path) -> Model:

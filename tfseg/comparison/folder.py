@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -233,12 +233,12 @@ def keep_splits(path: Path, folds: Mapping[int, Sequence[Split]]) -> None:
     files.write_text(path, json.dumps({**earlier, **plain}, indent=1))
 
 
-def model_of_arm(folder: Path, arm: str, trusted: str | None = None) -> Model:
+def model_of_arm(folder: Path, arm: str, trusted: Collection[str] = ()) -> Model:
     """Return the networks of an arm under every seed as one model, with a warning if seeds are not finished.
 
     Raises:
-        ConfigError: if the comparison has no finished run of this arm, or another function than `trusted` builds its
-            imported networks.
+        ConfigError: if the comparison has no finished run of this arm, or a function that is not in `trusted` builds
+            its networks.
         RunError: if a run is damaged.
     """
     runs = sorted((folder / "runs").glob("*"))

@@ -135,9 +135,9 @@ class ImportedModelConfig(Section):
     """Number of the network's outputs, the full size first."""
 
 
-def imported_function(model: ModelConfig | ImportedModelConfig) -> str | None:
-    """Return the function that builds a network; None for tfseg's own."""
-    return model.import_ if isinstance(model, ImportedModelConfig) else None
+def imported_functions(model: ModelConfig | ImportedModelConfig) -> tuple[str, ...]:
+    """Return the function that builds a network; none for tfseg's own."""
+    return (model.import_,) if isinstance(model, ImportedModelConfig) else ()
 
 
 def _kind(values: object) -> str:

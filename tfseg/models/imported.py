@@ -2,9 +2,10 @@
 
 import importlib
 import json
+import shlex
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -89,12 +90,12 @@ def inference_network(model: keras.Model) -> keras.Model:
     return kind(model.input, model.outputs[0], name=model.name)
 
 
-def load_network(path: Path, trusted: str | None = None) -> keras.Model:
+def load_network(path: Path, trusted: Collection[str] = ()) -> keras.Model:
     """Load a `best.keras`, uncompiled; an imported network is rebuilt as `network.json` beside it says.
 
     Args:
         path: the network's file.
-        trusted: the function that may be called to rebuild it, `package.module:function`.
+        trusted: the functions that may be called to rebuild it, `package.module:function`.
 
     Raises:
         ConfigError: as `check_trusted` and `build_imported`.
@@ -119,21 +120,21 @@ def load_network(path: Path, trusted: str | None = None) -> keras.Model:
     return network
 
 
-def check_trusted(path: Path, trusted: str | None) -> None:
-    """Refuse a network that another function than `trusted` builds.
+def check_trusted(path: Path, trusted: Collection[str]) -> None:
+    """Refuse a network that a function builds which is not in `trusted`.
 
     A run folder may come from anyone and could name any function on this machine, so whoever loads it names the
     function too. Networks of tfseg's own need none.
 
     Raises:
-        ConfigError: if it is another function, with the option that names it.
+        ConfigError: with the option that names the function.
         RunError: if `network.json` is damaged.
     """
     record = _read_record(path)
-    if record and record.reference != trusted:
+    if record and record.reference not in trusted:
         raise ConfigError(
-            f"{path}: loading this network runs {record.reference}; if you trust that code, name it with --import (to "
-            f"predict or export) or model.import (to train); received {trusted or 'neither'}"
+            f"{path}: loading this network runs {record.reference}; if you trust that code, add --trust "
+            f"{shlex.quote(record.reference)} to predict or export, or set model.import to train"
         )
 
 

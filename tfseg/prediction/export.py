@@ -2,7 +2,7 @@
 
 import importlib.util
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import keras
@@ -29,7 +29,7 @@ LITERT, ONNX = "model.tflite", "model.onnx"
 TOLERANCE = {"savedmodel": 1e-6, "litert": 1e-4, "onnx": 1e-4}
 
 
-def mean_network(paths: Sequence[Path], trusted: str | None = None) -> keras.Model:
+def mean_network(paths: Sequence[Path], trusted: Collection[str] = ()) -> keras.Model:
     """Return one network from `image` to `probability`, the mean prediction of several `best.keras` files."""
     networks = [load_network(path, trusted) for path in paths]
     for number, network in enumerate(networks):
@@ -49,7 +49,7 @@ def write_export(
     images: Array | None = None,
     clean: CleanUp | None = None,
     temperatures: Sequence[Temperature | None] = (),
-    trusted: str | None = None,
+    trusted: Collection[str] = (),
 ) -> dict[str, float]:
     """Write the mean of some networks in some formats, each checked against the networks by its own runtime.
 
@@ -66,7 +66,7 @@ def write_export(
         images: prepared images to check with, `[batch, *spatial, channels]`; not checked if absent.
         clean: rules for the label maps, for the metadata.
         temperatures: of the networks, for the metadata; the exported probabilities are not scaled.
-        trusted: the function that may be called to build imported networks, `package.module:function`.
+        trusted: the functions that may be called to build imported networks, `package.module:function`.
 
     Returns:
         The largest difference of a probability, by format.

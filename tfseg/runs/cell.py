@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfseg import losses
 from tfseg.config.config import Config, validate
-from tfseg.config.model import imported_function
+from tfseg.config.model import imported_functions
 from tfseg.core import files, memory
 from tfseg.core.claims import locked
 from tfseg.core.errors import ConfigError, RunError
@@ -123,7 +123,7 @@ def run_cell(
     seed = network_seed(config.seed, fold)
     chosen = train_best_rate(config, prepared, split, seed, out, strategy, progress)
     trained, training = chosen.trained, chosen.config.training
-    best = load_network(trained.path, imported_function(config.model))
+    best = load_network(trained.path, imported_functions(config.model))
     predictor = make_predictor(compiled_forward(best), config.training, prepared)
     cases = prepared.cases_of(split.test)
     cleaning = None

@@ -1,5 +1,6 @@
 """The networks of a run as a model that knows which subjects each network has seen."""
 
+from collections.abc import Collection
 from functools import cache, partial
 from pathlib import Path
 
@@ -17,14 +18,14 @@ from tfseg.prediction.temperature import Temperature
 from tfseg.runs.folder import final_network_of, networks_of, open_prepared, read_folds, read_json
 
 
-def model_of(run: Path, fold: int | None = None, final: bool = False, trusted: str | None = None) -> Model:
+def model_of(run: Path, fold: int | None = None, final: bool = False, trusted: Collection[str] = ()) -> Model:
     """Return the networks of a run's finished folds, that of one fold, or the final one, as a model.
 
     A network has seen the subjects that it was trained on and those that chose its epoch.
 
     Raises:
-        ConfigError: if the run or the fold is not finished, there is no final network, or another function than
-            `trusted` builds imported networks.
+        ConfigError: if the run or the fold is not finished, there is no final network, or a function that is not in
+            `trusted` builds its networks.
         RunError: if the run, or the folder that it was trained on, is damaged.
     """
     networks = [final_network_of(run)] if final else networks_of(run, fold)
@@ -54,11 +55,11 @@ def model_of(run: Path, fold: int | None = None, final: bool = False, trusted: s
     return Model(run.resolve().name, description, tuple(members), tuple(seen), warnings)
 
 
-def _forward(network: Path, trusted: str | None) -> Forward:
+def _forward(network: Path, trusted: Collection[str]) -> Forward:
     return compiled_forward(load_network(network, trusted))
 
 
-def _passes(network: Path, trusted: str | None) -> Passes:
+def _passes(network: Path, trusted: Collection[str]) -> Passes:
     loaded = load_network(network, trusted)
     if not has_dropout(loaded):
         raise ConfigError(

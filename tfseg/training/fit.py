@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfseg import __version__
 from tfseg.config.config import Config
-from tfseg.config.model import imported_function
+from tfseg.config.model import imported_functions
 from tfseg.core import files
 from tfseg.core.errors import ConfigError, RunError
 from tfseg.core.machine import processor_name
@@ -122,6 +122,6 @@ def given_weights(config: Config) -> Weights | None:
     if path is None:
         return None
     try:
-        return load_network(Path(path), imported_function(config.model)).get_weights()
+        return load_network(Path(path), imported_functions(config.model)).get_weights()
     except (OSError, RunError) as error:
         raise ConfigError(f"training.start_from: cannot read {path}: {error}") from error

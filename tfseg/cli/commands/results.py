@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tfseg.cli.commands.call import load
-from tfseg.cli.options import Final, Import, ProbabilityType
+from tfseg.cli.options import Final, ProbabilityType, Trust
 
 
 def export(
@@ -19,10 +19,10 @@ def export(
     format_: Annotated[
         str, typer.Option("--format", help="Of savedmodel, litert and onnx; the last two need tfseg[onnx].")
     ] = "savedmodel",
-    import_: Import = None,
+    trust: Trust = None,
 ) -> None:
     """Export a run as SavedModel, LiteRT or ONNX, which run without tfseg."""
-    load("outputs").export(run, out, fold, final, format_, import_)
+    load("outputs").export(run, out, fold, final, format_, tuple(trust or ()))
 
 
 def predict(
@@ -39,7 +39,7 @@ def predict(
     ] = None,
     arm: Annotated[str | None, typer.Option(help="Use an arm of a comparison, under all seeds.")] = None,
     final: Final = False,
-    import_: Import = None,
+    trust: Trust = None,
     probabilities: Annotated[
         ProbabilityType | None, typer.Option(help="Also write CASE_probability.nii.gz; uint8 counts 1/255.")
     ] = None,
@@ -69,7 +69,7 @@ def predict(
 ) -> None:
     """Predict new scans: label maps on each scan's own grid."""
     commands = load("predict")
-    chosen = commands.Chosen(tuple(model), fold, arm, final, import_)
+    chosen = commands.Chosen(tuple(model), fold, arm, final, tuple(trust or ()))
     sampling = commands.sampling_of(mc_samples, uncertainty, class_std, seed)
     options = commands.options_of(clean, flip, force, probabilities, sampling, calibrated)
     commands.predict(chosen, input_, output, options)
