@@ -116,6 +116,29 @@ def test_prep_draws_augmented_images(decathlon, config, tfseg, tmp_path):
     assert not (tmp_path / "none").exists(), "it is refused before scans are prepared"
 
 
+def test_volumes_are_searched_over(run, config, tfseg, tmp_path):
+    (tmp_path / "space.yaml").write_text("training.learning_rate: {grid: [0.003]}\n")
+    arguments = ("--prepared", run / "prepared", "--config", config, "--space", tmp_path / "space.yaml")
+    code, _, error = tfseg("tune", *arguments, "--out", tmp_path / "sweep")
+    assert code == 0, error
+    for place in (tmp_path / "sweep", tmp_path / "sweep" / "best"):
+        assert read_yaml(place / "config.yaml")["training"]["input"]["patch"] == [6, 16, 24]
+    network = keras.saving.load_model(tmp_path / "sweep" / "best" / "fold_0" / "best.keras")
+    assert network.input_shape == (None, 6, 16, 24, 1)
+
+
+def test_head_phantoms_stand_in_for_scans_in_every_command(tfseg, tmp_path):
+    """It fails at the number of folds, which is checked after the phantoms are prepared."""
+    (tmp_path / "space.yaml").write_text("training.learning_rate: {grid: [0.003]}\n")
+    for command in (["fit"], ["compare", "--losses", "dice,ce"], ["tune", "--space", tmp_path / "space.yaml"]):
+        out = tmp_path / command[0]
+        code, printed, error = tfseg(*command, "--phantoms", "head", "--folds", 99, "--out", out)
+        assert (code, "99 folds need at least 99 subjects" in error) == (2, True)
+        assert "synthetic healthy head subjects are used instead of scans" in printed
+        labels = json.loads((out / "phantoms" / "dataset.json").read_text())["labels"]
+        assert list(labels.values())[1:] == ["skin", "skull", "CSF", "grey_matter", "white_matter"]
+
+
 def test_phantoms_stand_in_for_scans():
     with pytest.raises(ConfigError, match="--phantoms stands in for scans: leave out --data and --prepared"):
         Source(data="scans", phantoms=STAND_INS["head"])
