@@ -348,7 +348,7 @@ WRONG = [
     ("median_kernel: 4", "median_kernel expects an odd number of pixels, or 0; received 4"),
     ("median_kernel: -1", "median_kernel: Input should be greater than or equal to 0"),
     ("size: [0, 32]", "size.0: "),
-    ("size: [32]", "size.1: "),
+    ("size: [32]", "size: expected 2 values; received [32]"),
     ("axis: transverse", "axis: "),
     ("windows_hu: [0, 1]", "unknown key windows_hu; did you mean window_hu?"),
     ("kernel: 3", "unknown key kernel; did you mean median_kernel?"),

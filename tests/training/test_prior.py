@@ -93,7 +93,9 @@ def test_an_imported_network_starts_as_its_code_says_even_if_a_layer_has_the_nam
     config = load_config(None, [*still, "model={import: network_with_logits:build}"])
     split = Split(tuple(prepared.subjects[:2]), tuple(prepared.subjects[2:3]), ())
     trained = train(config, prepared, split, 0, tmp_path / "out", HERE)
-    np.testing.assert_allclose(load_network(trained.path).get_weights()[-1], 0, atol=1e-6)
+    np.testing.assert_allclose(
+        load_network(trained.path, ["network_with_logits:build"]).get_weights()[-1], 0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("prior", [True, False])
