@@ -1,6 +1,7 @@
 """From scans to a report in 3D, by a change of the configuration."""
 
 import json
+import shutil
 
 import keras
 import nibabel as nib
@@ -101,6 +102,22 @@ def test_a_patch_that_is_too_large_is_one_clear_line_before_training(run, config
     assert (code, error.count("\n")) == (2, 1)
     assert "training.input.patch: expected at most [16, 32, 32]" in error
     assert not (tmp_path / "run" / "fold_0").exists()
+
+
+def test_scans_prepared_for_slices_are_reported_to_a_3d_training_alone(decathlon, config, tfseg, tmp_path):
+    """The slices of one scan lie 5 mm apart, those of the others 3 mm."""
+    shutil.copytree(decathlon, tmp_path / "data")
+    for folder in ("imagesTr", "labelsTr"):
+        path = tmp_path / "data" / folder / "case_0.nii.gz"
+        scan = nib.load(path)
+        array, affine = np.asarray(scan.dataobj), scan.affine @ np.diag([1, 1, 5 / 3, 1])
+        nib.save(nib.Nifti1Image(array, affine), path)
+    assert tfseg("prep", "--data", tmp_path / "data", "--out", tmp_path / "slices")[0] == 0
+    assert tfseg("prep", "--data", tmp_path / "data", "--config", config, "--out", tmp_path / "volumes")[0] == 0
+    for name, more, warned in (("slices", [config], True), ("volumes", [config], False), ("slices", [], False)):
+        arguments = ["--prepared", tmp_path / name, *(word for each in more for word in ("--config", each))]
+        code, printed, _ = tfseg("fit", *arguments, "--folds", 99, "--out", tmp_path / "run")
+        assert (code, "slices lie 3 to 5 mm apart" in printed) == (2, warned)
 
 
 def test_prep_draws_augmented_images(decathlon, config, tfseg, tmp_path):
